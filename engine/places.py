@@ -1,0 +1,27 @@
+"""Where things are kept on this machine."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def home() -> Path:
+    """The folder of everything the product keeps: `$LTH_TUI_HOME`, else the platform's data folder."""
+    chosen = os.environ.get("LTH_TUI_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_data_path("lth-tui")
+
+
+def data_folder(root: Path) -> Path:
+    """Prepared data sets below `root`."""
+    return root / "data"
+
+
+def cache_folder(root: Path) -> Path:
+    """Compiled programs below `root`."""
+    return root / "compiled"
+
+
+def log_file(root: Path) -> Path:
+    """Where the process's file descriptor 2 goes while the interface owns the terminal."""
+    return root / "lth-tui.log"

@@ -1,0 +1,1 @@
+"""The shell: command line, App, the worker thread, terminal driver, settings and styles."""

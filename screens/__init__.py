@@ -1,0 +1,1 @@
+"""The screens: they compose, send intentions as messages and read through views."""
