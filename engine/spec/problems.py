@@ -1,0 +1,125 @@
+"""What is wrong with a study, a line a problem: field, what was found, what is allowed."""
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a study. `field` is dotted, as in `base.train.batch` or `arm.1.rounds`."""
+
+    field: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        found = f"found {self.found}; " if self.found else ""
+        return f"{self.field}: {found}allowed: {self.allowed}"
+
+
+class Impossible(PydanticCustomError):
+    """A combination that no study can have; it names the field itself, since only the whole shows it."""
+
+    @classmethod
+    def within(cls, error: ValidationError, place: Place) -> Self:
+        """The first problem of `error`, moved below `place`."""
+        first = _problem(error.errors(include_url=False)[0], None)
+        return cls("impossible", "{allowed}", _context((*place, first.field), first.found, first.allowed))
+
+
+def _context(place: Place, found: str, allowed: str) -> dict[str, Any]:
+    return {"place": ".".join(map(str, place)), "found": found, "allowed": allowed}
+
+
+def impossible(place: str | Place, found: Any, allowed: str) -> Impossible:
+    where = (place,) if isinstance(place, str) else place
+    return Impossible("impossible", "{allowed}", _context(where, shown(found), allowed))
+
+
+def shown(value: Any) -> str:
+    """A value as one short line: quoted as JSON (so control characters are escaped), cut at 60 characters."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def problems_of(error: ValidationError, fields_at: "FieldsAt") -> list[Problem]:
+    """Every problem in `error`; `fields_at` names the fields that a place in the study has."""
+    return [_problem(detail, fields_at) for detail in error.errors(include_url=False)]
+
+
+class FieldsAt:
+    """The fields allowed at a place of the model, for advice on unknown ones."""
+
+    def __init__(self, root: Any):
+        self.root = root
+
+    def __call__(self, place: Sequence[str | int]) -> list[str]:
+        fields = self.root.model_fields
+        for step in place:
+            if isinstance(step, int):
+                continue
+            annotation = fields[step].annotation
+            nested = [annotation, *getattr(annotation, "__args__", ())]
+            model = next((kind for kind in nested if hasattr(kind, "model_fields")), None)
+            if model is None:
+                return []
+            fields = model.model_fields
+        return list(fields)
+
+
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text in quotes",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "none_required": "nothing",
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least {}"),
+    "greater_than": ("gt", "more than {}"),
+    "less_than_equal": ("le", "at most {}"),
+    "less_than": ("lt", "less than {}"),
+    "too_short": ("min_length", "{} or more of them"),
+    "too_long": ("max_length", "at most {} of them"),
+    "string_too_long": ("max_length", "at most {} characters"),
+}
+
+
+def _problem(detail: ErrorDetails, fields_at: FieldsAt | None) -> Problem:
+    place = tuple(part for part in detail["loc"] if part != "[key]")
+    field = ".".join(map(str, place))
+    kind, context = detail["type"], detail.get("ctx", {})
+    found = shown(detail["input"])
+    if kind == "impossible":
+        whole = f"{field}.{context['place']}" if field else context["place"]
+        return Problem(whole, context["found"], context["allowed"])
+    if kind == "missing":
+        return Problem(field, "nothing", "a value; it must be given")
+    if kind == "extra_forbidden":
+        allowed = fields_at(place[:-1]) if fields_at else []
+        near = difflib.get_close_matches(str(place[-1]), allowed, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        known = f"known fields: {', '.join(allowed)}{hint}" if allowed else "no such field here"
+        return Problem(field, "an unknown field", known)
+    if kind == "literal_error":
+        return Problem(field, found, context["expected"])
+    if kind == "string_pattern_mismatch":
+        return Problem(field, found, "up to 64 letters, digits, '.', '_' and '-', a letter or digit first")
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return Problem(field, found, words.format(context[name]))
+    return Problem(field, found, _TYPES.get(kind, detail["msg"].lower()))

@@ -1,0 +1,123 @@
+"""Studies from and to TOML: files, presets, and settings given one by one."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import ValidationError
+
+from engine.errors import BadInput
+from engine.spec.model import Study
+from engine.spec.problems import FieldsAt, Problem, problems_of
+
+MAX_STUDY_BYTES = 1_000_000
+_PRESETS = resources.files("engine") / "presets"
+_FIELDS_AT = FieldsAt(Study)
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets, the one to begin with first."""
+    names = [Path(item.name).stem for item in _PRESETS.iterdir() if item.name.endswith(".toml")]
+    return tuple(sorted(names, key=lambda name: (name != "quickstart", name)))
+
+
+def preset_text(name: str) -> str:
+    """A preset's TOML. Raises BadInput for a name that there is not."""
+    if name not in preset_names():
+        raise BadInput(f"preset {name!r}: there is none of that name; allowed: {', '.join(preset_names())}")
+    return (_PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def study_problems(tables: dict[str, Any]) -> list[Problem]:
+    """All that is wrong with a study given as plain tables; nothing when it is sound."""
+    try:
+        Study.model_validate(tables)
+    except ValidationError as error:
+        return problems_of(error, _FIELDS_AT)
+    return []
+
+
+def parse_study(text: str, *, source: str, settings: tuple[str, ...] = ()) -> Study:
+    """The study in TOML `text` under `settings` (`path.to.field=value`).
+
+    Raises BadInput, one line naming `source`, the field, what was found and what is allowed.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{source}: not TOML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise BadInput(f"{source}: not a study: nested too deeply") from None
+    return _validated(with_settings(tables, settings), source)
+
+
+def load_study(name: str, settings: tuple[str, ...] = ()) -> Study:
+    """The study of a preset's name or a TOML file's path, under `settings`. Raises BadInput."""
+    if name in preset_names():
+        return parse_study(preset_text(name), source=f"preset {name}", settings=settings)
+    path = Path(name)
+    try:
+        if path.is_file() and path.stat().st_size > MAX_STUDY_BYTES:
+            raise BadInput(f"{name}: {path.stat().st_size} bytes; allowed: at most {MAX_STUDY_BYTES}")
+        text = path.read_bytes().decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        known = ", ".join(preset_names())
+        raise BadInput(f"{name}: no such file or preset; allowed: a TOML file, or one of {known}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{name}: not UTF-8 at byte {error.start}; allowed: a TOML file") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{name!r}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    return parse_study(text, source=name, settings=settings)
+
+
+def with_settings(tables: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
+    """`tables` with each `path.to.field=value` put in its place; values are TOML, or else plain text.
+
+    A list is entered by number (`arm.0.rounds=[1,2]`) or, for arms, by name (`arm.reinit.rounds=[1,2]`).
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        steps = path.strip().split(".")
+        if not equals or not all(steps):
+            raise BadInput(f"--set {setting!r}: allowed: path.to.field=value, as in base.train.iterations=2000")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except (tomllib.TOMLDecodeError, RecursionError):
+            value = text.strip()
+        here: Any = tables
+        for step in steps[:-1]:
+            here = _enter(here, step, setting)
+        if not isinstance(here, dict):
+            raise BadInput(f"--set {setting!r}: {'.'.join(steps[:-1])} is not a table")
+        here[steps[-1]] = value
+    return tables
+
+
+def _enter(here: Any, step: str, setting: str) -> Any:
+    if isinstance(here, dict):
+        return here.setdefault(step, {})
+    if isinstance(here, list):
+        named = [item for item in here if isinstance(item, dict) and item.get("name") == step]
+        if named:
+            return named[0]
+        if step.isdecimal() and int(step) < len(here):
+            return here[int(step)]
+        names = ", ".join(str(item.get("name")) for item in here if isinstance(item, dict))
+        raise BadInput(f"--set {setting!r}: no item {step!r}; allowed: 0 to {len(here) - 1}, or {names}")
+    raise BadInput(f"--set {setting!r}: {step!r} is inside a plain value, not a table")
+
+
+def _validated(tables: dict[str, Any], source: str) -> Study:
+    try:
+        return Study.model_validate(tables)
+    except ValidationError as error:
+        problems = problems_of(error, _FIELDS_AT)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise BadInput(f"{source}: {problems[0]}{more}") from None
+
+
+def to_toml(study: Study) -> str:
+    """The study as TOML that reads back equal to it."""
+    return tomlkit.dumps(study.model_dump(mode="json", exclude_none=True, exclude_unset=True))
