@@ -6,11 +6,13 @@ from engine.spec.model import (
     Arm,
     ArmKind,
     Data,
+    LayerKind,
     Network,
     Prune,
     Recipe,
     Study,
     Train,
+    digest,
 )
 from engine.spec.problems import Problem
 from engine.spec.read import (
@@ -29,12 +31,14 @@ __all__ = [
     "Arm",
     "ArmKind",
     "Data",
+    "LayerKind",
     "Network",
     "Problem",
     "Prune",
     "Recipe",
     "Study",
     "Train",
+    "digest",
     "load_study",
     "parse_study",
     "preset_names",

@@ -84,12 +84,10 @@ class Prune(Model):
     rounds: Annotated[int, Field(ge=0, le=100, description="times that the network is pruned")] = 20
     rate: Annotated[Rate, Field(description="fraction of the survivors pruned in a round")] = 0.2
     rates: Annotated[dict[LayerKind, Rate], Field(description="rates of kinds of layers")] = {}
-    scope: Annotated[
-        Literal["layerwise", "global"], Field(description="rank each layer, or all together")
-    ] = "layerwise"
-    criterion: Annotated[Literal["magnitude"], Field(description="which weights go: the smallest")] = (
-        "magnitude"
+    scope: Annotated[Literal["layerwise", "global"], Field(description="rank each layer, or all together")] = (
+        "layerwise"
     )
+    criterion: Annotated[Literal["magnitude"], Field(description="which weights go: the smallest")] = "magnitude"
 
     @model_validator(mode="after")
     def _combination(self) -> Self:
@@ -97,9 +95,14 @@ class Prune(Model):
             raise impossible("rates", self.rates, "only with scope 'layerwise'; global scope has one rate")
         return self
 
-    def rate_of(self, kind: str) -> float:
+    def rate_of(self, kind: LayerKind) -> float:
         """The rate of a kind of layer in layerwise scope."""
-        rates: dict[str, float] = {"dense": self.rate, "conv": self.rate, "output": self.rate / 2, **self.rates}
+        rates: dict[str, float] = {
+            "dense": self.rate,
+            "conv": self.rate,
+            "output": self.rate / 2,
+            **self.rates,
+        }
         return rates[kind]
 
 

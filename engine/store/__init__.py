@@ -1,0 +1,59 @@
+"""What is kept: a folder a run with its events in SQLite, and finished rounds as safetensors.
+
+The store is the only door between the engine and the screens: the engine writes, screens follow, and
+control goes back as requests in the run's database.
+"""
+
+from engine.store.database import Request, RunFolder, Stamped
+from engine.store.events import (
+    ArmPlan,
+    CurvePoint,
+    DatasetFacts,
+    Diverged,
+    Event,
+    GuardFailed,
+    LaneProgress,
+    LayerCount,
+    Note,
+    Paused,
+    Progress,
+    Resumed,
+    RoundFinished,
+    RoundResult,
+    RoundStarted,
+    RunFinished,
+    RunStarted,
+    Similarity,
+)
+from engine.store.rates import Rates
+from engine.store.rounds import RoundStore, StoredRound
+from engine.store.runs import RunSummary, Store
+
+__all__ = [
+    "ArmPlan",
+    "CurvePoint",
+    "DatasetFacts",
+    "Diverged",
+    "Event",
+    "GuardFailed",
+    "LaneProgress",
+    "LayerCount",
+    "Note",
+    "Paused",
+    "Progress",
+    "Rates",
+    "Request",
+    "Resumed",
+    "RoundFinished",
+    "RoundResult",
+    "RoundStarted",
+    "RoundStore",
+    "RunFinished",
+    "RunFolder",
+    "RunStarted",
+    "RunSummary",
+    "Similarity",
+    "Stamped",
+    "Store",
+    "StoredRound",
+]

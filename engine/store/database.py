@@ -1,0 +1,215 @@
+"""One run's folder: its study, and a SQLite database of events, curves, progress and requests."""
+
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+from pydantic import ValidationError
+
+from engine.errors import BadInput
+from engine.spec import Study, parse_study
+from engine.store.events import EVENT, CurvePoint, Event, Progress
+
+STUDY_FILE = "study.toml"
+DATABASE_FILE = "run.db"
+FORMAT = 1
+HEARTBEAT_LIMIT = 60.0
+"""Seconds without a heartbeat after which an owner on another host counts as gone."""
+
+_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, event TEXT NOT NULL);
+CREATE TABLE curves (
+    key TEXT NOT NULL, iteration INTEGER NOT NULL, train_loss REAL, validation_loss REAL, validation_accuracy REAL,
+    PRIMARY KEY (key, iteration)
+) WITHOUT ROWID;
+CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), time REAL NOT NULL, progress TEXT NOT NULL);
+CREATE TABLE request (one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL);
+"""
+
+
+class Request(StrEnum):
+    """What a person may ask of a run; the runner obeys between two chunks."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """An event as kept: its number in the run and its time in seconds since the epoch."""
+
+    id: int
+    time: float
+    event: Event
+
+
+class RunFolder:
+    """A run as kept. One process writes; any number read, also while it is written.
+
+    Every method opens no more than one statement; use one object per thread.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.id = folder.name
+        database = folder / DATABASE_FILE
+        if not database.is_file():
+            raise BadInput(f"run {folder.name!r}: {database} is missing; allowed: a run that `lth-tui runs` lists")
+        self._connection = sqlite3.connect(database, timeout=30, isolation_level=None)
+        try:
+            found = self._fact("format")
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise BadInput(f"run {folder.name!r}: {database} cannot be read ({error})") from None
+        if found != str(FORMAT):
+            self._connection.close()
+            raise BadInput(f"run {folder.name!r}: written in format {found}; allowed: {FORMAT}")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    @classmethod
+    def create(cls, folder: Path, study: Study, study_toml: str) -> Self:
+        """A new run in `folder`, which must not exist. The folder appears whole or not at all."""
+        building = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+        building.mkdir(parents=True)
+        (building / STUDY_FILE).write_text(study_toml, encoding="utf-8")
+        facts = {"format": str(FORMAT), "created": repr(time.time()), "study": study.name, "hash": study.hash}
+        with closing(sqlite3.connect(building / DATABASE_FILE, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+            connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+        building.rename(folder)
+        return cls(folder)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What is read
+
+    def study(self) -> Study:
+        """The study that the run executes. Raises BadInput when its file is damaged."""
+        path = self.folder / STUDY_FILE
+        try:
+            return parse_study(path.read_text(encoding="utf-8"), source=str(path))
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+
+    @property
+    def created(self) -> float:
+        return float(self._fact("created") or 0)
+
+    @property
+    def study_name(self) -> str:
+        return self._fact("study") or "?"
+
+    def events(self, after: int = 0) -> list[Stamped]:
+        """The events numbered above `after`, in order. Raises BadInput when one is damaged."""
+        rows = self._connection.execute("SELECT id, time, event FROM events WHERE id > ? ORDER BY id", (after,))
+        try:
+            return [Stamped(number, when, EVENT.validate_json(text)) for number, when, text in rows]
+        except (ValidationError, sqlite3.DatabaseError) as error:
+            first = str(error).splitlines()[0]
+            raise BadInput(f"run {self.id!r}: a damaged event in {self.folder / DATABASE_FILE} ({first})") from None
+
+    def curve(self, key: str, after: int = -1) -> list[CurvePoint]:
+        """The validations of the round of that key, past iteration `after`."""
+        rows = self._connection.execute(
+            "SELECT iteration, train_loss, validation_loss, validation_accuracy FROM curves "
+            "WHERE key = ? AND iteration > ? ORDER BY iteration",
+            (key, after),
+        )
+        return [CurvePoint(iteration=a, train_loss=b, validation_loss=c, validation_accuracy=d) for a, b, c, d in rows]
+
+    def progress(self) -> tuple[float, Progress] | None:
+        """When the runner last said where it is, and what."""
+        row = self._connection.execute("SELECT time, progress FROM progress").fetchone()
+        return (row[0], Progress.model_validate_json(row[1])) if row else None
+
+    def requested(self) -> Request | None:
+        """The newest request."""
+        row = self._connection.execute("SELECT request FROM request").fetchone()
+        return Request(row[0]) if row else None
+
+    def owner_alive(self) -> bool:
+        """Whether the process that writes the run lives: by pid and start time here, by heartbeat elsewhere."""
+        host, pid, start = self._fact("host"), self._fact("pid"), self._fact("start")
+        if host is None or pid is None or start is None:
+            return False
+        if host != socket.gethostname():
+            row = self._connection.execute("SELECT time FROM progress").fetchone()
+            return row is not None and time.time() - row[0] < HEARTBEAT_LIMIT
+        try:
+            return abs(psutil.Process(int(pid)).create_time() - float(start)) < 1
+        except psutil.Error:
+            return False
+
+    def status(self, told: str) -> str:
+        """The status that is true, where the events have `told` one: a run whose owner is gone is interrupted."""
+        if told in ("new", "running", "paused") and not self.owner_alive():
+            return "interrupted"
+        return told
+
+    # What the runner writes
+
+    def own(self) -> None:
+        """Write down that this process is the run's owner."""
+        start = psutil.Process().create_time()
+        self._set_facts({"host": socket.gethostname(), "pid": str(os.getpid()), "start": repr(start)})
+
+    def append(self, event: Event) -> Stamped:
+        """Keep an event; it has happened once this returns."""
+        now = time.time()
+        cursor = self._connection.execute(
+            "INSERT INTO events (time, event) VALUES (?, ?)", (now, event.model_dump_json())
+        )
+        assert cursor.lastrowid is not None
+        return Stamped(cursor.lastrowid, now, event)
+
+    def append_curve(self, key: str, points: Iterable[CurvePoint]) -> None:
+        rows = [(key, p.iteration, p.train_loss, p.validation_loss, p.validation_accuracy) for p in points]
+        self._all_or_none("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", rows)
+
+    def set_progress(self, progress: Progress) -> None:
+        """Say where the run is; also the heartbeat."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (time.time(), progress.model_dump_json())
+        )
+
+    # What a person asks
+
+    def request(self, request: Request) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO request VALUES (1, ?)", (request.value,))
+
+    def _fact(self, name: str) -> str | None:
+        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def _set_facts(self, facts: dict[str, str]) -> None:
+        self._all_or_none("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))
+
+    def _all_or_none(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany(statement, rows)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,189 @@
+"""The facts that the engine reports, in the order in which they happened."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LayerCount(Model):
+    """Weights left in a layer, of how many."""
+
+    survivors: int
+    size: int
+
+
+class DatasetFacts(Model):
+    """A data set's name and the examples in each part."""
+
+    name: str
+    train: int
+    validation: int
+    test: int
+
+
+class RoundResult(Model):
+    """What one round measured. Accuracies from 0 to 1; None where a loss was not finite.
+
+    `early_stop_iteration` is the iteration of the lowest validation loss, found afterwards;
+    `test_accuracy` is taken with the weights of that iteration, `test_accuracy_end` with the last ones.
+    """
+
+    iterations: int
+    early_stop_iteration: int | None
+    validation_loss: float | None
+    test_accuracy: float | None
+    test_accuracy_end: float | None
+    layers: dict[str, LayerCount]
+    seconds: float
+    diverged: bool
+
+    @property
+    def survivors(self) -> int:
+        return sum(layer.survivors for layer in self.layers.values())
+
+    @property
+    def p_m(self) -> float:
+        """Percentage of prunable weights left."""
+        return 100 * self.survivors / sum(layer.size for layer in self.layers.values())
+
+
+class Similarity(Model):
+    """One layer of a round against the earlier rounds of its trial; the lists run in parallel.
+
+    `alive`: Spearman correlation of |w| over the weights alive in both rounds; `all`: over all weights,
+    pruned ones as ties at zero; `jaccard`: overlap of the masks; `chance`: what random masks of the same
+    counts would have. None where a correlation is undefined.
+    """
+
+    rounds: tuple[int, ...]
+    alive: tuple[float | None, ...]
+    all: tuple[float | None, ...]
+    jaccard: tuple[float, ...]
+    chance: tuple[float, ...]
+
+
+class ArmPlan(Model):
+    """An arm of the run: the seed of each trial and the rounds that each will have."""
+
+    name: str
+    kind: str
+    seeds: tuple[int, ...]
+    rounds: tuple[int, ...]
+
+
+class RunStarted(Model):
+    event: Literal["run-started"] = "run-started"
+    run: str
+    study: str
+    hash: str
+    dataset: DatasetFacts
+    layers: dict[str, int]
+    arms: tuple[ArmPlan, ...]
+    distinct: int
+    stored: int
+    device: str
+    lanes: int
+
+
+class RoundStarted(Model):
+    event: Literal["round-started"] = "round-started"
+    arm: str
+    trial: int
+    round: int
+    key: str
+
+
+class RoundFinished(Model):
+    """A round of a trial is known: trained for it now, or `reused` from another arm or run."""
+
+    event: Literal["round-finished"] = "round-finished"
+    arm: str
+    trial: int
+    round: int
+    key: str
+    reused: bool
+    result: RoundResult
+    similarity: dict[str, Similarity]
+
+
+class Diverged(Model):
+    """A loss stopped being finite; the later rounds of the trial are left out."""
+
+    event: Literal["diverged"] = "diverged"
+    arm: str
+    trial: int
+    round: int
+    key: str
+
+
+class GuardFailed(Model):
+    event: Literal["guard-broken"] = "guard-broken"
+    law: str
+    layer: str | None
+    round: int
+    found: str
+
+
+class Note(Model):
+    """Something worth a line in the log."""
+
+    event: Literal["note"] = "note"
+    text: str
+
+
+class Paused(Model):
+    event: Literal["paused"] = "paused"
+
+
+class Resumed(Model):
+    event: Literal["resumed"] = "resumed"
+
+
+class RunFinished(Model):
+    event: Literal["run-finished"] = "run-finished"
+    status: Literal["done", "stopped", "failed"]
+    trained: int
+    reused: int
+    seconds: float
+    message: str = ""
+
+
+Event = RunStarted | RoundStarted | RoundFinished | Diverged | GuardFailed | Note | Paused | Resumed | RunFinished
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+class LaneProgress(Model):
+    """One lane at work."""
+
+    arm: str
+    trial: int
+    round: int
+    key: str
+
+
+class Progress(Model):
+    """Where the run is now; the newest replaces the one before. Rates are iterations of all lanes a second."""
+
+    state: Literal["preparing", "compiling", "training", "testing", "paused", "stopping"]
+    lanes: tuple[LaneProgress, ...] = ()
+    iteration: int = 0
+    iterations: int = 0
+    steps_done: int = 0
+    steps_total: int = 0
+    rounds_done: int = 0
+    rounds_total: int = 0
+    rate: float | None = None
+    eta: float | None = None
+
+
+class CurvePoint(Model):
+    """One validation of one round; None where a value was not finite. Losses in nats per example."""
+
+    iteration: int
+    train_loss: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None

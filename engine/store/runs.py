@@ -1,0 +1,91 @@
+"""All runs of a home."""
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import BadInput
+from engine.spec import Study, to_toml
+from engine.store.database import RunFolder
+from engine.store.events import RoundFinished, RunFinished, RunStarted
+from engine.store.rates import Rates
+from engine.store.rounds import RoundStore
+
+_RUN_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in a list. `created` in seconds since the epoch; `seconds` of work, None until it ended."""
+
+    id: str
+    study: str
+    status: str
+    dataset: str
+    created: float
+    rounds_done: int
+    rounds_total: int
+    seconds: float | None
+
+
+class Store:
+    """The runs, rounds and rates kept below `home`. Nothing is made until something is written."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.rounds = RoundStore(home / "rounds")
+        self.rates = Rates(home / "rates.json")
+
+    def runs(self) -> list[RunSummary]:
+        """Every run, the newest first; damaged ones as such."""
+        folder = self.home / "runs"
+        if not folder.is_dir():
+            return []
+        found = [_summary(path) for path in folder.iterdir() if path.is_dir() and _RUN_NAME.match(path.name)]
+        return sorted(found, key=lambda run: (run.created, run.id), reverse=True)
+
+    def open(self, run: str) -> RunFolder:
+        """The run of that name. Raises BadInput naming those that there are."""
+        if not _RUN_NAME.match(run) or not (self.home / "runs" / run).is_dir():
+            newest = ", ".join(item.id for item in self.runs()[:3])
+            raise BadInput(f"run {run!r}: there is none of that name; allowed: {newest or 'none yet'} (`lth-tui runs`)")
+        return RunFolder(self.home / "runs" / run)
+
+    def create(self, study: Study, name: str | None = None) -> RunFolder:
+        """A new run of `study`, called `name` or after the study and the time. Raises BadInput."""
+        if name is not None and not _RUN_NAME.match(name):
+            raise BadInput(
+                f"--name {name!r}: allowed: up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
+            )
+        base = name or f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        taken = [base] if name else [base, *(f"{base}-{more}" for more in range(2, 1000))]
+        for candidate in taken:
+            folder = self.home / "runs" / candidate
+            if not folder.exists():
+                try:
+                    return RunFolder.create(folder, study, to_toml(study))
+                except OSError as error:
+                    if not folder.exists():
+                        raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
+        raise BadInput(f"--name {name!r}: there is a run of that name; allowed: a name not in `lth-tui runs`")
+
+
+def _summary(path: Path) -> RunSummary:
+    try:
+        with RunFolder(path) as run:
+            status, dataset, done, total, seconds = "new", "", 0, 0, None
+            for stamped in run.events():
+                match stamped.event:
+                    case RunStarted() as event:
+                        status, dataset = "running", event.dataset.name
+                        total = sum(len(arm.seeds) * len(arm.rounds) for arm in event.arms)
+                    case RoundFinished():
+                        done += 1
+                    case RunFinished() as event:
+                        status, seconds = event.status, event.seconds
+                    case _:
+                        pass
+            return RunSummary(path.name, run.study_name, run.status(status), dataset, run.created, done, total, seconds)
+    except BadInput:
+        return RunSummary(path.name, "?", "damaged", "", 0.0, 0, 0, None)

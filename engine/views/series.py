@@ -1,0 +1,93 @@
+"""Lines to draw."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.store.events import CurvePoint
+from engine.views.run import ArmView, RoundView, RunView
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line with bars over the trials: parallel tuples, a point a round, in falling P_m.
+
+    `x` is P_m in percent; `mean`, `low` and `high` are over the `count` trials that have a finite value.
+    """
+
+    name: str
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    count: tuple[int, ...]
+    rounds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve: parallel tuples, NaN as gaps."""
+
+    name: str
+    iteration: tuple[int, ...]
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    validation_accuracy: tuple[float, ...]
+
+
+def accuracy_series(view: RunView) -> list[Series]:
+    """Test accuracy at the lowest validation loss (0 to 1) against P_m, one line an arm."""
+    return [_over_trials(arm) for arm in view.arms]
+
+
+def dense_accuracy(view: RunView) -> float | None:
+    """Mean test accuracy of the dense rounds of the first arm; None before there is one."""
+    if not view.arms:
+        return None
+    points = accuracy_series(view)[0]
+    return points.mean[0] if points.rounds and points.rounds[0] == 0 else None
+
+
+def _over_trials(arm: ArmView) -> Series:
+    points: list[tuple[float, list[float], int]] = []
+    for number in arm.planned:
+        rounds: list[RoundView] = [trial.rounds[number] for trial in arm.trials if number in trial.rounds]
+        values = [item.test_accuracy for item in rounds if item.test_accuracy is not None]
+        if values:
+            points.append((rounds[0].p_m, values, number))
+    return Series(
+        name=arm.name,
+        x=tuple(p_m for p_m, _, _ in points),
+        mean=tuple(math.fsum(values) / len(values) for _, values, _ in points),
+        low=tuple(min(values) for _, values, _ in points),
+        high=tuple(max(values) for _, values, _ in points),
+        count=tuple(len(values) for _, values, _ in points),
+        rounds=tuple(number for _, _, number in points),
+    )
+
+
+def survival_series(view: RunView, arm: str, trial: int) -> dict[str, list[tuple[int, float]]]:
+    """Per layer, (round, percent of its weights left) of a trial."""
+    rounds = view.arm(arm).trials[trial].rounds.values()
+    return {
+        name: [(item.round, 100 * item.layers[name].survivors / item.layers[name].size) for item in rounds]
+        for name in view.layers
+    }
+
+
+def learning_curves(points: Mapping[str, Sequence[CurvePoint]]) -> list[Curve]:
+    """Curves to draw from the stored points of each name."""
+    return [
+        Curve(
+            name,
+            tuple(point.iteration for point in row),
+            tuple(_nan(point.train_loss) for point in row),
+            tuple(_nan(point.validation_loss) for point in row),
+            tuple(_nan(point.validation_accuracy) for point in row),
+        )
+        for name, row in points.items()
+    ]
+
+
+def _nan(value: float | None) -> float:
+    return math.nan if value is None else value
