@@ -62,9 +62,7 @@ def split(dataset: Dataset, seed: int) -> Split:
     return Split(train, validation, mean, std)
 
 
-def _moments(
-    images: NDArray[np.uint8], rows: NDArray[np.int32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _moments(images: NDArray[np.uint8], rows: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and population standard deviation of each channel, `[C]` and `[C]`, in `pixel / 255`.
 
     Counting pixel values is exact: the result depends on no order of summation.

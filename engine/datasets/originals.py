@@ -29,9 +29,7 @@ def check_folder(folder: Path, recipe: Recipe) -> None:
     missing = [original.name for original in recipe.originals if original.name not in present]
     if missing:
         found = len(recipe.originals) - len(missing)
-        raise BadInput(
-            f"{folder}: {', '.join(missing)} missing, {found} of {len(recipe.originals)} files found"
-        )
+        raise BadInput(f"{folder}: {', '.join(missing)} missing, {found} of {len(recipe.originals)} files found")
     for original in recipe.originals:
         check_file(folder / original.name, original)
 
@@ -41,17 +39,14 @@ def check_file(path: Path, original: Original) -> None:
     try:
         size = path.stat().st_size
         if size != original.size:
-            raise BadInput(
-                f"{path}: {size} bytes, expected {original.size}; cut short, or not the published file"
-            )
+            raise BadInput(f"{path}: {size} bytes, expected {original.size}; cut short, or not the published file")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); expected a file") from error
     if digest != original.sha256:
         raise BadInput(
-            f"{path}: SHA-256 {digest[:12]}..., expected {original.sha256[:12]}...; "
-            "damaged, or not the published file"
+            f"{path}: SHA-256 {digest[:12]}..., expected {original.sha256[:12]}...; damaged, or not the published file"
         )
 
 
