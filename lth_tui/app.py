@@ -1,0 +1,40 @@
+"""The door to the interface."""
+
+import os
+import sys
+from pathlib import Path
+
+from engine.errors import BadInput
+from engine.places import log_file
+from engine.spec import load_study
+from lth_tui import terminal
+
+FIRST_PRESET = "quickstart"
+
+
+def open_interface(home: Path, preset_or_study: str | None = None) -> int:
+    """Open the interface with a preset's or a file's study ready; the process's exit code.
+
+    **Raises:** BadInput, before anything is drawn, for a study that cannot be used or where there is no terminal.
+    """
+    name = preset_or_study or FIRST_PRESET
+    study = load_study(name)
+    if not terminal.is_terminal():
+        raise BadInput("the interface needs a terminal; without one: lth-tui run STUDY")
+    screen = terminal.prepare(log_file(home))
+    try:
+        from lth_tui.shell import LabApp
+
+        app = LabApp(home, study=study, source=name)
+        app.run()
+        code, working = app.return_code or 0, app.worker.active
+    finally:
+        screen.restore()
+    if code == 1:
+        print(f"lth-tui: the interface failed; the traceback is in {log_file(home)}", file=sys.stderr)  # noqa: T201
+    if working:
+        # Native threads of a run at work cannot be joined; what it finished is already kept.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

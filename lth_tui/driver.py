@@ -1,0 +1,41 @@
+"""A driver that lives through bytes that are not UTF-8."""
+
+import os
+import selectors
+from codecs import getincrementaldecoder
+
+from textual._parser import ParseError
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+
+
+class TolerantDriver(LinuxDriver):
+    """Decodes the keyboard with replacement characters.
+
+    After a reattach tmux can send mouse positions in the old encoding, whose bytes are no UTF-8; the driver
+    above would end the whole interface for one of them.
+    """
+
+    def run_input_thread(self) -> None:
+        """Wait for input and dispatch events."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")(errors="replace").decode
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            try:
+                while not self.exit_event.is_set():
+                    for _ in selector.select(0.1):
+                        data = os.read(self.fileno, 4096)
+                        if not data:
+                            # The keyboard is gone: select would report it forever.
+                            self.exit_event.wait(0.1)
+                        for event in parser.feed(decode(data)) if data else ():
+                            self.process_message(event)
+                    for event in parser.tick():
+                        self.process_message(event)
+            finally:
+                try:
+                    for _ in parser.feed(""):
+                        pass
+                except (EOFError, ParseError):
+                    pass

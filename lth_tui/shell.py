@@ -1,0 +1,216 @@
+"""The App: modes, the worker, and what happens when a screen asks for something."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.driver import Driver
+from textual.message import Message
+from textual.screen import Screen
+
+from engine.errors import BadInput
+from engine.spec import Study
+from engine.store import Request, Store
+from lth_tui.worker import Ended, Worker
+from screens.base import MODES
+from screens.configure import ConfigureScreen
+from screens.dialogs import HelpScreen, QuitDialog, StoppingDialog
+from screens.heatmaps import HeatmapsScreen
+from screens.lab import Lab
+from screens.live import LiveScreen
+from screens.messages import EditStudy, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun
+from screens.runs import RunsScreen
+from screens.text import plain
+
+SCREENS = {
+    "configure": ConfigureScreen,
+    "runs": RunsScreen,
+    "live": LiveScreen,
+    "heatmaps": HeatmapsScreen,
+}
+
+
+class WorkerEnded(Message):
+    """The worker's thread has finished with a run."""
+
+    def __init__(self, ended: Ended):
+        super().__init__()
+        self.ended = ended
+
+
+class LabApp(App[None]):
+    """The laboratory in a terminal."""
+
+    TITLE = "lth-tui"
+    CSS_PATH = "styles.tcss"
+    ENABLE_COMMAND_PALETTE = True
+
+    BINDINGS = [
+        *(
+            Binding(str(number), f"mode('{mode}')", title, id=f"mode.{mode}", tooltip=f"Go to {title}", show=False)
+            for number, (mode, title) in enumerate(MODES.items(), 1)
+        ),
+        Binding("question_mark,f1", "help", "Help", key_display="?", id="help", tooltip="The keys of this screen"),
+        Binding("q,ctrl+q", "quit", "Quit", id="quit", tooltip="Leave; asks while a run is at work"),
+        Binding("ctrl+c", "quit", "Quit", id="quit.interrupt", show=False, system=True),
+    ]
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        study: Study,
+        source: str,
+        driver_class: type[Driver] | None = None,
+        worker: Worker | None = None,
+    ):
+        super().__init__(driver_class=driver_class or _driver())
+        self.lab = Lab(Store(home), study, source)
+        self.worker = worker or Worker(home, self.engine_ended)
+        self._leaving = False
+        for mode, screen in SCREENS.items():
+            self.add_mode(mode, lambda screen=screen: screen(self.lab))
+        if self.console.color_system in (None, "standard"):
+            self.theme = "ansi-dark"
+
+    def on_mount(self) -> None:
+        self.switch_mode("configure")
+        if not self.is_headless and os.name == "posix":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=143))
+
+    def engine_ended(self, ended: Ended) -> None:
+        """Called in the worker's thread: tell the loop."""
+        self.post_message(WorkerEnded(ended))
+
+    def action_mode(self, mode: str) -> None:
+        """Go to a mode; a dialog that is open keeps its place."""
+        if len(self.screen_stack) == 1:
+            self.switch_mode(mode)
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(MODES.get(self.current_mode, "this window"), self.screen))
+
+    async def action_quit(self) -> None:
+        """Leave, but ask while a run is at work."""
+        if isinstance(self.screen, StoppingDialog):
+            return
+        if not self.worker.active:
+            self.exit()
+        elif not isinstance(self.screen, QuitDialog):
+            self.push_screen(QuitDialog(self.worker.run or ""), self._quit_answered)
+
+    def _quit_answered(self, stop: bool | None) -> None:
+        if not stop:
+            return
+        if not self.worker.active:
+            self.exit()
+            return
+        self._leaving = True
+        self._ask(self.worker.run, Request.STOP)
+        self.lab.stopping = True
+        self.push_screen(StoppingDialog())
+
+    def on_start_study(self, message: StartStudy) -> None:
+        """Make a run and set the worker on it."""
+        try:
+            if self.worker.active:
+                raise BadInput(f"{self.worker.run} is at work; one at a time here: wait, or stop it first")
+            with self.lab.store.create(message.study) as folder:
+                run = folder.id
+            self.worker.start(run)
+        except BadInput as error:
+            self._complain(str(error))
+            return
+        self.lab.active, self.lab.stopping = run, False
+        self._open(run)
+
+    def on_edit_study(self, message: EditStudy) -> None:
+        """Put a study into the form."""
+        self.lab.study, self.lab.source = message.study, message.source
+        self.switch_mode("configure")
+        screen = self.screen
+        if isinstance(screen, ConfigureScreen):
+            self.call_later(screen.reopen)
+
+    def on_open_run(self, message: OpenRun) -> None:
+        """Show a run."""
+        self._open(message.run)
+
+    def _open(self, run: str) -> None:
+        try:
+            self.lab.follow(run)
+        except BadInput as error:
+            self._complain(str(error))
+            return
+        self.switch_mode("live")
+
+    def on_pause_run(self, message: PauseRun) -> None:
+        """Pause the run that is shown."""
+        self._ask(self._followed, Request.PAUSE)
+
+    def on_resume_run(self, message: ResumeRun) -> None:
+        """Let the run that is shown go on."""
+        self._ask(self._followed, Request.RESUME)
+
+    def on_stop_run(self, message: StopRun) -> None:
+        """Stop the run that is shown."""
+        if self._followed == self.lab.active:
+            self.lab.stopping = True
+        self._ask(self._followed, Request.STOP)
+
+    @property
+    def _followed(self) -> str | None:
+        return self.lab.follower.run if self.lab.follower else None
+
+    def _ask(self, run: str | None, request: Request) -> None:
+        if run is None:
+            return
+        try:
+            with self.lab.store.open(run) as folder:
+                folder.request(request)
+        except BadInput as error:
+            self._complain(str(error))
+
+    def on_worker_ended(self, message: WorkerEnded) -> None:
+        """A run is over: say how."""
+        ended = message.ended
+        self.lab.active, self.lab.stopping = None, False
+        if self._leaving:
+            self.exit()
+        elif ended.status == "failed":
+            self._complain(ended.message or f"{ended.run} failed")
+        else:
+            severity = "information" if ended.status == "done" else "warning"
+            self.notify(plain(f"{ended.run}: {ended.status}"), severity=severity, markup=False)
+
+    def _complain(self, words: str) -> None:
+        self.notify(plain(words), severity="error", timeout=15, markup=False)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action that has a key here, and the themes."""
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        told: set[str] = set()
+        for node, binding, enabled, _ in screen.active_bindings.values():
+            if not enabled or binding.system or not binding.id or binding.description in told:
+                continue
+            told.add(binding.description)
+            help_words = binding.tooltip or binding.description
+
+            async def act(action: str = binding.action, node: object = node) -> None:
+                await self.run_action(action, default_namespace=node)  # type: ignore[arg-type]
+
+            yield SystemCommand(binding.description, help_words, act)
+
+
+def _driver() -> type[Driver] | None:
+    if os.name != "posix":
+        return None
+    from lth_tui.driver import TolerantDriver
+
+    return TolerantDriver

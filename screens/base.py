@@ -1,0 +1,107 @@
+"""What every screen has: the bar of modes, the footer, the timer, and a word for windows that are too small."""
+
+from collections.abc import Iterator
+
+from textual import events
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer, Static
+
+from screens.lab import Lab
+from screens.text import plain
+
+MODES = {"configure": "Configure", "runs": "Runs", "live": "Live", "heatmaps": "Heatmaps"}
+"""The modes in the order of their digit keys."""
+
+SMALLEST = (60, 16)
+
+
+class TopBar(Widget):
+    """The modes with their keys, and the state of the run at hand."""
+
+    def __init__(self, lab: Lab, mode: str):
+        super().__init__()
+        self.lab, self.mode = lab, mode
+        self._shown = ""
+
+    def render(self) -> Content:
+        parts: list[Content | str] = []
+        for number, (mode, title) in enumerate(MODES.items(), 1):
+            style = "reverse bold" if mode == self.mode else ""
+            parts += [Content.styled(f" {number} {title} ", style)]
+        left = Content.assemble(*parts)
+        state = self.state()
+        room = self.size.width - left.cell_length - 1
+        if room < 8 or not state:
+            return left
+        if len(state) > room:
+            state = state[: room - 1] + "…"
+        return Content.assemble(left, " " * (room - len(state)), (state, "dim"))
+
+    def state(self) -> str:
+        """The followed run and its state in a few words."""
+        follower = self.lab.follower
+        if follower is None:
+            return ""
+        done, total = follower.view.rounds_done, follower.view.rounds_total
+        return plain(f"{follower.run} {self.lab.state()} {done}/{total}")
+
+    def tick(self) -> None:
+        """Redraw when the words changed."""
+        if (state := self.state()) != self._shown:
+            self._shown = state
+            self.refresh()
+
+
+class LabScreen(Screen[None]):
+    """A mode of the laboratory. `update` is called twice a second while the screen can be seen."""
+
+    MODE = ""
+    PERIOD = 0.5
+    AUTO_FOCUS = None
+
+    def __init__(self, lab: Lab):
+        super().__init__(name=self.MODE)
+        self.lab = lab
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(self.lab, self.MODE)
+        yield from self.body()
+        yield Footer(compact=True)
+        yield Static("", id="too-small", markup=False)
+
+    def body(self) -> Iterator[Widget]:
+        """The widgets between the bar of modes and the footer."""
+        yield from ()
+
+    def on_mount(self) -> None:
+        self.set_interval(self.PERIOD, self._tick)
+
+    def on_screen_resume(self) -> None:
+        self._tick()
+
+    def on_resize(self, event: events.Resize) -> None:
+        width, height = event.size
+        tiny = width < SMALLEST[0] or height < SMALLEST[1]
+        self.set_class(tiny, "-tiny")
+        if tiny:
+            least = f"{SMALLEST[0]}x{SMALLEST[1]}"
+            words = f"This window is {width}x{height}; {least} is the least that works. Make it larger, or q to quit."
+            self.query_one("#too-small", Static).update(words)
+        self.fitted(width, height)
+
+    def fitted(self, width: int, height: int) -> None:
+        """The window has a new size."""
+
+    def _tick(self) -> None:
+        if not self.is_current or not self.is_mounted:
+            return
+        if self.lab.follower is not None:
+            self.lab.follower.poll()
+        self.query_one(TopBar).tick()
+        self.update()
+
+    def update(self) -> None:
+        """Draw what changed."""

@@ -1,0 +1,215 @@
+"""Configure: a study as a form, what it will cost, and the key that starts it."""
+
+from collections.abc import Iterator
+
+from textual import on
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Button, Label, Select, Static
+
+from engine import datasets
+from engine.errors import BadInput
+from engine.spec import Study, load_study, preset_names, study_problems
+from screens.base import LabScreen
+from screens.form import FIELDS, arm_choices, filled, place_of, shown_values, tables_of
+from screens.messages import StartStudy
+from screens.text import amount, duration, plain, size
+from screens.widgets.fields import ArmRow, FieldRow, Row
+
+
+class ConfigureScreen(LabScreen):
+    """The form of a study. The tables behind it keep what the form has no field for."""
+
+    MODE = "configure"
+    FORECAST_AFTER = 0.2
+
+    BINDINGS = [
+        Binding("s,enter", "start", "Start", id="configure.start", tooltip="Begin a new run of this study"),
+        Binding("ctrl+s", "start", "Start", id="configure.start-in-field", show=False, tooltip="Begin, from a field"),
+        Binding("e", "edit", "Edit", id="configure.edit", tooltip="Go to the first field of the form"),
+        Binding("p", "presets", "Preset", id="configure.presets", tooltip="Choose another preset"),
+        Binding("escape", "leave", "Leave field", id="configure.leave", tooltip="Back to the start button"),
+    ]
+
+    def body(self) -> Iterator[Widget]:
+        with Vertical(id="configure"):
+            with VerticalScroll(id="form", can_focus=False):
+                with Vertical(classes="preset-row"):
+                    yield Label("preset")
+                    yield Select(
+                        [(plain(name), name) for name in self._sources()],
+                        value=self.lab.source,
+                        allow_blank=False,
+                        compact=True,
+                        id="preset",
+                    )
+                data_sets = datasets.names()
+                for spec in FIELDS:
+                    yield FieldRow(spec, data_sets if spec.path == "base.data.name" else ())
+                yield Label("arms: x how many per ticket, and in which rounds", classes="heading")
+                yield Vertical(id="arms")
+            with VerticalScroll(id="about-study", can_focus=False):
+                yield Static("", id="about", markup=False)
+                yield Static("", id="forecast", markup=False)
+                yield Button("Start  (s)", id="start", variant="success", compact=True)
+                yield Static("", id="problems", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._study: Study | None = None
+        self._timer: Timer | None = None
+        self._version = 0
+        self.call_after_refresh(self.put, self.lab.study, self.lab.source)
+        self.query_one("#start").focus()
+
+    async def put(self, study: Study, source: str) -> None:
+        """Fill the form with a study."""
+        self._begun = tables_of(study)
+        preset = self.query_one("#preset", Select)
+        if source not in self._sources():
+            source = self.lab.source
+        with preset.prevent(Select.Changed):
+            preset.value = source
+        values = shown_values(study)
+        for row in self.query(FieldRow):
+            row.value = values[row.spec.path]
+        arms = self.query_one("#arms")
+        await arms.remove_children()
+        await arms.mount(*(ArmRow(choice) for choice in arm_choices(study)))
+        self._check()
+
+    async def reopen(self) -> None:
+        """Fill the form with the study that the laboratory holds now."""
+        preset = self.query_one("#preset", Select)
+        with preset.prevent(Select.Changed):
+            preset.set_options([(plain(name), name) for name in self._sources()])
+        await self.put(self.lab.study, self.lab.source)
+
+    def _sources(self) -> list[str]:
+        names = list(preset_names())
+        return names if self.lab.source in names else [self.lab.source, *names]
+
+    @on(Select.Changed, "#preset")
+    async def _preset_chosen(self, event: Select.Changed) -> None:
+        source = str(event.value)
+        try:
+            await self.put(self.lab.study if source == self.lab.source else load_study(source), source)
+        except BadInput as error:
+            self.notify(plain(str(error)), severity="error", markup=False)
+
+    @on(Row.Changed)
+    def _row_changed(self) -> None:
+        self._check()
+
+    def _check(self) -> None:
+        """Validate what the form says, and put each problem beside its row."""
+        rows = {row.spec.path: row for row in self.query(FieldRow)}
+        arms = list(self.query(ArmRow))
+        if not arms:
+            return
+        values = {path: row.value for path, row in rows.items()}
+        tables, owners = filled(self._begun, values, [row.choice for row in arms])
+        places: dict[str, Row] = {**rows, **{f"arm:{number}": row for number, row in enumerate(arms)}}
+        told: dict[str, str] = {}
+        elsewhere: list[str] = []
+        for problem in study_problems(tables):
+            place = place_of(problem, owners)
+            words = f"allowed: {problem.allowed}"
+            if place in places:
+                told.setdefault(place, words)
+            elif problem.field == "arm":
+                elsewhere.append("switch on at least one arm")
+            else:
+                elsewhere.append(str(problem))
+        for place, row in places.items():
+            row.tell(told.get(place, ""))
+        self._study = None if told or elsewhere else Study.model_validate(tables)
+        self.query_one("#start", Button).disabled = self._study is None
+        count = len(told) + len(elsewhere)
+        lines = elsewhere or ([f"{count} field{'s' if count > 1 else ''} to mend"] if told else [])
+        self.query_one("#problems", Static).update(Content(plain("\n".join(lines))))
+        self.query_one("#about", Static).update(Content(plain(str(tables.get("about", "")))))
+        self._plan_forecast()
+
+    def _plan_forecast(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        if self._study is None:
+            self.query_one("#forecast", Static).update("")
+        else:
+            self._timer = self.set_timer(self.FORECAST_AFTER, self._forecast)
+
+    def _forecast(self) -> None:
+        if self._study is None:
+            return
+        self.query_one("#forecast", Static).update(_forecast_words(self._study, self.lab))
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        if self.is_mounted and self.query(ArmRow):
+            self._plan_forecast()
+
+    @on(Button.Pressed, "#start")
+    def action_start(self) -> None:
+        """Ask for a run of the study in the form."""
+        if self._study is None:
+            wrong = [row for row in self.query(Row) if row.has_class("-wrong")]
+            self.notify("Not yet: a field is wrong.", severity="warning", markup=False)
+            if wrong:
+                wrong[0].query("Input, Select, Checkbox").first().focus()
+            return
+        self.post_message(StartStudy(self._study))
+
+    def action_edit(self) -> None:
+        """Go to the form."""
+        self.query_one("#form").query("Input").first().focus()
+
+    def action_presets(self) -> None:
+        """Open the list of presets."""
+        preset = self.query_one("#preset", Select)
+        preset.focus()
+        preset.action_show_overlay()
+
+    def action_leave(self) -> None:
+        """Back to the start button."""
+        self.query_one("#start").focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leaving a field is offered inside one alone."""
+        if action == "leave":
+            return self.focused is not None and self.focused.id != "start"
+        return True
+
+
+def _forecast_words(study: Study, lab: object) -> Content:
+    from engine.plan import forecast
+
+    store = lab.store  # type: ignore[attr-defined]
+    lines: list[tuple[str, str]] = []
+    name = study.base.data.name
+    try:
+        told = forecast(study, store)
+        time = f"{duration(told.seconds)} at {amount(told.rate)} it/s" if told.rate else "not measured yet here"
+        if told.iterations == 0:
+            time = "nothing to train: all is stored"
+        lines = [
+            ("rounds", f"{told.rounds}, {told.distinct} distinct, {told.stored} stored"),
+            ("to train", f"{amount(told.iterations)} iterations"),
+            ("lanes", f"{told.lanes} at once"),
+            ("time", time),
+            ("disk", size(told.bytes)),
+        ]
+    except BadInput as error:
+        lines = [("cannot run", plain(str(error)))]
+    entry = datasets.entry(name, store.home)
+    lines.append(("data", f"{entry.name}, {amount(entry.train)} to train, {amount(entry.test)} to test"))
+    if not entry.ready:
+        lines.append(("", plain(entry.advice)))
+    width = max(len(label) for label, _ in lines) + 1
+    parts: list[tuple[str, str]] = []
+    for label, words in lines:
+        parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$warning"), (f"{words}\n", "")]
+    return Content.assemble(*parts)

@@ -1,0 +1,9 @@
+"""Heatmaps."""
+
+from screens.base import LabScreen
+
+
+class HeatmapsScreen(LabScreen):
+    """Heatmaps."""
+
+    MODE = "heatmaps"

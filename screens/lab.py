@@ -1,0 +1,81 @@
+"""What the screens share: the store, and the run that they follow."""
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from engine.errors import BadInput
+from engine.spec import Study
+from engine.store import Progress, RunFolder, Store
+from engine.views import RunView, fold
+
+
+class Follower:
+    """A run as read from the store, kept up to date by `poll`; the same for a run at work and an old one."""
+
+    def __init__(self, folder: RunFolder):
+        self.folder = folder
+        self.run = folder.id
+        self.view = RunView()
+        self.progress: Progress | None = None
+        self.status = "new"
+        self.problem = ""
+        try:
+            self.study: Study | None = folder.study()
+        except BadInput as error:
+            self.study, self.problem = None, str(error)
+
+    def poll(self) -> None:
+        """Read what is new."""
+        try:
+            new = self.folder.events(after=self.view.last_event)
+            if new:
+                self.view = fold(self.view, new)
+            found = self.folder.progress()
+            self.progress = found[1] if found else None
+            self.status = self.folder.status(self.view.status)
+        except (BadInput, sqlite3.Error, ValueError) as error:
+            self.problem = str(error).splitlines()[0]
+
+    @property
+    def at_work(self) -> bool:
+        """Whether requests will be heard."""
+        return self.status in ("new", "running", "paused")
+
+    def close(self) -> None:
+        self.folder.close()
+
+
+@dataclass
+class Lab:
+    """`study` and `source` are what Configure opens with; `active` is the run that this process works on."""
+
+    store: Store
+    study: Study
+    source: str
+    follower: Follower | None = None
+    active: str | None = None
+    stopping: bool = False
+    started: set[str] = field(default_factory=set)
+
+    def follow(self, run: str) -> Follower:
+        """Follow a run of the store. Raises BadInput."""
+        folder = self.store.open(run)
+        if self.follower is not None:
+            self.follower.close()
+        self.follower = Follower(folder)
+        self.follower.poll()
+        return self.follower
+
+    def state(self) -> str:
+        """The state of the followed run in one word, as true as it can be told."""
+        follower = self.follower
+        if follower is None:
+            return ""
+        if self.active == follower.run:
+            if self.stopping:
+                return "stopping"
+            if follower.status in ("new", "interrupted"):
+                return "starting"
+        if follower.status == "running" and follower.progress is not None:
+            return follower.progress.state
+        return follower.status

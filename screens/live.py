@@ -1,0 +1,9 @@
+"""Live."""
+
+from screens.base import LabScreen
+
+
+class LiveScreen(LabScreen):
+    """Live."""
+
+    MODE = "live"

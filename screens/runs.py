@@ -1,0 +1,145 @@
+"""Runs: everything in the store, the newest first."""
+
+import asyncio
+from collections.abc import Iterator
+
+from textual import on
+from textual.binding import Binding
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from engine.errors import BadInput
+from engine.store import RunSummary
+from screens.base import LabScreen
+from screens.messages import EditStudy, OpenRun, StartStudy
+from screens.text import duration, moment, plain, status_text
+
+COLUMNS = (("status", 13), ("study", 20), ("data", 8), ("rounds", 8), ("when", 10), ("took", 10), ("run", None))
+
+EMPTY = """No runs yet.
+
+Press 1 for Configure, and there s: the quickstart study runs about a minute on real data.
+What it finds is kept and shown here, also after you leave."""
+
+
+class RunsScreen(LabScreen):
+    """The runs of the store, with the status that is true."""
+
+    MODE = "runs"
+    PERIOD = 2.0
+
+    BINDINGS = [
+        Binding("enter", "open", "Open", id="runs.open", tooltip="Show the run in Live and Heatmaps"),
+        Binding("a", "again", "Start again", id="runs.again", tooltip="The same study as a new run"),
+        Binding("e", "edit", "Edit", id="runs.edit", tooltip="Put the run's study into the form"),
+        Binding("r", "reread", "Reread", id="runs.reread", tooltip="Read the list anew", show=False),
+        Binding("j", "down", "Down", id="runs.down", tooltip="The next run", show=False),
+        Binding("k", "up", "Up", id="runs.up", tooltip="The run before", show=False),
+    ]
+
+    def body(self) -> Iterator[Widget]:
+        yield DataTable(id="runs", cursor_type="row", zebra_stripes=False)
+        yield Static(EMPTY, id="no-runs", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._shown: list[RunSummary] | None = None
+        self._reading = False
+        table = self._table
+        for name, width in COLUMNS:
+            table.add_column(name, width=width, key=name)
+        table.focus()
+
+    @property
+    def _table(self) -> DataTable[object]:
+        return self.query_one("#runs", DataTable)
+
+    def update(self) -> None:
+        """Read the list beside the loop, and draw it when it changed."""
+        if not self._reading:
+            self._reading = True
+            self.run_worker(self._read(), group="runs", exit_on_error=True)
+
+    async def _read(self) -> None:
+        try:
+            runs = await asyncio.to_thread(self.lab.store.runs)
+        finally:
+            self._reading = False
+        if runs != self._shown:
+            self._fill(runs)
+
+    def _fill(self, runs: list[RunSummary]) -> None:
+        table = self._table
+        known = [run.id for run in self._shown or []]
+        if known == [run.id for run in runs] and self._shown is not None:
+            for old, new in zip(self._shown, runs, strict=True):
+                if old != new:
+                    for (column, _), cell in zip(COLUMNS, _cells(new), strict=True):
+                        table.update_cell(new.id, column, cell)
+        else:
+            at = known[table.cursor_row] if known and table.cursor_row < len(known) else None
+            table.clear()
+            for run in runs:
+                table.add_row(*_cells(run), key=run.id)
+            ids = [run.id for run in runs]
+            if at in ids:
+                table.move_cursor(row=ids.index(at))
+        self._shown = runs
+        self.set_class(not runs, "-empty")
+        self.refresh_bindings()
+
+    @property
+    def chosen(self) -> RunSummary | None:
+        """The run under the cursor."""
+        runs, row = self._shown or [], self._table.cursor_row
+        return runs[row] if row < len(runs) else None
+
+    @on(DataTable.RowSelected)
+    def action_open(self) -> None:
+        """Follow the run under the cursor."""
+        if self.chosen is not None:
+            self.post_message(OpenRun(self.chosen.id))
+
+    def action_again(self) -> None:
+        """Run the study of the run under the cursor again."""
+        self._with_study(again=True)
+
+    def action_edit(self) -> None:
+        """Put the study of the run under the cursor into the form."""
+        self._with_study(again=False)
+
+    def _with_study(self, *, again: bool) -> None:
+        if self.chosen is None:
+            return
+        try:
+            with self.lab.store.open(self.chosen.id) as folder:
+                study = folder.study()
+        except BadInput as error:
+            self.notify(plain(str(error)), severity="error", markup=False)
+            return
+        self.post_message(StartStudy(study) if again else EditStudy(study, self.chosen.id))
+
+    def action_reread(self) -> None:
+        """Read the list anew."""
+        self.update()
+
+    def action_down(self) -> None:
+        """One run down."""
+        self._table.action_cursor_down()
+
+    def action_up(self) -> None:
+        """One run up."""
+        self._table.action_cursor_up()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without runs there is nothing to open."""
+        if action in ("open", "again", "edit"):
+            return bool(getattr(self, "_shown", None))
+        return True
+
+
+def _cells(run: RunSummary) -> tuple[object, ...]:
+    rounds = f"{run.rounds_done}/{run.rounds_total}" if run.rounds_total else "-"
+    took = "-" if run.seconds is None else duration(run.seconds)
+    words = (run.study, run.dataset or "-", rounds, moment(run.created), took, run.id)
+    return (status_text(run.status), *(plain(word) for word in words))
