@@ -31,21 +31,24 @@ def entry(name: str, home: Path) -> Entry:
     **Raises:** BadInput for an unknown name.
     """
     recipe = _recipe(name)
-    advice = ""
-    if recipe.originals:
-        try:
-            kept.check(_folder(recipe, home), recipe)
-        except kept.UnpreparedError:
-            advice = f"not prepared; run: lth-tui data prepare {name}; without a network, {recipe.how}"
-        except kept.DamagedError as damage:
-            advice = _repair(recipe, home, damage)
+    advice = fingerprint = ""
+    try:
+        fingerprint = kept.check(_folder(recipe, home), recipe)
+    except kept.UnpreparedError:
+        advice = f"not prepared; run: lth-tui data prepare {name}; without a network, {recipe.how}"
+    except kept.DamagedError as damage:
+        advice = _repair(recipe, home, damage)
+    if not recipe.originals:
+        advice = ""
     return Entry(
         name=recipe.name,
         about=recipe.about,
         image_shape=recipe.image_shape,
         train=recipe.train,
+        validation=recipe.validation_size,
         test=recipe.test,
         classes=recipe.classes,
+        fingerprint=fingerprint,
         ready=not advice,
         advice=advice,
     )

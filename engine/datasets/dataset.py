@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.draws import permutation
+
 # Keeps this draw apart from others that are made from the same seed.
 _SPLIT_STREAM = 0x5B117
 _CHUNK = 4096
@@ -53,9 +55,7 @@ def split(dataset: Dataset, seed: int) -> Split:
     **Arguments:** `seed`, zero or more; a seed gives the same split on every machine and version of NumPy.
     """
     total = len(dataset.train_labels)
-    # Raw bits and a stable sort: NumPy promises both for good, but not the stream of Generator.permutation.
-    bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(_SPLIT_STREAM,)))
-    order = np.argsort(bits.random_raw(total), kind="stable").astype(np.int32)
+    order = permutation(total, seed, _SPLIT_STREAM)
     validation = np.sort(order[: dataset.validation_size])
     train = np.sort(order[dataset.validation_size :])
     mean, std = _moments(dataset.train_images, train)

@@ -61,14 +61,17 @@ class Recipe:
 class Entry:
     """A data set in a list: facts, whether it can be loaded now, and one line of advice ("" when it can).
 
-    `image_shape` is `(H, W, C)`; `train` and `test` count examples, validation included in `train`.
+    `image_shape` is `(H, W, C)`; `train` and `test` count examples, `validation` of them in `train`.
+    `fingerprint` is "" until the arrays are kept.
     """
 
     name: str
     about: str
     image_shape: tuple[int, int, int]
     train: int
+    validation: int
     test: int
     classes: int
+    fingerprint: str
     ready: bool
     advice: str

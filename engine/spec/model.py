@@ -97,13 +97,8 @@ class Prune(Model):
 
     def rate_of(self, kind: LayerKind) -> float:
         """The rate of a kind of layer in layerwise scope."""
-        rates: dict[str, float] = {
-            "dense": self.rate,
-            "conv": self.rate,
-            "output": self.rate / 2,
-            **self.rates,
-        }
-        return rates[kind]
+        usual: dict[LayerKind, float] = {"dense": self.rate, "conv": self.rate, "output": self.rate / 2}
+        return (usual | self.rates)[kind]
 
 
 class Recipe(Model):
@@ -116,7 +111,7 @@ class Recipe(Model):
 
 
 class Arm(Model):
-    """One variant of the study. Its tables override the base recipe's fields.
+    """One variant of the study. Its tables `train` and `prune` override the base recipe's fields.
 
     `kind`: `ticket` prunes iteratively; `one-shot` prunes the dense network once, to the P_m of each round;
     `reinit` trains the masks of `of` from fresh weights, `per_ticket` times; `random-mask` keeps the layer
@@ -131,8 +126,6 @@ class Arm(Model):
         tuple[Annotated[int, Field(ge=1)], ...] | None,
         Field(strict=False, description="rounds to do; all when left out"),
     ] = None
-    data: dict[str, Any] = {}
-    network: dict[str, Any] = {}
     train: dict[str, Any] = {}
     prune: dict[str, Any] = {}
 
@@ -158,8 +151,7 @@ class Arm(Model):
 
     @property
     def overrides(self) -> dict[str, dict[str, Any]]:
-        tables = {"data": self.data, "network": self.network, "train": self.train, "prune": self.prune}
-        return {name: table for name, table in tables.items() if table}
+        return {name: table for name, table in (("train", self.train), ("prune", self.prune)) if table}
 
 
 class Study(Model):

@@ -25,7 +25,7 @@ from engine.store.events import (
     RunStarted,
     Similarity,
 )
-from engine.store.rates import Rates
+from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore, StoredRound
 from engine.store.runs import RunSummary, Store
 
@@ -38,10 +38,10 @@ __all__ = [
     "GuardFailed",
     "LaneProgress",
     "LayerCount",
+    "MachineFacts",
     "Note",
     "Paused",
     "Progress",
-    "Rates",
     "Request",
     "Resumed",
     "RoundFinished",

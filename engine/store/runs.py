@@ -9,7 +9,7 @@ from engine.errors import BadInput
 from engine.spec import Study, to_toml
 from engine.store.database import RunFolder
 from engine.store.events import RoundFinished, RunFinished, RunStarted
-from engine.store.rates import Rates
+from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore
 
 _RUN_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -30,12 +30,12 @@ class RunSummary:
 
 
 class Store:
-    """The runs, rounds and rates kept below `home`. Nothing is made until something is written."""
+    """The runs, rounds and facts of the machine kept below `home`. Nothing is made until something is written."""
 
     def __init__(self, home: Path):
         self.home = home
         self.rounds = RoundStore(home / "rounds")
-        self.rates = Rates(home / "rates.json")
+        self.machine = MachineFacts(home / "machine.json")
 
     def runs(self) -> list[RunSummary]:
         """Every run, the newest first; damaged ones as such."""

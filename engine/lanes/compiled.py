@@ -1,0 +1,249 @@
+"""The programs that run on the devices: many steps a call, no Python in a step."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from engine.lanes.program import Program, optimizer_of
+from engine.networks.build import Params, forward
+
+EVALUATION_BLOCK = 1000
+_LANES, _SHARED = PartitionSpec("lane"), PartitionSpec()
+
+
+class State(NamedTuple):
+    """What a lane's training changes."""
+
+    params: Params
+    optimizer: Any
+    iteration: Array
+    loss_sum: Array
+    loss_steps: Array
+    best_params: Params
+    best_loss: Array
+    best_iteration: Array
+
+
+class Fixed(NamedTuple):
+    """What it does not: masks (True where a weight lives), validation indices `[V]`, mean and std `[C]`."""
+
+    masks: dict[str, Array]
+    validation: Array
+    mean: Array
+    std: Array
+
+
+class Examples(NamedTuple):
+    """All examples on every device: images uint8 `[N, H, W, C]`, labels int32 `[N]`."""
+
+    images: Array
+    labels: Array
+
+
+class Validations(NamedTuple):
+    """One row an interval: mean training loss over it, then validation loss and accuracy after it."""
+
+    train_loss: Array
+    loss: Array
+    accuracy: Array
+
+
+@cache
+def mesh(devices: int) -> Mesh:
+    """The first `devices` devices as a line of lanes."""
+    return Mesh(np.array(jax.devices()[:devices]), ("lane",))
+
+
+def by_lane(devices: int) -> NamedSharding:
+    return NamedSharding(mesh(devices), _LANES)
+
+
+def shared(devices: int) -> NamedSharding:
+    return NamedSharding(mesh(devices), _SHARED)
+
+
+def begin(program: Program, params: Params) -> State:
+    """The state of one lane before its first step."""
+    return State(
+        params=params,
+        optimizer=optimizer_of(program).init(params),
+        iteration=jnp.int32(0),
+        loss_sum=jnp.float32(0),
+        loss_steps=jnp.int32(0),
+        best_params=params,
+        best_loss=jnp.float32(jnp.inf),
+        best_iteration=jnp.int32(0),
+    )
+
+
+@cache
+def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, Validations]]:
+    """`(state, fixed, order, rates, examples, intervals, steps, evaluate) -> (state, validations)`, for all lanes.
+
+    Runs `intervals` times: `steps` training steps, then a validation if `evaluate`. `order` is `[L, S, B]`
+    and `rates` `[L, S]`, read from their start. On a CPU `steps` is a value; on accelerators it is static,
+    since a loop of unknown length stops there for the host in each turn.
+    """
+    apply = forward(program.network, program.image_shape, program.classes)
+    update_rule = optimizer_of(program)
+
+    def loss_of(params: Params, images: Array, labels: Array) -> Array:
+        return optax.softmax_cross_entropy_with_integer_labels(apply(params, images), labels).mean()
+
+    def lane(
+        state: State,
+        fixed: Fixed,
+        order: Array,
+        rates: Array,
+        examples: Examples,
+        intervals: Array,
+        steps: Any,
+        evaluate: Array,
+    ) -> tuple[State, Validations]:
+        def step(place: Array, state: State) -> State:
+            rows = jax.lax.dynamic_index_in_dim(order, place, keepdims=False)
+            images = normalised(examples.images[rows], fixed)
+            loss, gradients = jax.value_and_grad(loss_of)(state.params, images, examples.labels[rows])
+            # A masked gradient keeps the weight at zero and both of its moments too, even where it is not a number.
+            for name, mask in fixed.masks.items():
+                gradients[name]["kernel"] = jnp.where(mask, gradients[name]["kernel"], 0)
+            updates, optimizer = update_rule.update(gradients, state.optimizer)
+            params = jax.tree.map(lambda weight, update: weight - rates[place] * update, state.params, updates)
+            return state._replace(
+                params=params,
+                optimizer=optimizer,
+                iteration=state.iteration + 1,
+                loss_sum=state.loss_sum + loss,
+                loss_steps=state.loss_steps + 1,
+            )
+
+        def validate(state: State) -> tuple[State, Array, Array, Array]:
+            loss, accuracy = measure(apply, state.params, examples, fixed.validation, fixed)
+            # Written so that a loss that is not a number is never the lowest.
+            better = loss < state.best_loss
+            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, state.best_params)
+            train_loss = state.loss_sum / state.loss_steps
+            return (
+                state._replace(
+                    loss_sum=jnp.float32(0),
+                    loss_steps=jnp.int32(0),
+                    best_params=best,
+                    best_loss=jnp.where(better, loss, state.best_loss),
+                    best_iteration=jnp.where(better, state.iteration, state.best_iteration),
+                ),
+                train_loss,
+                loss,
+                accuracy,
+            )
+
+        def skip(state: State) -> tuple[State, Array, Array, Array]:
+            nothing = jnp.float32(jnp.nan)
+            return state, nothing, nothing, nothing
+
+        def interval(number: Array, carry: tuple[State, Validations]) -> tuple[State, Validations]:
+            state, rows = carry
+            state = jax.lax.fori_loop(0, steps, lambda place, now: step(number * steps + place, now), state)
+            state, *values = jax.lax.cond(evaluate, validate, skip, state)
+            rows = Validations(*(row.at[number].set(value) for row, value in zip(rows, values, strict=True)))
+            return state, rows
+
+        blank = jnp.full(program.intervals, jnp.nan, jnp.float32)
+        return jax.lax.fori_loop(0, intervals, interval, (state, Validations(blank, blank, blank)))
+
+    on_cpu = mesh(devices).devices.flat[0].platform == "cpu"
+
+    def chunk(
+        state: State,
+        fixed: Fixed,
+        order: Array,
+        rates: Array,
+        examples: Examples,
+        intervals: Array,
+        steps: Any,
+        evaluate: Array,
+    ) -> tuple[State, Validations]:
+        def on_device(
+            state: State,
+            fixed: Fixed,
+            order: Array,
+            rates: Array,
+            examples: Examples,
+            intervals: Array,
+            evaluate: Array,
+            *dynamic: Array,
+        ) -> Any:
+            length = dynamic[0] if dynamic else steps
+            return each_lane(lambda *own: lane(*own, examples, intervals, length, evaluate), state, fixed, order, rates)
+
+        dynamic = (steps,) if on_cpu else ()
+        return jax.shard_map(
+            on_device,
+            mesh=mesh(devices),
+            in_specs=(_LANES,) * 4 + (_SHARED,) * (3 + len(dynamic)),
+            out_specs=_LANES,
+            check_vma=False,
+        )(state, fixed, order, rates, examples, intervals, evaluate, *dynamic)
+
+    return jax.jit(chunk, donate_argnames="state", static_argnames=() if on_cpu else ("steps",))
+
+
+@cache
+def test_program(program: Program, devices: int) -> Callable[..., tuple[Array, Array]]:
+    """`(params, fixed, examples) -> (loss, accuracy)` over all of `examples`, each `[L]`."""
+    apply = forward(program.network, program.image_shape, program.classes)
+
+    def on_device(params: Params, fixed: Fixed, examples: Examples) -> Any:
+        everything = jnp.arange(examples.labels.shape[0], dtype=jnp.int32)
+        return each_lane(lambda params, fixed: measure(apply, params, examples, everything, fixed), params, fixed)
+
+    return jax.jit(
+        jax.shard_map(
+            on_device,
+            mesh=mesh(devices),
+            in_specs=(_LANES, _LANES, _SHARED),
+            out_specs=_LANES,
+            check_vma=False,
+        )
+    )
+
+
+def each_lane(function: Callable[..., Any], *trees: Any) -> Any:
+    """`function` of each of a device's lanes: the plain program for one (what a CPU runs), vmapped for more."""
+    if jax.tree.leaves(trees[0])[0].shape[0] == 1:
+        alone = function(*(jax.tree.map(lambda leaf: leaf[0], tree) for tree in trees))
+        return jax.tree.map(lambda leaf: leaf[None], alone)
+    return jax.vmap(function)(*trees)
+
+
+def normalised(images: Array, fixed: Fixed) -> Array:
+    """uint8 images `[B, H, W, C]` as float32 with the lane's mean and standard deviation taken out."""
+    return (images.astype(jnp.float32) / 255 - fixed.mean) / fixed.std
+
+
+def measure(
+    apply: Callable[[Params, Array], Array], params: Params, examples: Examples, rows: Array, fixed: Fixed
+) -> tuple[Array, Array]:
+    """Mean cross-entropy in nats and accuracy (0 to 1) over the examples `rows` `[V]`, in blocks."""
+    count = rows.shape[0]
+    size = min(EVALUATION_BLOCK, count)
+    blocks = -(-count // size)
+    padded = jnp.pad(rows, (0, blocks * size - count)).reshape(blocks, size)
+    counted = (jnp.arange(blocks * size) < count).reshape(blocks, size)
+
+    def block(part: tuple[Array, Array]) -> tuple[Array, Array]:
+        rows, counted = part
+        logits = apply(params, normalised(examples.images[rows], fixed))
+        labels = examples.labels[rows]
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        right = jnp.argmax(logits, axis=-1) == labels
+        return jnp.where(counted, losses, 0).sum(), (right & counted).sum()
+
+    losses, right = jax.lax.map(block, (padded, counted))
+    return losses.sum() / count, right.sum() / count

@@ -1,0 +1,71 @@
+"""The devices that lanes spread over, and JAX set up for them."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+
+MAX_LANES_PER_DEVICE = 64
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What trains. `tag` names all of it that may change bits: versions, platform, kind of device and cores."""
+
+    platform: str
+    kind: str
+    devices: int
+    tag: str
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.platform == "cpu"
+
+    @property
+    def words(self) -> str:
+        return f"{self.devices} CPU cores" if self.on_cpu else f"{self.devices} x {self.kind}"
+
+    def width(self, wanted: int) -> int:
+        """Lanes of one pack where `wanted` could train at once.
+
+        On a CPU a lane a core. On accelerators a multiple of the devices, a power of two on each: few widths,
+        so that few programs are compiled, and the same for the same study.
+        """
+        if self.on_cpu:
+            return max(1, min(wanted, self.devices))
+        each = 1
+        while each * self.devices < wanted and each < MAX_LANES_PER_DEVICE:
+            each *= 2
+        return each * self.devices
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare_jax(compiled: Path) -> None:
+    """Set JAX up, before it first looks for devices: a CPU device a core, memory taken as it is needed, and
+    compiled programs kept in the folder `compiled`."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    jax.config.update("jax_compilation_cache_dir", str(compiled))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _split_cpu()
+
+
+@cache
+def _split_cpu() -> None:
+    jax.config.update("jax_num_cpu_devices", cores())
+
+
+@cache
+def machine() -> Machine:
+    """The accelerators of this machine, or else its CPU cores. Call `prepare_jax` first."""
+    found = jax.devices()
+    platform, kind = found[0].platform, found[0].device_kind
+    versions = " ".join(f"{name} {version(name)}" for name in ("jax", "jaxlib", "flax", "optax"))
+    return Machine(platform, kind, len(found), f"{versions} on {platform} {kind} x{len(found)}")

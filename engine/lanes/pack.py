@@ -1,0 +1,267 @@
+"""A pack of lanes on its way through one round."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.lanes import compiled
+from engine.lanes.devices import machine
+from engine.lanes.program import Program
+from engine.masks import Masks, Weights
+
+CHUNK_SECONDS = 0.2
+"""Aimed at for one call: short enough to obey at once, long enough that Python costs nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """What one lane is to do, all of it values.
+
+    `start`: weights, dead ones zero; `order`: examples of each step `[iterations, batch]`; `rates`: learning
+    rate of each step `[iterations]`; `validation`: indices `[V]`; `mean`, `std`: `[C]`.
+    """
+
+    start: Weights
+    masks: Masks
+    order: NDArray[np.int32]
+    rates: NDArray[np.float32]
+    validation: NDArray[np.int32]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One validation of one lane. Losses in nats; not finite ones are kept as they are."""
+
+    iteration: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class LaneEnd:
+    """What one lane left. `best` are the weights at `best_iteration`, the lowest validation loss (infinite, and
+    the starting weights, when no loss was finite); `moments` are the optimizer's, each shaped as the weights."""
+
+    final: Weights
+    best: Weights
+    moments: tuple[Weights, ...]
+    masks: Masks
+    best_loss: float
+    best_iteration: int
+    test_accuracy: float
+    test_accuracy_end: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether every last weight is a finite number."""
+        return all(bool(np.isfinite(array).all()) for tensors in self.final.values() for array in tensors.values())
+
+
+@dataclass(frozen=True, eq=False)
+class DataOnDevices:
+    """Training and test examples, on each of the first `devices` devices."""
+
+    devices: int
+    train: compiled.Examples
+    test: compiled.Examples
+
+    @classmethod
+    def put(
+        cls,
+        devices: int,
+        train: tuple[NDArray[np.uint8], NDArray[np.int32]],
+        test: tuple[NDArray[np.uint8], NDArray[np.int32]],
+    ) -> "DataOnDevices":
+        everywhere = compiled.shared(devices)
+        return cls(
+            devices,
+            compiled.Examples(*(jax.device_put(np.asarray(part), everywhere) for part in train)),
+            compiled.Examples(*(jax.device_put(np.asarray(part), everywhere) for part in test)),
+        )
+
+
+class Pack:
+    """Lanes that train together, a lane a device or several, through the iterations of one program.
+
+    `width` lanes are trained whatever there are (the first stands in for the missing, unread), so that on
+    accelerators the number of real ones changes no bit.
+    """
+
+    def __init__(self, program: Program, lanes: Sequence[Lane], data: DataOnDevices, width: int):
+        if not lanes or len(lanes) > width or width % data.devices:
+            raise ValueError(f"{len(lanes)} lanes do not make a pack of {width} on {data.devices} devices")
+        self.program, self.count, self.iteration = program, len(lanes), 0
+        self._lanes = [*lanes, *[lanes[0]] * (width - len(lanes))]
+        self._data = data
+        self._by_lane = compiled.by_lane(data.devices)
+        self._run = compiled.chunk_program(program, data.devices)
+        params = self._stacked([lane.start for lane in self._lanes])
+        self._state: compiled.State = jax.jit(
+            jax.vmap(lambda own: compiled.begin(program, own)), out_shardings=self._by_lane
+        )(params)
+        self._fixed = self._stacked(
+            [
+                compiled.Fixed(
+                    dict(lane.masks),
+                    lane.validation,
+                    lane.mean,
+                    lane.std,
+                )
+                for lane in self._lanes
+            ]
+        )
+
+    def started(self) -> list[Weights]:
+        """The weights on the devices now, by lane."""
+        return self._unstacked(self._state.params)
+
+    def dispatch(self, intervals: int, steps: int, evaluate: bool) -> "Pending":
+        """Send off `intervals` times `steps` steps, each time with a validation if `evaluate`; does not wait."""
+        program, start = self.program, self.iteration
+        self.iteration += intervals * steps
+        window = slice(start, self.iteration)
+        room = max(program.intervals * program.evaluate_every, program.evaluate_every)
+        order = np.zeros((len(self._lanes), room, program.batch), np.int32)
+        rates = np.zeros((len(self._lanes), room), np.float32)
+        for place, lane in enumerate(self._lanes):
+            order[place, : self.iteration - start] = lane.order[window]
+            rates[place, : self.iteration - start] = lane.rates[window]
+        order, rates = jax.device_put((order, rates), self._by_lane)
+        self._state, rows = self._run(
+            self._state,
+            self._fixed,
+            order,
+            rates,
+            self._data.train,
+            np.int32(intervals),
+            np.int32(steps) if machine().on_cpu else steps,
+            np.bool_(evaluate),
+        )
+        at = [start + steps * (number + 1) for number in range(intervals)] if evaluate else []
+        return Pending(self.iteration, at, rows, self.count)
+
+    def finish(self) -> list[LaneEnd]:
+        """Test the best and the last weights of each lane, once each, and bring everything back."""
+        state = self._state
+        test = compiled.test_program(self.program, self._data.devices)
+        _, best_accuracy = test(state.best_params, self._fixed, self._data.test)
+        _, end_accuracy = test(state.params, self._fixed, self._data.test)
+        finals, bests = self._unstacked(state.params), self._unstacked(state.best_params)
+        moments = [self._unstacked(tree) for tree in _moments(state.optimizer)]
+        masks = self._unstacked(self._fixed.masks)
+        loss, iteration = np.asarray(state.best_loss), np.asarray(state.best_iteration)
+        best_accuracy, end_accuracy = np.asarray(best_accuracy), np.asarray(end_accuracy)
+        return [
+            LaneEnd(
+                final=finals[lane],
+                best=bests[lane],
+                moments=tuple(tree[lane] for tree in moments),
+                masks=masks[lane],
+                best_loss=float(loss[lane]),
+                best_iteration=int(iteration[lane]),
+                test_accuracy=float(best_accuracy[lane]),
+                test_accuracy_end=float(end_accuracy[lane]),
+            )
+            for lane in range(self.count)
+        ]
+
+    def _stacked(self, trees: Sequence[Any]) -> Any:
+        return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *trees), self._by_lane)
+
+    def _unstacked(self, tree: Any) -> list[Any]:
+        host = jax.tree.map(np.asarray, tree)
+        return [jax.tree.map(lambda leaf, lane=lane: np.array(leaf[lane]), host) for lane in range(self.count)]
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A call that was sent off. `iteration` is where its lanes are when it is done."""
+
+    iteration: int
+    at: list[int]
+    rows: compiled.Validations
+    count: int
+
+    def wait(self) -> list[list[Reading]]:
+        """Wait for it; the validations of each lane."""
+        train, loss, accuracy = (np.asarray(row) for row in self.rows)
+        return [
+            [
+                Reading(iteration, float(train[lane, row]), float(loss[lane, row]), float(accuracy[lane, row]))
+                for row, iteration in enumerate(self.at)
+            ]
+            for lane in range(self.count)
+        ]
+
+
+def train(pack: Pack, between: Callable[[int, list[list[Reading]]], bool]) -> bool:
+    """Train a pack to the end of its program, a call ahead of the devices.
+
+    `between(iteration, readings of each lane)` is called after each call's work; when it returns False the
+    training ends there, and so does this, with False.
+    """
+    pacer = _Pacer(pack.program)
+    calls = pacer.calls()
+    ahead = [pack.dispatch(*next(calls))]
+    going = True
+    while ahead:
+        following = next(calls, None) if going else None
+        if following is not None:
+            ahead.append(pack.dispatch(*following))
+        pending = ahead.pop(0)
+        readings = pending.wait()
+        pacer.tick(pending.iteration)
+        going = between(pending.iteration, readings) and going
+    return going
+
+
+class _Pacer:
+    """Divides a round into calls of about `CHUNK_SECONDS`. How it is divided changes no result."""
+
+    def __init__(self, program: Program):
+        self._program = program
+        self._per_step: float | None = None
+        self._last: tuple[float, int] | None = None
+
+    def calls(self) -> Iterator[tuple[int, int, bool]]:
+        """(intervals, steps, evaluate) of each call."""
+        program, done = self._program, 0
+        every = program.evaluate_every
+        while done < program.iterations:
+            to_boundary = min(every - done % every, program.iterations - done)
+            fitting = self._fitting()
+            if done % every == 0 and program.iterations - done >= every and fitting >= every:
+                whole = (program.iterations - done) // every
+                intervals = max(1, min(fitting // every, program.intervals, whole))
+                yield intervals, every, True
+                done += intervals * every
+            else:
+                steps = to_boundary if not machine().on_cpu else min(to_boundary, fitting)
+                yield 1, steps, steps == to_boundary
+                done += steps
+
+    def tick(self, iteration: int) -> None:
+        now = time.perf_counter()
+        if self._last is not None:
+            then, before = self._last
+            self._per_step = (now - then) / (iteration - before)
+        self._last = (now, iteration)
+
+    def _fitting(self) -> int:
+        if self._per_step is None:
+            return 1 if machine().on_cpu else self._program.evaluate_every
+        return max(1, math.floor(CHUNK_SECONDS / self._per_step))
+
+
+def _moments(optimizer: Any) -> list[Any]:
+    """The trees in an optimizer's state that have the shape of the weights."""
+    return [tree for tree in optimizer if isinstance(tree, dict)]

@@ -1,0 +1,90 @@
+"""Laws that hold in every round, checked on what really happened. Each raises GuardBroken naming layer and round."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import GuardBroken
+from engine.masks.ladder import Ladder
+from engine.masks.prune import Masks, Weights, counts_of
+
+
+def dead_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> None:
+    """A pruned weight is exactly zero; `what` names the arrays: weights, or optimizer moments."""
+    for name, mask in masks.items():
+        # NaN must not pass for zero: count what differs from 0.0, NaN does.
+        alive = np.count_nonzero(weights[name]["kernel"][~mask] != 0)
+        if alive:
+            raise GuardBroken(f"pruned {what} are exactly zero", round=number, layer=name, found=f"{alive} are not")
+
+
+def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> None:
+    """Survivors and biases start bit for bit at the weights that the treatment names, the pruned at zero."""
+    for name, mask in masks.items():
+        kernel, source = started[name]["kernel"], named[name]["kernel"]
+        differ = np.count_nonzero(_bits(kernel)[mask] != _bits(source)[mask])
+        differ += np.count_nonzero(_bits(started[name]["bias"]) != _bits(named[name]["bias"]))
+        if differ:
+            law = "survivors start at the weights that the treatment names"
+            raise GuardBroken(law, round=number, layer=name, found=f"{differ} differ")
+    dead_are_zero("weights", started, masks, number)
+
+
+def same_masks(law: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks, number: int) -> None:
+    """Two masks are the same, bit for bit; `law` says why they must be."""
+    for name, mask in expected.items():
+        differ = np.count_nonzero(masks[name] != mask)
+        if differ:
+            raise GuardBroken(law, round=number, layer=name, found=f"{differ} places differ")
+
+
+def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
+    """A random mask has the ticket's survivors in each layer."""
+    expected = counts_of(ticket)
+    for name, count in counts_of(masks).items():
+        if count != expected[name]:
+            found = f"{count} instead of {expected[name]}"
+            raise GuardBroken("a random mask has the ticket's layer counts", round=number, layer=name, found=found)
+
+
+def on_ladder(masks: Masks, ladder: Ladder, number: int) -> None:
+    """A round has exactly the survivors that the ladder says."""
+    counts = counts_of(masks)
+    for group, target in zip(ladder.groups, ladder.survivors[number], strict=True):
+        found = sum(counts[name] for name in group)
+        if found != target:
+            raise GuardBroken(
+                "a round has exactly the ladder's survivors",
+                round=number,
+                layer="+".join(group),
+                found=f"{found} instead of {target}",
+            )
+
+
+def only_shrinks(masks: Masks, before: Masks, number: int) -> None:
+    """No pruned weight comes back."""
+    for name, mask in masks.items():
+        revived = np.count_nonzero(mask & ~before[name])
+        if revived:
+            raise GuardBroken("no pruned weight comes back", round=number, layer=name, found=f"{revived} did")
+
+
+def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], examples: int, number: int) -> None:
+    """No validation example is in a training batch. `order`: the examples of every step `[iterations, batch]`."""
+    held_out = np.zeros(examples, np.bool_)
+    held_out[validation] = True
+    seen = int(np.count_nonzero(held_out[order]))
+    if seen:
+        law = "validation examples are in no training batch"
+        raise GuardBroken(law, round=number, layer=None, found=f"{seen} places hold one")
+
+
+def all_dead_zero(what: str, many: Iterable[Weights], masks: Masks, number: int) -> None:
+    """`dead_are_zero` for several sets of arrays."""
+    for weights in many:
+        dead_are_zero(what, weights, masks, number)
+
+
+def _bits(array: NDArray[np.float32]) -> NDArray[np.uint32]:
+    return np.ascontiguousarray(array, np.float32).view(np.uint32)

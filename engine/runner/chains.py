@@ -1,0 +1,94 @@
+"""The rounds of each trial in order: told when known, each compared with those before it."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from engine.analysis import Ranked, chance_jaccard, jaccard, spearman, spearman_all
+from engine.errors import LabError
+from engine.masks import magnitudes
+from engine.plan import Place, Plan, Pruned, Round
+from engine.store import Diverged, Event, RoundFinished, RoundResult, Similarity, Store
+
+# Ranks of that many rounds are kept at hand, the others are read again from the store.
+_KEPT_RANKS = 64
+
+
+class Chains:
+    """Follows the trials of all arms. A round is told when all before it in its trial are, so that the
+    comparisons of a trial do not depend on the order in which rounds came to be known."""
+
+    def __init__(self, plan: Plan, store: Store, say: Callable[[Event], None]):
+        self._plan, self._store, self._say = plan, store, say
+        self._done: dict[str, RoundResult] = {}
+        self._diverged: set[str] = set()
+        self._owners: dict[str, Place] = {}
+        self._trained: set[str] = set()
+        self._told: dict[tuple[str, int], list[int]] = {}
+        self._ranked = lru_cache(_KEPT_RANKS)(self._read)
+        for place, key in plan.places.items():
+            self._owners.setdefault(key, place)
+            self._told.setdefault((place.arm, place.trial), [])
+
+    def usable(self, item: Round) -> set[str]:
+        """The rounds known so far that `item` may be made from: a diverged one cannot be pruned."""
+        known = set(self._done)
+        return known - self._diverged if isinstance(item.masks, Pruned) else known
+
+    def finish(self, key: str, result: RoundResult, *, trained: bool) -> None:
+        """A round is known; tell it wherever it stands, and what waited for it."""
+        self._done[key] = result
+        if trained:
+            self._trained.add(key)
+        if result.diverged:
+            self._diverged.add(key)
+        for place in self._plan.places_of(key):
+            self._tell(place.arm, place.trial)
+
+    def _tell(self, arm: str, trial: int) -> None:
+        told = self._told[arm, trial]
+        rounds = self._plan.arm_rounds(self._plan.study.named(arm))
+        for number in rounds[len(told) :]:
+            place = Place(arm, trial, number)
+            key = self._plan.places[place]
+            if key not in self._done:
+                return
+            owned = self._owners[key] == place and key in self._trained
+            self._say(
+                RoundFinished(
+                    arm=arm,
+                    trial=trial,
+                    round=number,
+                    key=key,
+                    reused=not owned,
+                    result=self._done[key],
+                    similarity=self._similarity(place, told),
+                )
+            )
+            if key in self._diverged:
+                self._say(Diverged(arm=arm, trial=trial, round=number, key=key))
+            told.append(number)
+
+    def _similarity(self, place: Place, earlier: list[int]) -> dict[str, Similarity]:
+        if not earlier:
+            return {}
+        now = self._ranked(self._plan.places[place])
+        before = [self._ranked(self._plan.places[Place(place.arm, place.trial, number)]) for number in earlier]
+        return {
+            name: Similarity(
+                rounds=tuple(earlier),
+                alive=tuple(spearman(layers[name], layer) for layers in before),
+                all=tuple(spearman_all(layers[name], layer) for layers in before),
+                jaccard=tuple(jaccard(layers[name].mask, layer.mask) for layers in before),
+                chance=tuple(
+                    chance_jaccard(int(layers[name].mask.sum()), int(layer.mask.sum()), layer.mask.size)
+                    for layers in before
+                ),
+            )
+            for name, layer in now.items()
+        }
+
+    def _read(self, key: str) -> dict[str, Ranked]:
+        stored = self._store.rounds.read(key)
+        if stored is None:
+            raise LabError(f"{self._store.rounds.path(key)}: a round that was just kept cannot be read")
+        return {name: Ranked(scores, stored.masks[name]) for name, scores in magnitudes(stored.final).items()}

@@ -1,0 +1,46 @@
+"""What runs before have found out about this machine, for forecasts that cost nothing."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from engine.store.files import write_atomic
+
+
+class _Sheet(BaseModel):
+    numerics: str = ""
+    lanes: int = 0
+    rates: dict[str, float] = {}
+
+
+class MachineFacts:
+    """A small JSON file; a missing or damaged one knows nothing."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    @property
+    def numerics(self) -> str:
+        """The versions and device that rounds were last computed with; "" before the first run."""
+        return self._read().numerics
+
+    @property
+    def lanes(self) -> int:
+        """Lanes that trained at once at the most; 0 before the first run."""
+        return self._read().lanes
+
+    def rate(self, name: str) -> float | None:
+        """Iterations of all lanes a second, last measured under `name`."""
+        return self._read().rates.get(name)
+
+    def keep(self, *, numerics: str, lanes: int, rates: dict[str, float]) -> None:
+        """Write down what a run found; rates of other names stay."""
+        found = self._read()
+        sheet = _Sheet(numerics=numerics, lanes=max(lanes, found.lanes), rates={**found.rates, **rates})
+        write_atomic(self._path, sheet.model_dump_json(indent=1).encode())
+
+    def _read(self) -> _Sheet:
+        try:
+            return _Sheet.model_validate_json(self._path.read_bytes())
+        except (OSError, ValidationError):
+            return _Sheet()
