@@ -1,9 +1,235 @@
-"""Live."""
+"""Live: where the run is, and what it has found so far."""
 
+from collections.abc import Iterator
+
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.containers import Grid, Vertical
+from textual.widget import Widget
+from textual.widgets import RichLog, Static
+
+from engine.store import CurvePoint
+from engine.views import Curve, LogLine, RoundView, learning_curves
 from screens.base import LabScreen
+from screens.lab import Follower
+from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun
+from screens.pictures import accuracy_picture, loss_picture, validation_accuracy_picture
+from screens.text import moment, plain
+from screens.widgets.layers import LayerBars
+from screens.widgets.plot import LinePlot
+from screens.widgets.status import RunStatus
+
+EMPTY = """No run is shown.
+
+Press 1 for Configure, and there s to start the study that is ready.
+Or 2 for Runs, and there enter on a run."""
+
+BOTH_CURVES_FROM = 18
+"""Rows of the panel from which loss and accuracy stand one above the other."""
+
+_LEVELS = {"info": ("·", "dim"), "good": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
 
 class LiveScreen(LabScreen):
-    """Live."""
+    """A run at work or an old one; drawn from the store alone."""
 
     MODE = "live"
+
+    BINDINGS = [
+        Binding("p", "pause", "Pause", id="live.pause", tooltip="Pause the run at its next chunk of work"),
+        Binding("p", "resume", "Resume", id="live.resume", tooltip="Let the run go on"),
+        Binding("x", "stop", "Stop", id="live.stop", tooltip="Stop the run; finished rounds are kept"),
+        Binding("n", "again", "Start again", id="live.again", tooltip="The same study as a new run"),
+        Binding("left_square_bracket", "lane(-1)", "Lane", key_display="[ ]", id="live.lane-before",
+                tooltip="The learning curve of the lane or round before"),
+        Binding("right_square_bracket", "lane(1)", "Next lane", show=False, id="live.lane-next",
+                tooltip="The learning curve of the next lane or round"),
+        Binding("v", "value", "Loss/acc", id="live.value", tooltip="Loss or accuracy in the learning curve"),
+        Binding("a", "arm", "Arm", id="live.arm", tooltip="The layers of the next arm"),
+        Binding("t", "trial", "Trial", id="live.trial", tooltip="The layers of the next trial"),
+        Binding("f", "fill", "Fill", id="live.fill", tooltip="The focused panel fills the screen, and back"),
+    ]  # fmt: skip
+
+    def body(self) -> Iterator[Widget]:
+        yield RunStatus(id="status")
+        with Grid(id="panels"):
+            yield LinePlot(id="accuracy")
+            with Vertical(id="curves"):
+                yield LinePlot(id="loss")
+                yield LinePlot(id="validation")
+            yield LayerBars(id="layers")
+            yield RichLog(id="events", markup=False, highlight=False, wrap=True, max_lines=5000, min_width=20)
+        yield Static(EMPTY, id="no-run", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._drawn_run: str | None = None
+        self._drawn_event = -1
+        self._logged = 0
+        self._state = ""
+        self._lane: int | None = None
+        self._key = ""
+        self._points: list[CurvePoint] = []
+        self._show_loss = True
+        self._arm = self._trial = 0
+        self._fit_curves()
+
+    def fitted(self, width: int, height: int) -> None:
+        """On a tall screen loss and accuracy stand one above the other."""
+        self.call_after_refresh(self._fit_curves)
+
+    def _fit_curves(self) -> None:
+        both = self.query_one("#curves").size.height >= BOTH_CURVES_FROM
+        self.query_one("#loss").display = both or self._show_loss
+        self.query_one("#validation").display = both or not self._show_loss
+
+    def update(self) -> None:
+        """Draw what changed."""
+        follower = self.lab.follower
+        self.set_class(follower is None, "-empty")
+        state = self.lab.state()
+        self.query_one(RunStatus).show(follower, state)
+        if follower is None:
+            return
+        if follower.run != self._drawn_run:
+            self._begin(follower.run)
+        if follower.view.last_event != self._drawn_event:
+            self._drawn_event = follower.view.last_event
+            self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view))
+            self._write_log(follower.view.log)
+            self._show_layers(follower)
+        self._show_curve(follower)
+        if state != self._state:
+            self._state = state
+            self.refresh_bindings()
+
+    def _begin(self, run: str) -> None:
+        self._drawn_run, self._drawn_event, self._logged = run, -1, 0
+        self._lane, self._key, self._points = None, "", []
+        self._arm = self._trial = 0
+        self.query_one(RichLog).clear()
+
+    # Events
+
+    def _write_log(self, log: tuple[LogLine, ...]) -> None:
+        pane = self.query_one(RichLog)
+        for line in log[self._logged :]:
+            mark, style = _LEVELS.get(line.level, ("·", "dim"))
+            words = Text(plain(line.text), "" if line.level == "info" else style)
+            pane.write(Text.assemble((moment(line.time), "dim"), (f" {mark} ", style), words))
+        self._logged = len(log)
+
+    # The learning curve
+
+    def _lanes(self, follower: Follower) -> list[tuple[str, str]]:
+        """Name and key of each lane at work; of a run that is not, of every finished round."""
+        if follower.at_work and follower.progress is not None and follower.progress.lanes:
+            return [
+                (f"{lane.arm} trial {lane.trial + 1} round {lane.round}", lane.key) for lane in follower.progress.lanes
+            ]
+        return [
+            (f"{arm.name} trial {place} round {item.round}", item.key)
+            for arm in follower.view.arms
+            for place, trial in enumerate(arm.trials, 1)
+            for item in trial.rounds.values()
+        ]
+
+    def _show_curve(self, follower: Follower) -> None:
+        lanes = self._lanes(follower)
+        curve: Curve | None = None
+        if lanes:
+            place = (self._lane or 0) % len(lanes)
+            name, key = lanes[place]
+            if key != self._key:
+                self._key, self._points = key, []
+            self._read_curve(follower)
+            curve = learning_curves({f"{name} ({place + 1} of {len(lanes)})": self._points})[0]
+        self.query_one("#loss", LinePlot).show(loss_picture(curve))
+        self.query_one("#validation", LinePlot).show(validation_accuracy_picture(curve))
+
+    def _read_curve(self, follower: Follower) -> None:
+        after = self._points[-1].iteration if self._points else -1
+        self._points += follower.folder.curve(self._key, after=after)
+        if not self._points and not follower.at_work:
+            stored = self.lab.store.rounds.read(self._key)
+            self._points = list(stored.curve) if stored else []
+
+    def action_lane(self, by: int) -> None:
+        """The curve of another lane."""
+        self._lane = (self._lane or 0) + by
+        self.update()
+
+    def action_value(self) -> None:
+        """Loss or accuracy, where both do not fit."""
+        self._show_loss = not self._show_loss
+        self._fit_curves()
+
+    # Layers
+
+    def _show_layers(self, follower: Follower) -> None:
+        panel, arms = self.query_one(LayerBars), follower.view.arms
+        if not arms:
+            panel.show("", None)
+            return
+        arm = arms[self._arm % len(arms)]
+        trial = self._trial % len(arm.trials)
+        rounds = arm.trials[trial].rounds
+        newest: RoundView | None = rounds[max(rounds)] if rounds else None
+        panel.show(f"{arm.name} trial {trial + 1}", newest)
+
+    def action_arm(self) -> None:
+        """The layers of the next arm."""
+        self._arm += 1
+        if self.lab.follower:
+            self._show_layers(self.lab.follower)
+
+    def action_trial(self) -> None:
+        """The layers of the next trial."""
+        self._trial += 1
+        if self.lab.follower:
+            self._show_layers(self.lab.follower)
+
+    # Control
+
+    def action_pause(self) -> None:
+        """Ask the run to pause."""
+        self.post_message(PauseRun())
+
+    def action_resume(self) -> None:
+        """Ask the run to go on."""
+        self.post_message(ResumeRun())
+
+    def action_stop(self) -> None:
+        """Ask the run to stop."""
+        self.post_message(StopRun())
+
+    def action_again(self) -> None:
+        """The same study as a new run."""
+        if self.lab.follower is not None and self.lab.follower.study is not None:
+            self.post_message(StartStudy(self.lab.follower.study))
+
+    def action_fill(self) -> None:
+        """The focused panel fills the screen, or all are shown again."""
+        if self.maximized is not None:
+            self.minimize()
+        else:
+            self.maximize(self.focused or self.query_one("#accuracy"))
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what the state of the run allows."""
+        follower = self.lab.follower
+        at_work = follower is not None and follower.at_work and self.lab.state() != "stopping"
+        paused = follower is not None and follower.status == "paused"
+        allowed = {
+            "pause": at_work and not paused,
+            "resume": at_work and paused,
+            "stop": at_work,
+            "again": follower is not None and not at_work,
+        }
+        if action in ("lane", "value", "arm", "trial", "fill"):
+            return follower is not None
+        return allowed.get(action, True)

@@ -1,0 +1,190 @@
+"""Lines drawn by plotext: what to draw is data, and it is drawn only when it changed."""
+
+import math
+from dataclasses import dataclass
+
+from rich.style import Style
+from rich.text import Text
+from textual_plotext import PlotextPlot
+
+from screens.text import plain
+from screens.widgets.sampling import limits, log_ticks, segments, thin, tick_label, ticks
+
+MARKERS = ("●", "x", "▲", "◆", "+", "■", "*", "o")
+COLOURS = (14, 11, 13, 10, 12, 9, 6, 3)
+"""Terminal colours of lines, so that a terminal of 16 shows them as they are."""
+
+LEVEL_COLOUR = 7
+LEAST_SIZE = (20, 6)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line with its mark and colour. `bars`: (x, low, high), drawn upright."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    style: int = 0
+    bars: tuple[tuple[float, float, float], ...] = ()
+    dots: bool = True
+
+    @property
+    def marker(self) -> str:
+        return MARKERS[self.style % len(MARKERS)]
+
+    @property
+    def colour(self) -> int:
+        return COLOURS[self.style % len(COLOURS)]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A whole plot. `log_x`: x falls to the right on a logarithmic axis. `level`: a line across, with its name."""
+
+    title: str
+    lines: tuple[Line, ...] = ()
+    log_x: bool = False
+    level: tuple[str, float] | None = None
+    empty: str = "nothing yet"
+    least_height: float = 0.0
+
+    @property
+    def drawable(self) -> bool:
+        return any(segments(line.x, line.y, log_x=self.log_x) for line in self.lines)
+
+
+class LinePlot(PlotextPlot, can_focus=True):
+    """A plot of a `Picture`, its title and legend above it."""
+
+    def __init__(self, *, id: str | None = None):
+        super().__init__(id=id)
+        self._picture = Picture("")
+        self._cache: tuple[object, Text] | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """What is drawn."""
+        return self._picture
+
+    def show(self, picture: Picture) -> None:
+        """Draw `picture`, if it is another."""
+        if picture != self._picture:
+            self._picture = picture
+            self.refresh()
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def render(self) -> Text:
+        key = (self._picture, self.size, self.has_focus)
+        if self._cache is None or self._cache[0] != key:
+            self._cache = (key, self._drawn())
+        return self._cache[1]
+
+    def _drawn(self) -> Text:
+        picture, (width, height) = self._picture, self.size
+        heading = _heading(picture, width, focused=self.has_focus)
+        height -= len(heading)
+        if not picture.drawable or width < LEAST_SIZE[0] or height < LEAST_SIZE[1]:
+            words = picture.empty if not picture.drawable else "too small to draw; f makes it fill the screen"
+            return Text("\n").join([*heading, Text(""), Text(plain(words), "dim")])
+        return Text("\n").join([*heading, Text.from_ansi(self._plot_ansi(width, height).rstrip("\n"))])
+
+    def _plot_ansi(self, width: int, height: int) -> str:
+        picture, plt = self._picture, self.plt
+        plt.clear_figure()
+        plt.plotsize(width, height)
+        plt._set_size(width, height)  # plotsize alone is forgotten after a resize
+        plt.canvas_color("default")
+        plt.axes_color("default")
+        plt.ticks_color("default")
+        drawn = [
+            (line, [thin(points, 2 * width) for points in segments(line.x, line.y, log_x=picture.log_x)])
+            for line in picture.lines
+        ]
+        sign = -1.0 if picture.log_x else 1.0
+        every_x = [sign * x for _, parts in drawn for points in parts for x, _ in points]
+        every_y = [y for _, parts in drawn for points in parts for _, y in points]
+        every_y += [end for line in picture.lines for _, *ends in line.bars for end in ends if math.isfinite(end)]
+        if picture.level is not None:
+            every_y.append(picture.level[1])
+        left, right = limits(every_x, pad=0.02)
+        low, high = limits(every_y, least=picture.least_height)
+        plt.xlim(left, right)
+        plt.ylim(low, high)
+        _set_ticks(plt, picture.log_x, (left, right, low, high), width, height)
+        if picture.level is not None:
+            _across(plt, picture.level[1], left, right, width)
+        for line, parts in drawn:
+            for points in parts:
+                x, y = [sign * a for a, _ in points], [b for _, b in points]
+                if len(x) > 1:
+                    plt.plot(x, y, marker="braille", color=line.colour)
+                if line.dots or len(x) == 1:
+                    plt.scatter(x, y, marker=line.marker, color=line.colour)
+        for line, _ in drawn:
+            for x, bottom, top in line.bars:
+                if top > bottom and math.isfinite(top - bottom) and x > 0:
+                    at = sign * math.log10(x) if picture.log_x else x
+                    _bar(plt, at, bottom, top, line, (high - low) / max(1, height - 3))
+        return str(plt.build())
+
+
+def _bar(plt: object, x: float, bottom: float, top: float, line: Line, cell: float) -> None:
+    """An upright bar that leaves the mark between its ends to be seen."""
+    middle = next((b for a, b in zip(line.x, line.y, strict=True) if _close(a, x)), (bottom + top) / 2)
+    for low, high in ((bottom, middle - 0.75 * cell), (middle + 0.75 * cell, top)):
+        if high > low:
+            plt.plot([x, x], [low, high], marker="│", color=line.colour)  # type: ignore[attr-defined]
+
+
+def _close(value: float, position: float) -> bool:
+    return value > 0 and (math.isclose(-math.log10(value), position, abs_tol=1e-9) or math.isclose(value, position))
+
+
+def _across(plt: object, level: float, left: float, right: float, width: int) -> None:
+    """A dashed line: dashes apart stay a line without colour, and differ from every arm."""
+    count = max(2, width // 2)
+    x = [left + (right - left) * number / count for number in range(count + 1)]
+    plt.scatter(x, [level] * len(x), marker="-", color=LEVEL_COLOUR)  # type: ignore[attr-defined]
+
+
+def _set_ticks(plt: object, log_x: bool, ends: tuple[float, float, float, float], width: int, height: int) -> None:
+    left, right, low, high = ends
+    y = ticks(low, high, max(2, (height - 2) // 3))
+    step = y[1] - y[0] if len(y) > 1 else 1.0
+    plt.yticks(y, [tick_label(value, step) for value in y])  # type: ignore[attr-defined]
+    most = max(2, (width - 8) // 9)
+    if log_x:
+        x = log_ticks(10.0**-right, 10.0**-left, most)
+        plt.xticks([-math.log10(value) for value in x], [f"{value:g}" for value in x])  # type: ignore[attr-defined]
+    else:
+        x = ticks(left, right, most)
+        step = x[1] - x[0] if len(x) > 1 else 1.0
+        plt.xticks(x, [tick_label(value, step) for value in x])  # type: ignore[attr-defined]
+
+
+def _heading(picture: Picture, width: int, *, focused: bool) -> list[Text]:
+    """Title and legend in as few lines as they fit."""
+    title = Text.assemble((plain(picture.title), "bold reverse" if focused else "bold"), no_wrap=True)
+    entries = [
+        Text.assemble((line.marker, Style(color=f"color({line.colour})")), f" {plain(line.name)}")
+        for line in picture.lines
+        if line.name
+    ]
+    if picture.level is not None:
+        entries.append(Text.assemble(("- -", Style(color=f"color({LEVEL_COLOUR})")), f" {plain(picture.level[0])}"))
+    rows = [title]
+    for entry in entries:
+        if rows[-1].cell_len + entry.cell_len + 2 > width:
+            rows.append(Text(no_wrap=True))
+        if rows[-1].cell_len:
+            rows[-1].append("  ")
+        rows[-1].append_text(entry)
+    for row in rows:
+        row.truncate(max(1, width), overflow="ellipsis")
+    return rows

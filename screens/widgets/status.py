@@ -1,0 +1,77 @@
+"""Where a run is: state, rounds and iterations with their rates."""
+
+from textual.content import Content
+from textual.widget import Widget
+
+from engine.views import summary
+from screens.lab import Follower
+from screens.text import STATUS_MARKS, STATUS_STYLES, amount, bar, duration, plain
+
+WORDS = {
+    "preparing": "preparing the data",
+    "compiling": "compiling",
+    "starting": "starting the engine",
+    "stopping": "stopping…",
+    "interrupted": "interrupted: its process is gone; n starts it again from its finished rounds",
+    "new": "not begun",
+}
+
+
+class RunStatus(Widget):
+    """Three lines on a run; redrawn when one of them changed."""
+
+    def __init__(self, *, id: str | None = None):
+        super().__init__(id=id)
+        self._lines: tuple[Content, ...] = ()
+        self._told: object = None
+
+    def show(self, follower: Follower | None, state: str) -> None:
+        """Tell of a run in a state."""
+        told = None if follower is None else (follower.run, follower.progress, state, follower.view.last_event)
+        told = (told, self.size.width)
+        if told == self._told:
+            return
+        self._told = told
+        self._lines = () if follower is None else self._describe(follower, state)
+        self.refresh()
+
+    def render(self) -> Content:
+        return Content("\n").join(self._lines)
+
+    def _describe(self, follower: Follower, state: str) -> tuple[Content, ...]:
+        view, progress = follower.view, follower.progress
+        status = "running" if state in ("training", "testing", "preparing", "compiling", "starting") else state
+        mark, style = STATUS_MARKS.get(status, "▶"), STATUS_STYLES.get(status, "")
+        parts: list[Content | str | tuple[str, str]] = [(f"{mark} {WORDS.get(state, state)}", style or "bold")]
+        parts += ["  ", plain(follower.run)]
+        if view.dataset is not None:
+            data = view.dataset
+            parts.append(f"  {plain(data.name)} {amount(data.train)}/{amount(data.validation)}/{amount(data.test)}")
+        diverged = sum(item.diverged for arm in view.arms for trial in arm.trials for item in trial.rounds.values())
+        if diverged:
+            parts.append((f"  ! {diverged} diverged", "$warning"))
+        first = Content.assemble(*parts)
+        live = progress is not None and follower.at_work and state not in ("starting",)
+        if progress is None or not live:
+            words = follower.problem or view.message or (summary(view) if view.seconds is not None else "")
+            return first, self._bar("rounds", view.rounds_done, view.rounds_total, ""), Content(plain(words))
+        eta = f"{duration(progress.eta)} left" if progress.eta is not None else ""
+        done, total = (progress.steps_done, progress.steps_total)
+        rate = f"{amount(progress.rate)} it/s" if progress.rate else ""
+        rounds = max(view.rounds_done, progress.rounds_done), progress.rounds_total or view.rounds_total
+        share = done / total if total else None
+        lanes = f"{len(progress.lanes)} lanes" if len(progress.lanes) != 1 else "1 lane"
+        return (
+            first,
+            self._bar("rounds", *rounds, eta, share),
+            self._bar("iteration", progress.iteration, progress.iterations, f"{lanes}  {rate}"),
+        )
+
+    def _bar(self, label: str, done: int, total: int, after: str, fraction: float | None = None) -> Content:
+        """`fraction` is what the bar shows where it is finer than `done` of `total`."""
+        if fraction is None:
+            fraction = done / total if total else 0.0
+        count = f"{amount(done)}/{amount(total)}" if total else "-"
+        width = max(8, min(40, self.size.width - 50))
+        drawn = bar(fraction, width)
+        return Content.assemble((f"{label:<10}", "dim"), (drawn, "$success"), f" {fraction:4.0%}  {count}  {after}")
