@@ -182,7 +182,7 @@ class Study(Model):
             try:
                 recipe = self.recipe(arm)
             except ValidationError as error:
-                raise Impossible.within(error, ("arm", place)) from None
+                raise Impossible.within(error, Recipe, ("arm", place)) from None
             if arm.kind in CONTROLS and recipe.prune != self.recipe(self.named(arm.of)).prune:
                 allowed = f"nothing: a control has the masks of {arm.of!r}"
                 raise impossible(("arm", place, "prune"), arm.prune, allowed)

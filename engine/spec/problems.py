@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -29,25 +30,35 @@ class Impossible(PydanticCustomError):
     """A combination that no study can have; it names the field itself, since only the whole shows it."""
 
     @classmethod
-    def within(cls, error: ValidationError, place: Place) -> Self:
-        """The first problem of `error`, moved below `place`."""
-        first = _problem(error.errors(include_url=False)[0], None)
-        return cls("impossible", "{allowed}", _context((*place, first.field), first.found, first.allowed))
+    def within(cls, error: ValidationError, root: Any, place: Place) -> Self:
+        """The first problem of `error`, which is in the fields of `root`, moved below `place`."""
+        first = _problem(error.errors(include_url=False)[0], FieldsAt(root))
+        return cls("impossible", "{allowed}", _context(f"{_dotted(place)}.{first.field}", first.found, first.allowed))
 
 
-def _context(place: Place, found: str, allowed: str) -> dict[str, Any]:
-    return {"place": ".".join(map(str, place)), "found": found, "allowed": allowed}
+def _context(field: str, found: str, allowed: str) -> dict[str, Any]:
+    return {"place": field, "found": found, "allowed": allowed}
 
 
 def impossible(place: str | Place, found: Any, allowed: str) -> Impossible:
     where = (place,) if isinstance(place, str) else place
-    return Impossible("impossible", "{allowed}", _context(where, shown(found), allowed))
+    return Impossible("impossible", "{allowed}", _context(_dotted(where), shown(found), allowed))
 
 
 def shown(value: Any) -> str:
     """A value as one short line: quoted as JSON (so control characters are escaped), cut at 60 characters."""
-    text = json.dumps(value, default=str)
+    try:
+        text = json.dumps(value, default=str)
+    except RecursionError:
+        return "something nested too deeply"
+    except ValueError:
+        return "a number of too many digits"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _dotted(place: Place) -> str:
+    """The steps to a field; those that are no plain words quoted, so that the whole stays one line."""
+    return ".".join(str(step) if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", str(step)) else shown(step) for step in place)
 
 
 def problems_of(error: ValidationError, fields_at: "FieldsAt") -> list[Problem]:
@@ -99,9 +110,9 @@ _BOUNDS = {
 }
 
 
-def _problem(detail: ErrorDetails, fields_at: FieldsAt | None) -> Problem:
+def _problem(detail: ErrorDetails, fields_at: FieldsAt) -> Problem:
     place = tuple(part for part in detail["loc"] if part != "[key]")
-    field = ".".join(map(str, place))
+    field = _dotted(place)
     kind, context = detail["type"], detail.get("ctx", {})
     found = shown(detail["input"])
     if kind == "impossible":
@@ -110,7 +121,7 @@ def _problem(detail: ErrorDetails, fields_at: FieldsAt | None) -> Problem:
     if kind == "missing":
         return Problem(field, "nothing", "a value; it must be given")
     if kind == "extra_forbidden":
-        allowed = fields_at(place[:-1]) if fields_at else []
+        allowed = fields_at(place[:-1])
         near = difflib.get_close_matches(str(place[-1]), allowed, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         known = f"known fields: {', '.join(allowed)}{hint}" if allowed else "no such field here"

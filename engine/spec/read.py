@@ -46,7 +46,7 @@ def parse_study(text: str, *, source: str, settings: tuple[str, ...] = ()) -> St
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOML's own, and Python's for a number of thousands of digits
         raise BadInput(f"{source}: not TOML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise BadInput(f"{source}: not a study: nested too deeply") from None
@@ -57,19 +57,19 @@ def load_study(name: str, settings: tuple[str, ...] = ()) -> Study:
     """The study of a preset's name or a TOML file's path, under `settings`. Raises BadInput."""
     if name in preset_names():
         return parse_study(preset_text(name), source=f"preset {name}", settings=settings)
-    path = Path(name)
+    path, shown = Path(name), name if name.isprintable() else repr(name)
     try:
         if path.is_file() and path.stat().st_size > MAX_STUDY_BYTES:
-            raise BadInput(f"{name}: {path.stat().st_size} bytes; allowed: at most {MAX_STUDY_BYTES}")
+            raise BadInput(f"{shown}: {path.stat().st_size} bytes; allowed: at most {MAX_STUDY_BYTES}")
         text = path.read_bytes().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         known = ", ".join(preset_names())
-        raise BadInput(f"{name}: no such file or preset; allowed: a TOML file, or one of {known}") from None
+        raise BadInput(f"{shown}: no such file or preset; allowed: a TOML file, or one of {known}") from None
     except UnicodeDecodeError as error:
-        raise BadInput(f"{name}: not UTF-8 at byte {error.start}; allowed: a TOML file") from None
+        raise BadInput(f"{shown}: not UTF-8 at byte {error.start}; allowed: a TOML file") from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{name!r}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return parse_study(text, source=name, settings=settings)
+    return parse_study(text, source=shown, settings=settings)
 
 
 def with_settings(tables: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def with_settings(tables: dict[str, Any], settings: tuple[str, ...]) -> dict[str
             raise BadInput(f"--set {setting!r}: allowed: path.to.field=value, as in base.train.iterations=2000")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             value = text.strip()
         here: Any = tables
         for step in steps[:-1]:
@@ -102,7 +102,7 @@ def _enter(here: Any, step: str, setting: str) -> Any:
         named = [item for item in here if isinstance(item, dict) and item.get("name") == step]
         if named:
             return named[0]
-        if step.isdecimal() and int(step) < len(here):
+        if step.isdecimal() and len(step) < 5 and int(step) < len(here):
             return here[int(step)]
         names = ", ".join(str(item.get("name")) for item in here if isinstance(item, dict))
         raise BadInput(f"--set {setting!r}: no item {step!r}; allowed: 0 to {len(here) - 1}, or {names}")
