@@ -1,0 +1,360 @@
+"""Studies: what is written is what is read, the hash names the numbers, and a mistake is one line of advice."""
+
+import datetime
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import tomlkit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import BadInput
+from engine.masks import ladder
+from engine.networks import layer_shapes
+from engine.spec import Study, load_study, parse_study, preset_names, preset_text, study_problems, to_toml
+
+SMALL = 'name = "small"\ntrials = 2\n[[arm]]\nname = "ticket"\n[[arm]]\nname = "reinit"\n'
+
+
+def with_set(*given: str, text: str = SMALL) -> Study:
+    return parse_study(text, source="small.toml", settings=given)
+
+
+def complaint(*given: str, text: str = SMALL) -> str:
+    with pytest.raises(BadInput) as caught:
+        with_set(*given, text=text)
+    return one_line(caught.value)
+
+
+def study_or_line(read: Callable[[], Study]) -> Study | str:
+    try:
+        return read()
+    except BadInput as error:
+        return one_line(error)
+
+
+def one_line(error: BadInput) -> str:
+    line = str(error)
+    assert len(line.splitlines()) == 1, f"not one line: {line!r}"
+    return line
+
+
+# What is sound
+
+
+@st.composite
+def trains(draw: st.DrawFn) -> dict[str, Any]:
+    iterations = draw(st.integers(1, 10_000_000))
+    table: dict[str, Any] = {"iterations": iterations}
+    if draw(st.booleans()):
+        table |= {"optimizer": "sgd", "momentum": draw(st.floats(0, 1, exclude_max=True))}
+    if draw(st.booleans()):
+        milestones = draw(st.sets(st.integers(1, 1000), min_size=1, max_size=5))
+        table |= {"schedule": "step", "milestones": sorted(milestones), "decay": draw(st.floats(1e-9, 0.99))}
+    optional = {
+        "batch": st.integers(1, 65_536),
+        "learning_rate": st.floats(0, 100, exclude_min=True),
+        "warmup": st.integers(0, iterations),
+        "evaluate_every": st.integers(1, 10**9),
+    }
+    return table | draw(st.fixed_dictionaries({}, optional=optional))
+
+
+@st.composite
+def prunes(draw: st.DrawFn) -> dict[str, Any]:
+    rates = st.floats(0, 1, exclude_min=True, exclude_max=True)
+    table = draw(st.fixed_dictionaries({}, optional={"rounds": st.integers(1, 100), "rate": rates}))
+    if draw(st.booleans()):
+        kinds = st.sampled_from(["dense", "conv", "output"])
+        return table | {"scope": "layerwise", "rates": draw(st.dictionaries(kinds, rates))}
+    return table | {"scope": "global"}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> dict[str, Any]:
+    names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,20}\Z")
+    ticket: dict[str, Any] = {"name": draw(names), "kind": "ticket"}
+    if draw(st.booleans()):
+        ticket["prune"] = {"rounds": draw(st.integers(1, 100))}
+    kinds = draw(st.lists(st.sampled_from(["one-shot", "reinit", "random-mask"]), unique=True))
+    arms = [{"name": f"{ticket['name']}-{kind}", "kind": kind} for kind in kinds]
+    for arm in arms:
+        if arm["kind"] != "one-shot":
+            arm |= {"of": ticket["name"], "per_ticket": draw(st.integers(1, 999))}
+        if draw(st.booleans()):
+            arm |= {"rounds": [1], "train": {"learning_rate": draw(st.floats(1e-9, 1))}}
+    optional = {
+        "about": st.text(max_size=200),
+        "trials": st.integers(1, 999),
+        "seed": st.integers(0, 2**31 - 2**21 - 1),
+        "base": st.fixed_dictionaries({}, optional={"train": trains(), "prune": prunes()}),
+    }
+    return draw(st.fixed_dictionaries({"name": names}, optional=optional)) | {"arm": [ticket, *arms]}
+
+
+@given(tables())
+@settings(max_examples=100, deadline=None)
+def test_a_study_reads_back_equal(given: dict[str, Any]) -> None:
+    study = Study.model_validate(given)
+    again = parse_study(to_toml(study), source="again")
+    assert again == study
+    assert again.hash == study.hash
+    assert to_toml(again) == to_toml(study)
+
+
+def test_the_hash_is_the_same_in_every_process() -> None:
+    assert with_set().hash == "27c582f1d28657e0b2c20df2a7430b242f6851da"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        ('name="other"',),
+        ('about="words"',),
+        ("base.train.iterations=50000", "base.prune.rate=0.2", "seed=1", 'base.data.name="digits"'),
+        ("arm.reinit.per_ticket=1", 'arm.reinit.kind="reinit"', 'arm.reinit.of="ticket"'),
+        ("arm.ticket.train.batch=60",),
+    ],
+)
+def test_the_hash_does_not_see_words_and_spelt_out_defaults(same: tuple[str, ...]) -> None:
+    assert with_set(*same).hash == with_set().hash
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        "trials=3",
+        "seed=2",
+        "base.data.seed=1",
+        'base.data.name="mnist"',
+        "base.train.learning_rate=1e-3",
+        "base.prune.rounds=3",
+        'base.prune.scope="global"',
+        "arm.reinit.per_ticket=2",
+        "arm.reinit.rounds=[3]",
+        "arm.reinit.train.batch=61",
+        'arm.reinit.kind="random-mask"',
+        'arm.reinit.name="other"',
+    ],
+)
+def test_the_hash_sees_everything_else(different: str) -> None:
+    extra = ('arm.reinit.kind="reinit"',) if "name" in different else ()
+    assert with_set(*extra, different).hash != with_set().hash
+
+
+def test_the_presets_are_what_they_say() -> None:
+    assert preset_names() == ("quickstart", "lenet-mnist", "lenet-mnist-quick")
+    studies = {name: load_study(name) for name in preset_names()}
+    assert {name: study.name for name, study in studies.items()} == {name: name for name in studies}
+    assert {name: (s.base.data.name, s.trials, s.base.train.iterations) for name, s in studies.items()} == {
+        "quickstart": ("digits", 3, 1000),
+        "lenet-mnist-quick": ("mnist", 2, 10_000),
+        "lenet-mnist": ("mnist", 5, 50_000),
+    }
+    assert {arm.name for arm in studies["quickstart"].arm} == {"ticket", "reinit", "random-mask"}
+    paper = studies["lenet-mnist"]
+    assert {arm.name for arm in paper.arm} == {"ticket", "one-shot", "reinit", "random-mask"}
+    assert (paper.base.train.batch, paper.base.train.optimizer, paper.base.train.learning_rate) == (60, "adam", 1.2e-3)
+    assert (paper.base.train.evaluate_every, paper.named("reinit").per_ticket) == (100, 3)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_the_presets_walk_down_the_ladder_of_the_paper(name: str) -> None:
+    study = load_study(name)
+    shape = (28, 28, 1) if study.base.data.name == "mnist" else (8, 8, 1)
+    steps = ladder(layer_shapes(study.base.network.name, shape, 10), study.base.prune)
+    if shape == (28, 28, 1):
+        assert sum(steps.survivors[0]) == 266_200
+        assert [f"{steps.p_m(k):.2f}" for k in (3, 7, 12, 18)] == ["51.28", "21.07", "6.95", "1.85"]
+    assert steps.p_m(study.base.prune.rounds) < 2.1
+
+
+def test_an_arm_is_the_base_under_its_own_tables_and_a_control_under_its_tickets() -> None:
+    study = with_set("base.train.batch=30", "arm.ticket.train.batch=40", "arm.reinit.train.iterations=7")
+    ticket, reinit = (study.recipe(arm).train for arm in study.arm)
+    assert (ticket.batch, ticket.iterations) == (40, 50_000)
+    assert (reinit.batch, reinit.iterations) == (40, 7)
+
+
+# What is not
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "found", "allowed"),
+    [
+        ("base.train.batch=0", "base.train.batch", "0", "at least 1"),
+        ('base.train.batch="60"', "base.train.batch", '"60"', "a whole number"),
+        ("base.train.batch=60.0", "base.train.batch", "60.0", "a whole number"),
+        ("base.train.learning_rate=inf", "base.train.learning_rate", "Infinity", "a finite number"),
+        ("base.train.learning_rate=nan", "base.train.learning_rate", "NaN", "a finite number"),
+        ("base.train.learning_rate=true", "base.train.learning_rate", "true", "a number"),
+        ('base.train.optimizer="adagrad"', "base.train.optimizer", '"adagrad"', "'adam' or 'sgd'"),
+        ("base.train.momentum=0.5", "base.train.momentum", "0.5", "only with optimizer 'sgd'"),
+        ("base.train.decay=0.5", "base.train.decay", "0.5", "only with schedule 'step'"),
+        ("base.train.milestones=[5]", "base.train.milestones", "[5]", "none with 'constant'"),
+        ('base.train.schedule="step"', "base.train.milestones", "[]", "one or more with schedule 'step'"),
+        ("base.train.warmup=50001", "base.train.warmup", "50001", "at most the iterations, 50000"),
+        ("base.prune.rate=1", "base.prune.rate", "1", "less than 1"),
+        ("base.prune.rates.dense=0", "base.prune.rates.dense", "0", "more than 0"),
+        ("base.prune.rates.soft=0.1", "base.prune.rates.soft", '"soft"', "'dense', 'conv' or 'output'"),
+        ("base.train.itterations=5", "base.train.itterations", "an unknown field", "did you mean iterations?"),
+        ("colour=1", "colour", "an unknown field", "known fields: name, about, trials, seed, base, arm"),
+        ("trials=1000", "trials", "1000", "less than 1000"),
+        ("seed=-1", "seed", "-1", "at least 0"),
+        ("base=1", "base", "1", "a table"),
+        ("arm=[]", "arm", "[]", "1 or more of them"),
+        ('name="no spaces"', "name", '"no spaces"', "letters, digits"),
+        ('arm.1.name="ticket"', "arm.1.name", '"ticket"', "each arm's name once"),
+        ('arm.1.of="other"', "arm.1.of", '"other"', "an arm of kind 'ticket' above it (ticket)"),
+        ("arm.0.rounds=[1]", "arm.0.rounds", "[1]", "not with kind 'ticket'"),
+        ("arm.1.rounds=[2, 1]", "arm.1.rounds", "[2, 1]", "rising order"),
+        ("arm.1.rounds=[21]", "arm.1.rounds", "[21]", "at most the 20 rounds"),
+        ("arm.0.per_ticket=2", "arm.0.per_ticket", "2", "only with kind 'random-mask' or 'reinit', not 'ticket'"),
+        ("arm.1.prune.rate=0.5", "arm.1.prune", '{"rate": 0.5}', "a control has the masks of 'ticket'"),
+        ("arm.0.train.batch=-1", "arm.0.train.batch", "-1", "at least 1"),
+        ("arm.0.train.bach=1", "arm.0.train.bach", "an unknown field", "did you mean batch?"),
+        ("arm.0.train.warmup=60000", "arm.0.train.warmup", "60000", "at most the iterations"),
+    ],
+)
+def test_a_mistake_is_one_line_with_source_field_found_and_allowed(
+    given: str, field: str, found: str, allowed: str
+) -> None:
+    line = complaint(given)
+    assert line.startswith(f"small.toml: {field}: found {found}; allowed: ")
+    assert allowed in line.partition("allowed: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name = ", "not TOML: Invalid value (at end of document)"),
+        ('name = "x"\n', "arm: found nothing; allowed: a value; it must be given"),
+        (SMALL + '[[arm]]\nname = "mine"\n', "arm.2.kind: found nothing"),
+        ('name = "x"\n[[arm]]\nname = "reinit"\n', 'arm.0.of: found "ticket"; allowed: an arm of kind'),
+        ('name = "x"\narm = "ticket"\n', 'arm: found "ticket"; allowed: a list'),
+        ('"two\\nlines" = 1\n' + SMALL, '"two\\nlines": found an unknown field'),
+        ("seed = " + "1" * 5000 + "\n" + SMALL, "not TOML: Exceeds the limit"),
+        ("seed = 0x" + "f" * 5000 + "\n" + SMALL, "seed: found a number of too many digits"),
+        (".".join(["seed"] * 5000) + " = 1\n" + SMALL, "seed: found something nested too deeply"),
+        ("seed = " + "[" * 5000 + "]" * 5000 + "\n" + SMALL, "not a study: nested too deeply"),
+    ],
+)
+def test_a_broken_file_is_one_line_too(text: str, words: str) -> None:
+    assert complaint(text=text).startswith(f"small.toml: {words}")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("trials", "allowed: path.to.field=value"),
+        ("base..train=1", "allowed: path.to.field=value"),
+        ("arm.other.kind=1", "no item 'other'; allowed: 0 to 1, or ticket, reinit"),
+        ("arm.2.kind=1", "no item '2'"),
+        ("name.first=1", "--set 'name.first=1'"),
+        ("arm." + "9" * 5000 + ".kind=1", "no item '999"),
+    ],
+)
+def test_a_setting_that_cannot_be_entered_says_so(given: str, words: str) -> None:
+    line = complaint(given)
+    assert line.startswith("--set ")
+    assert words in line
+
+
+def test_settings_come_in_order_and_take_plain_words() -> None:
+    study = with_set("base.train.optimizer=sgd", "trials=3", "trials=4", "arm.reinit.rounds=[1,2]")
+    assert (study.base.train.optimizer, study.trials, study.named("reinit").rounds) == ("sgd", 4, (1, 2))
+
+
+def test_every_problem_is_listed_and_the_line_counts_them() -> None:
+    wrong = tomllib.loads(SMALL) | {"trials": 0, "seed": -1}
+    assert [problem.field for problem in study_problems(wrong)] == ["trials", "seed"]
+    assert study_problems(tomllib.loads(SMALL)) == []
+    assert complaint("trials=0", "seed=-1").endswith("(and 1 more)")
+
+
+def test_a_name_that_is_neither_preset_nor_file_is_told_what_there_is(tmp_path: Any) -> None:
+    with pytest.raises(BadInput, match="no such file or preset; allowed: a TOML file, or one of quickstart"):
+        load_study(str(tmp_path / "none.toml"))
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_study(str(tmp_path))
+    (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
+    with pytest.raises(BadInput, match="not UTF-8 at byte 8"):
+        load_study(str(tmp_path / "latin.toml"))
+    (tmp_path / "huge.toml").write_bytes(b"#" * 1_000_001)
+    with pytest.raises(BadInput, match="1000001 bytes; allowed: at most 1000000"):
+        load_study(str(tmp_path / "huge.toml"))
+    (tmp_path / "good.toml").write_text(SMALL)
+    assert load_study(str(tmp_path / "good.toml")) == with_set()
+
+
+# Anything at all
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+SCALARS = st.one_of(
+    st.just(datetime.date(2020, 1, 1)),
+    st.booleans(),
+    st.integers(),
+    st.integers(-3, 3),
+    st.floats(),
+    WORDS,
+    st.sampled_from(["ticket", "reinit", "step", "global", "digits", ""]),
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3), max_leaves=5
+)
+FIELDS = st.sampled_from(["of", "rounds", "train", "prune", "rates", "momentum", "milestones", "kind", "base"])
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """(container, key) of everything inside `value`."""
+    items = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else [])
+    return [(value, key) for key, _ in items] + [place for _, inner in items for place in places(inner)]
+
+
+def damage(study: dict[str, Any], data: st.DataObject) -> None:
+    container, key = data.draw(st.sampled_from([(place[0], place[1]) for place in places(study)]), label="place")
+    match data.draw(st.sampled_from(["delete", "replace", "insert"])):
+        case "delete":
+            del container[key]
+        case "replace":
+            container[key] = data.draw(VALUES, label="value")
+        case _ if isinstance(container, list):
+            container.insert(0, data.draw(VALUES, label="value"))
+        case _:
+            container[data.draw(FIELDS | WORDS, label="field")] = data.draw(VALUES, label="value")
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_preset_is_a_study_or_one_line(data: st.DataObject) -> None:
+    tables = tomllib.loads(preset_text(data.draw(st.sampled_from(preset_names()))))
+    for _ in range(data.draw(st.integers(1, 3))):
+        if places(tables):
+            damage(tables, data)
+    found = study_or_line(lambda: parse_study(tomlkit.dumps(tables), source="damaged.toml"))
+    if isinstance(found, str):
+        assert found.startswith("damaged.toml: ")
+        assert "allowed: " in found
+    else:
+        assert parse_study(to_toml(found), source="again").hash == found.hash
+
+
+PATHS = st.lists(FIELDS | st.sampled_from(["arm", "0", "1", "ticket", "train", "name"]) | WORDS, max_size=4).map(
+    ".".join
+)
+SETTINGS = st.builds("{}={}".format, PATHS, VALUES.map(repr) | WORDS) | WORDS
+
+
+@given(st.lists(SETTINGS, min_size=1, max_size=3))
+@settings(max_examples=200, deadline=None)
+def test_any_settings_make_a_study_or_one_line(given: list[str]) -> None:
+    found = study_or_line(lambda: with_set(*given))
+    assert isinstance(found, Study) or found.startswith(("small.toml: ", "--set "))
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=100, deadline=None)
+def test_any_name_is_a_study_or_one_line(name: str) -> None:
+    assert study_or_line(lambda: load_study(name))
