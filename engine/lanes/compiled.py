@@ -1,7 +1,7 @@
 """The programs that run on the devices: many steps a call, no Python in a step."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,12 +10,16 @@ import numpy as np
 import optax
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
 
 from engine.lanes.program import Program, optimizer_of
 from engine.networks.build import Params, forward
 
 EVALUATION_BLOCK = 1000
-_LANES, _SHARED = PartitionSpec("lane"), PartitionSpec()
+_LANES: PartitionSpec = PartitionSpec("lane")  # type: ignore[no-untyped-call]
+_SHARED: PartitionSpec = PartitionSpec()  # type: ignore[no-untyped-call]
+
+Tensor = Array | NDArray[Any]
 
 
 class State(NamedTuple):
@@ -34,10 +38,25 @@ class State(NamedTuple):
 class Fixed(NamedTuple):
     """What it does not: masks (True where a weight lives), validation indices `[V]`, mean and std `[C]`."""
 
-    masks: dict[str, Array]
-    validation: Array
-    mean: Array
-    std: Array
+    masks: dict[str, Tensor]
+    validation: Tensor
+    mean: Tensor
+    std: Tensor
+
+
+class Feed(NamedTuple):
+    """What its next steps read: examples `[S, B]` and learning rates `[S]`."""
+
+    order: Array
+    rates: Array
+
+
+class Turn(NamedTuple):
+    """What one call does: `intervals` times `steps` steps, each time with a validation if `evaluate`."""
+
+    intervals: "np.integer[Any] | Array"
+    steps: "np.integer[Any] | Array | None"
+    evaluate: "np.bool_ | Array"
 
 
 class Examples(NamedTuple):
@@ -69,129 +88,103 @@ def shared(devices: int) -> NamedSharding:
     return NamedSharding(mesh(devices), _SHARED)
 
 
-def begin(program: Program, params: Params) -> State:
-    """The state of one lane before its first step."""
-    return State(
-        params=params,
-        optimizer=optimizer_of(program).init(params),
-        iteration=jnp.int32(0),
-        loss_sum=jnp.float32(0),
-        loss_steps=jnp.int32(0),
-        best_params=params,
-        best_loss=jnp.float32(jnp.inf),
-        best_iteration=jnp.int32(0),
-    )
+@cache
+def begin_program(program: Program, devices: int) -> Callable[[Params], State]:
+    """The state before the first step of all lanes, from their weights `[L, ...]`."""
+
+    def lane(params: Params) -> State:
+        return State(
+            params=params,
+            optimizer=optimizer_of(program).init(params),
+            iteration=jnp.int32(0),
+            loss_sum=jnp.float32(0),
+            loss_steps=jnp.int32(0),
+            best_params=params,
+            best_loss=jnp.float32(jnp.inf),
+            best_iteration=jnp.int32(0),
+        )
+
+    return jax.jit(jax.vmap(lane), out_shardings=by_lane(devices))
 
 
 @cache
 def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, Validations]]:
-    """`(state, fixed, order, rates, examples, intervals, steps, evaluate) -> (state, validations)`, for all lanes.
+    """`(state, fixed, feed, examples, turn, length) -> (state, validations)` for all lanes.
 
-    Runs `intervals` times: `steps` training steps, then a validation if `evaluate`. `order` is `[L, S, B]`
-    and `rates` `[L, S]`, read from their start. On a CPU `steps` is a value; on accelerators it is static,
-    since a loop of unknown length stops there for the host in each turn.
+    On a CPU the number of steps is a value, `turn.steps`, and `length` None. On accelerators it is `length`,
+    static, and `turn.steps` None: there a loop of unknown length stops for the host at each turn.
     """
     apply = forward(program.network, program.image_shape, program.classes)
     update_rule = optimizer_of(program)
 
     def loss_of(params: Params, images: Array, labels: Array) -> Array:
-        return optax.softmax_cross_entropy_with_integer_labels(apply(params, images), labels).mean()
+        losses = optax.softmax_cross_entropy_with_integer_labels(apply(params, images), labels)
+        return jnp.mean(losses)
 
-    def lane(
-        state: State,
-        fixed: Fixed,
-        order: Array,
-        rates: Array,
-        examples: Examples,
-        intervals: Array,
-        steps: Any,
-        evaluate: Array,
-    ) -> tuple[State, Validations]:
+    def lane(examples: Examples, turn: Turn, steps: Any, state: State, fixed: Fixed, feed: Feed) -> Any:
         def step(place: Array, state: State) -> State:
-            rows = jax.lax.dynamic_index_in_dim(order, place, keepdims=False)
+            rows = jax.lax.dynamic_index_in_dim(feed.order, place, keepdims=False)
             images = normalised(examples.images[rows], fixed)
             loss, gradients = jax.value_and_grad(loss_of)(state.params, images, examples.labels[rows])
             # A masked gradient keeps the weight at zero and both of its moments too, even where it is not a number.
             for name, mask in fixed.masks.items():
                 gradients[name]["kernel"] = jnp.where(mask, gradients[name]["kernel"], 0)
             updates, optimizer = update_rule.update(gradients, state.optimizer)
-            params = jax.tree.map(lambda weight, update: weight - rates[place] * update, state.params, updates)
+            rate = feed.rates[place]
             return state._replace(
-                params=params,
+                params=jax.tree.map(lambda weight, update: weight - rate * update, state.params, updates),
                 optimizer=optimizer,
                 iteration=state.iteration + 1,
                 loss_sum=state.loss_sum + loss,
                 loss_steps=state.loss_steps + 1,
             )
 
-        def validate(state: State) -> tuple[State, Array, Array, Array]:
+        def validate(state: State) -> tuple[State, tuple[Array, Array, Array]]:
             loss, accuracy = measure(apply, state.params, examples, fixed.validation, fixed)
             # Written so that a loss that is not a number is never the lowest.
             better = loss < state.best_loss
-            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, state.best_params)
-            train_loss = state.loss_sum / state.loss_steps
-            return (
-                state._replace(
-                    loss_sum=jnp.float32(0),
-                    loss_steps=jnp.int32(0),
-                    best_params=best,
-                    best_loss=jnp.where(better, loss, state.best_loss),
-                    best_iteration=jnp.where(better, state.iteration, state.best_iteration),
-                ),
-                train_loss,
-                loss,
-                accuracy,
+            best = State(
+                params=state.params,
+                optimizer=state.optimizer,
+                iteration=state.iteration,
+                loss_sum=jnp.float32(0),
+                loss_steps=jnp.int32(0),
+                best_params=jax.tree.map(partial(jnp.where, better), state.params, state.best_params),
+                best_loss=jnp.where(better, loss, state.best_loss),
+                best_iteration=jnp.where(better, state.iteration, state.best_iteration),
             )
+            return best, (state.loss_sum / state.loss_steps, loss, accuracy)
 
-        def skip(state: State) -> tuple[State, Array, Array, Array]:
+        def skip(state: State) -> tuple[State, tuple[Array, Array, Array]]:
             nothing = jnp.float32(jnp.nan)
-            return state, nothing, nothing, nothing
+            return state, (nothing, nothing, nothing)
 
         def interval(number: Array, carry: tuple[State, Validations]) -> tuple[State, Validations]:
             state, rows = carry
             state = jax.lax.fori_loop(0, steps, lambda place, now: step(number * steps + place, now), state)
-            state, *values = jax.lax.cond(evaluate, validate, skip, state)
-            rows = Validations(*(row.at[number].set(value) for row, value in zip(rows, values, strict=True)))
-            return state, rows
+            state, values = jax.lax.cond(turn.evaluate, validate, skip, state)
+            return state, Validations(*(row.at[number].set(value) for row, value in zip(rows, values, strict=True)))
 
         blank = jnp.full(program.intervals, jnp.nan, jnp.float32)
-        return jax.lax.fori_loop(0, intervals, interval, (state, Validations(blank, blank, blank)))
-
-    on_cpu = mesh(devices).devices.flat[0].platform == "cpu"
+        return jax.lax.fori_loop(0, turn.intervals, interval, (state, Validations(blank, blank, blank)))
 
     def chunk(
-        state: State,
-        fixed: Fixed,
-        order: Array,
-        rates: Array,
-        examples: Examples,
-        intervals: Array,
-        steps: Any,
-        evaluate: Array,
+        state: State, fixed: Fixed, feed: Feed, examples: Examples, turn: Turn, length: int | None
     ) -> tuple[State, Validations]:
-        def on_device(
-            state: State,
-            fixed: Fixed,
-            order: Array,
-            rates: Array,
-            examples: Examples,
-            intervals: Array,
-            evaluate: Array,
-            *dynamic: Array,
-        ) -> Any:
-            length = dynamic[0] if dynamic else steps
-            return each_lane(lambda *own: lane(*own, examples, intervals, length, evaluate), state, fixed, order, rates)
+        def on_device(state: State, fixed: Fixed, feed: Feed, examples: Examples, turn: Turn) -> Any:
+            steps = turn.steps if length is None else length
+            return each_lane(partial(lane, examples, turn, steps), state, fixed, feed)
 
-        dynamic = (steps,) if on_cpu else ()
-        return jax.shard_map(
+        sharded: Callable[..., tuple[State, Validations]] = jax.shard_map(
             on_device,
             mesh=mesh(devices),
-            in_specs=(_LANES,) * 4 + (_SHARED,) * (3 + len(dynamic)),
+            in_specs=(_LANES, _LANES, _LANES, _SHARED, _SHARED),
             out_specs=_LANES,
             check_vma=False,
-        )(state, fixed, order, rates, examples, intervals, evaluate, *dynamic)
+        )
+        return sharded(state, fixed, feed, examples, turn)
 
-    return jax.jit(chunk, donate_argnames="state", static_argnames=() if on_cpu else ("steps",))
+    return jax.jit(chunk, donate_argnames="state", static_argnames="length")
 
 
 @cache
@@ -228,7 +221,7 @@ def normalised(images: Array, fixed: Fixed) -> Array:
 
 
 def measure(
-    apply: Callable[[Params, Array], Array], params: Params, examples: Examples, rows: Array, fixed: Fixed
+    apply: Callable[[Params, Array], Array], params: Params, examples: Examples, rows: Tensor, fixed: Fixed
 ) -> tuple[Array, Array]:
     """Mean cross-entropy in nats and accuracy (0 to 1) over the examples `rows` `[V]`, in blocks."""
     count = rows.shape[0]

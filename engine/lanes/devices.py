@@ -51,15 +51,19 @@ def prepare_jax(compiled: Path) -> None:
     """Set JAX up, before it first looks for devices: a CPU device a core, memory taken as it is needed, and
     compiled programs kept in the folder `compiled`."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    jax.config.update("jax_compilation_cache_dir", str(compiled))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _configure("jax_compilation_cache_dir", str(compiled))
+    _configure("jax_persistent_cache_min_compile_time_secs", 0.0)
+    _configure("jax_persistent_cache_min_entry_size_bytes", -1)
     _split_cpu()
 
 
 @cache
 def _split_cpu() -> None:
-    jax.config.update("jax_num_cpu_devices", cores())
+    _configure("jax_num_cpu_devices", cores())
+
+
+def _configure(name: str, value: object) -> None:
+    jax.config.update(name, value)  # type: ignore[no-untyped-call]
 
 
 @cache

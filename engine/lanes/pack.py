@@ -105,9 +105,7 @@ class Pack:
         self._by_lane = compiled.by_lane(data.devices)
         self._run = compiled.chunk_program(program, data.devices)
         params = self._stacked([lane.start for lane in self._lanes])
-        self._state: compiled.State = jax.jit(
-            jax.vmap(lambda own: compiled.begin(program, own)), out_shardings=self._by_lane
-        )(params)
+        self._state = compiled.begin_program(program, data.devices)(params)
         self._fixed = self._stacked(
             [
                 compiled.Fixed(
@@ -129,23 +127,17 @@ class Pack:
         program, start = self.program, self.iteration
         self.iteration += intervals * steps
         window = slice(start, self.iteration)
-        room = max(program.intervals * program.evaluate_every, program.evaluate_every)
+        room = program.intervals * program.evaluate_every
         order = np.zeros((len(self._lanes), room, program.batch), np.int32)
         rates = np.zeros((len(self._lanes), room), np.float32)
         for place, lane in enumerate(self._lanes):
             order[place, : self.iteration - start] = lane.order[window]
             rates[place, : self.iteration - start] = lane.rates[window]
-        order, rates = jax.device_put((order, rates), self._by_lane)
-        self._state, rows = self._run(
-            self._state,
-            self._fixed,
-            order,
-            rates,
-            self._data.train,
-            np.int32(intervals),
-            np.int32(steps) if machine().on_cpu else steps,
-            np.bool_(evaluate),
-        )
+        feed = compiled.Feed(*jax.device_put((order, rates), self._by_lane))
+        on_cpu = machine().on_cpu
+        turn = compiled.Turn(np.int32(intervals), np.int32(steps) if on_cpu else None, np.bool_(evaluate))
+        length = None if on_cpu else steps
+        self._state, rows = self._run(self._state, self._fixed, feed, self._data.train, turn, length)
         at = [start + steps * (number + 1) for number in range(intervals)] if evaluate else []
         return Pending(self.iteration, at, rows, self.count)
 
@@ -158,8 +150,8 @@ class Pack:
         finals, bests = self._unstacked(state.params), self._unstacked(state.best_params)
         moments = [self._unstacked(tree) for tree in _moments(state.optimizer)]
         masks = self._unstacked(self._fixed.masks)
-        loss, iteration = np.asarray(state.best_loss), np.asarray(state.best_iteration)
-        best_accuracy, end_accuracy = np.asarray(best_accuracy), np.asarray(end_accuracy)
+        by_lane = (state.best_loss, state.best_iteration, best_accuracy, end_accuracy)
+        loss, iteration, best, end = (np.asarray(values) for values in by_lane)
         return [
             LaneEnd(
                 final=finals[lane],
@@ -168,8 +160,8 @@ class Pack:
                 masks=masks[lane],
                 best_loss=float(loss[lane]),
                 best_iteration=int(iteration[lane]),
-                test_accuracy=float(best_accuracy[lane]),
-                test_accuracy_end=float(end_accuracy[lane]),
+                test_accuracy=float(best[lane]),
+                test_accuracy_end=float(end[lane]),
             )
             for lane in range(self.count)
         ]
@@ -203,15 +195,28 @@ class Pending:
         ]
 
 
-def train(pack: Pack, between: Callable[[int, list[list[Reading]]], bool]) -> bool:
+@dataclass
+class Pace:
+    """How long a step of one program takes, in seconds, as last seen; it lasts from pack to pack."""
+
+    per_step: float | None = None
+
+    @property
+    def fitting(self) -> int:
+        """Steps that take about `CHUNK_SECONDS`; one while nothing is known."""
+        return 1 if self.per_step is None else max(1, math.floor(CHUNK_SECONDS / self.per_step))
+
+
+def train(pack: Pack, pace: Pace, between: Callable[[int, list[list[Reading]]], bool]) -> bool:
     """Train a pack to the end of its program, a call ahead of the devices.
 
     `between(iteration, readings of each lane)` is called after each call's work; when it returns False the
-    training ends there, and so does this, with False.
+    training ends there, and so does this, with False. `pace` decides how the round is divided into calls,
+    which changes no result.
     """
-    pacer = _Pacer(pack.program)
-    calls = pacer.calls()
+    calls = _calls(pack.program, pace)
     ahead = [pack.dispatch(*next(calls))]
+    last: tuple[float, int] | None = None
     going = True
     while ahead:
         following = next(calls, None) if going else None
@@ -219,47 +224,29 @@ def train(pack: Pack, between: Callable[[int, list[list[Reading]]], bool]) -> bo
             ahead.append(pack.dispatch(*following))
         pending = ahead.pop(0)
         readings = pending.wait()
-        pacer.tick(pending.iteration)
+        now = time.perf_counter()
+        if last is not None:
+            pace.per_step = (now - last[0]) / (pending.iteration - last[1])
         going = between(pending.iteration, readings) and going
+        last = time.perf_counter(), pending.iteration
     return going
 
 
-class _Pacer:
-    """Divides a round into calls of about `CHUNK_SECONDS`. How it is divided changes no result."""
-
-    def __init__(self, program: Program):
-        self._program = program
-        self._per_step: float | None = None
-        self._last: tuple[float, int] | None = None
-
-    def calls(self) -> Iterator[tuple[int, int, bool]]:
-        """(intervals, steps, evaluate) of each call."""
-        program, done = self._program, 0
-        every = program.evaluate_every
-        while done < program.iterations:
-            to_boundary = min(every - done % every, program.iterations - done)
-            fitting = self._fitting()
-            if done % every == 0 and program.iterations - done >= every and fitting >= every:
-                whole = (program.iterations - done) // every
-                intervals = max(1, min(fitting // every, program.intervals, whole))
-                yield intervals, every, True
-                done += intervals * every
-            else:
-                steps = to_boundary if not machine().on_cpu else min(to_boundary, fitting)
-                yield 1, steps, steps == to_boundary
-                done += steps
-
-    def tick(self, iteration: int) -> None:
-        now = time.perf_counter()
-        if self._last is not None:
-            then, before = self._last
-            self._per_step = (now - then) / (iteration - before)
-        self._last = (now, iteration)
-
-    def _fitting(self) -> int:
-        if self._per_step is None:
-            return 1 if machine().on_cpu else self._program.evaluate_every
-        return max(1, math.floor(CHUNK_SECONDS / self._per_step))
+def _calls(program: Program, pace: Pace) -> Iterator[tuple[int, int, bool]]:
+    """(intervals, steps, evaluate) of each call of a round."""
+    every, on_cpu, done = program.evaluate_every, machine().on_cpu, 0
+    while done < program.iterations:
+        left = program.iterations - done
+        if done % every == 0 and left >= every and (pace.fitting >= every or not on_cpu):
+            intervals = max(1, min(pace.fitting // every, program.intervals, left // every))
+            yield intervals, every, True
+            done += intervals * every
+        else:
+            # Elsewhere than on a CPU a call has whole intervals, and one shorter at the end.
+            to_boundary = min(every - done % every, left)
+            steps = min(to_boundary, pace.fitting) if on_cpu else to_boundary
+            yield 1, steps, steps == to_boundary
+            done += steps
 
 
 def _moments(optimizer: Any) -> list[Any]:

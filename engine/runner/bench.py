@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import defaultdict
 from functools import cache, lru_cache, partial
 
 from engine import datasets
@@ -10,6 +11,7 @@ from engine.lanes import (
     DataOnDevices,
     Lane,
     LaneEnd,
+    Pace,
     Pack,
     Program,
     Reading,
@@ -44,6 +46,7 @@ class Bench:
         self._initial = lru_cache(_KEPT_ROUNDS)(self._draw)
         self._order = lru_cache(_KEPT_ORDERS)(partial(batch_order, self.split.train))
         self._on_devices = cache(self._put)
+        self._paces: defaultdict[Program, Pace] = defaultdict(Pace)
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
@@ -57,7 +60,7 @@ class Bench:
         for item, lane, started in zip(rounds, lanes, pack.started(), strict=True):
             guards.starts_from(started, self._initial(item.weights_seed), lane.masks, item.number)
             guards.validation_unseen(lane.order, self.split.validation, len(self.dataset.train_labels), item.number)
-        if not train(pack, pilot.between):
+        if not train(pack, self._paces[pack.program], pilot.between):
             return None
         pilot.testing()
         ends = pack.finish()
