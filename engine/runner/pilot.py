@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from engine.lanes import Reading
 from engine.plan import Place
-from engine.store import CurvePoint, Event, LaneProgress, Paused, Progress, Request, Resumed, RunFolder
+from engine.store import CurvePoint, Event, LaneProgress, Paused, Progress, Request, Resumed, RunFolder, Stamped
 
 _RATE_WINDOW = 30.0
 _POLL = 0.1
@@ -16,7 +16,7 @@ _POLL = 0.1
 class Pilot:
     """Keeps the run's folder up to date and obeys requests."""
 
-    def __init__(self, folder: RunFolder, report: Callable[[Event], None] | None):
+    def __init__(self, folder: RunFolder, report: Callable[[Stamped], None] | None):
         self.run_id = folder.id
         self._folder, self._report = folder, report
         self._progress = Progress(state="preparing")
@@ -27,9 +27,9 @@ class Pilot:
 
     def say(self, event: Event) -> None:
         """Keep an event and pass it on."""
-        self._folder.append(event)
+        stamped = self._folder.append(event)
         if self._report is not None:
-            self._report(event)
+            self._report(stamped)
 
     def begin(self, steps: int, rounds: int, done: int) -> None:
         """`steps` of all lanes are to be trained in `rounds` rounds, of which `done` are stored."""

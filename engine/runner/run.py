@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from engine.errors import GuardBroken, LabError
 from engine.lanes import machine, prepare_jax
@@ -14,18 +15,18 @@ from engine.runner.pilot import Pilot
 from engine.store import (
     ArmPlan,
     DatasetFacts,
-    Event,
     GuardFailed,
     Progress,
     RoundStarted,
     RunFinished,
     RunFolder,
     RunStarted,
+    Stamped,
     Store,
     StoredRound,
 )
 
-Report = Callable[[Event], None]
+Report = Callable[[Stamped], None]
 
 
 def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
@@ -39,7 +40,8 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
     folder.own()
     folder.set_progress(Progress(state="preparing"))
     work: _Walk | None = None
-    status, message = "failed", ""
+    status: Literal["done", "stopped", "failed"] = "failed"
+    message = ""
     try:
         prepare_jax(cache_folder(store.home))
         work = _Walk(Bench(folder.study(), store), store, pilot)
@@ -48,6 +50,9 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
         if isinstance(error, GuardBroken):
             pilot.say(GuardFailed(law=error.law, layer=error.layer, round=error.round, found=error.found))
         message = str(error)
+        raise
+    except KeyboardInterrupt:
+        status = "stopped"
         raise
     except BaseException as error:
         message = f"{type(error).__name__}: {error}"

@@ -1,0 +1,165 @@
+"""The command line."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine import datasets, places
+from engine.errors import BadInput, GuardBroken, LabError
+from engine.spec import load_study, preset_names, preset_text
+from engine.store import Store
+from engine.views import RunView, fold, show_json
+
+FIRST_STUDY = "quickstart"
+DONE, FAILED, BAD_INPUT, BROKEN_GUARD, STOPPED = 0, 1, 2, 3, 130
+
+
+def main() -> int:
+    """Run the command line; the exit code: 0 done, 2 bad input, 3 a guard broke, 130 stopped by the user."""
+    try:
+        outcome: Any = command_line.main(prog_name="lth-tui", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "lth-tui"
+        return _fail(f"{error.format_message()} (see {command} --help)", BAD_INPUT)
+    except click.exceptions.Abort:
+        return STOPPED
+    except BadInput as error:
+        return _fail(str(error), BAD_INPUT)
+    except GuardBroken as error:
+        return _fail(str(error), BROKEN_GUARD)
+    except (LabError, click.ClickException) as error:
+        return _fail(str(error), FAILED)
+    except KeyboardInterrupt:
+        return STOPPED
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing is left to be said, also not at interpreter exit.
+        sys.stdout = None
+        return DONE
+    return outcome if isinstance(outcome, int) else DONE
+
+
+def _fail(line: str, code: int) -> int:
+    click.echo(f"lth-tui: {_one_line(line)}", err=True)
+    return code
+
+
+def _one_line(text: str) -> str:
+    """`text` without line breaks and control characters, which names from outside may hold."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lth-tui")
+@click.pass_context
+def command_line(context: click.Context) -> int | None:
+    """A laboratory for the lottery ticket hypothesis in a terminal.
+
+    Without a command: opens the interface with the quickstart study ready; without a terminal, runs that study.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    from lth_tui.terminal import is_terminal
+
+    if is_terminal():
+        from lth_tui.app import open_interface
+
+        return open_interface(places.home(), FIRST_STUDY)
+    return _run(FIRST_STUDY, (), None, as_json=False)
+
+
+@command_line.command()
+@click.argument("study")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="e.g. base.train.iterations=2000")
+@click.option("--name", help="what to call the run")
+@click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
+def run(study: str, settings: tuple[str, ...], name: str | None, as_json: bool) -> int:
+    """Run STUDY, a preset's name or a TOML file, here in the terminal.
+
+    Ctrl-c stops it after the step at work; rounds that are done are kept and never trained again.
+    """
+    return _run(study, settings, name, as_json=as_json)
+
+
+def _run(study: str, settings: tuple[str, ...], name: str | None, *, as_json: bool) -> int:
+    from lth_tui.headless import run_headless
+
+    stopped = run_headless(load_study(study, settings), Store(places.home()), name, as_json=as_json) == "stopped"
+    return STOPPED if stopped else DONE
+
+
+@command_line.command()
+@click.argument("name", required=False)
+def presets(name: str | None) -> None:
+    """List the presets, or print the TOML of the preset NAME."""
+    if name is not None:
+        click.echo(preset_text(name), nl=False)
+        return
+    from lth_tui.printing import print_presets
+
+    print_presets({name: load_study(name) for name in preset_names()})
+
+
+@command_line.command()
+@click.option("--json", "as_json", is_flag=True, help="as JSON")
+def runs(as_json: bool) -> None:
+    """List the runs, the newest first."""
+    found = Store(places.home()).runs()
+    if as_json:
+        click.echo(json.dumps([vars(item) for item in found], indent=1))
+        return
+    from lth_tui.printing import print_runs
+
+    print_runs(found)
+
+
+@command_line.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="as JSON")
+def show(run: str, as_json: bool) -> None:
+    """Show what RUN found: its table, and accuracy against P_m."""
+    with Store(places.home()).open(run) as folder:
+        view = fold(RunView(run=run, study=folder.study_name), folder.events())
+        status = folder.status(view.status)
+    if as_json:
+        click.echo(json.dumps(show_json(view, status), allow_nan=False))
+        return
+    from lth_tui.printing import print_run
+
+    print_run(view, status)
+
+
+@command_line.group(invoke_without_command=True)
+@click.pass_context
+def data(context: click.Context) -> None:
+    """List the data sets, or prepare one."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_data)
+
+
+@data.command("list")
+def list_data() -> None:
+    """List the data sets and whether each is ready."""
+    from lth_tui.printing import print_data
+
+    print_data(datasets.catalogue(places.home()))
+
+
+@data.command("prepare")
+@click.argument("name")
+@click.option("--from", "source", type=click.Path(path_type=Path), help="folder with the original files")
+def prepare_data(name: str, source: Path | None) -> None:
+    """Bring the data set NAME into the form that loads at once: downloaded, or from the original files."""
+    from lth_tui.headless import prepare_with_progress
+
+    click.echo(f"{name} is ready in {prepare_with_progress(name, places.home(), source)}")
+
+
+@command_line.command()
+def doctor() -> int:
+    """Tell what this machine has for the laboratory, and what to do where something is amiss."""
+    from lth_tui.doctor import examine
+
+    return DONE if examine(places.home()) else FAILED

@@ -1,0 +1,130 @@
+"""A run without the interface: progress bars, then the table and the plot; or one event a line."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from engine import datasets
+from engine.plan import forecast
+from engine.spec import Study
+from engine.store import Request, RunFolder, Stamped, Store
+from engine.views import RunView, fold
+from lth_tui.printing import duration, print_run
+
+_POLL = 0.25
+
+
+def run_headless(study: Study, store: Store, name: str | None, *, as_json: bool) -> str:
+    """Run `study` and print what it found; "done", or "stopped" by a signal or from elsewhere. Raises LabError."""
+    if not datasets.entry(study.base.data.name, store.home).ready:
+        prepare_with_progress(study.base.data.name, store.home, None)
+    forecast(study, store)
+    with store.create(study, name) as folder:
+        with _signals(store, folder.id):
+            status = _as_json(folder, store) if as_json else _with_progress(folder, store)
+        if not as_json:
+            view = fold(RunView(run=folder.id, study=study.name), folder.events())
+            print_run(view, view.status)
+    return status
+
+
+def prepare_with_progress(name: str, home: Path, source: Path | None) -> Path:
+    """Prepare a data set under a progress bar on standard error. Raises BadInput."""
+    with _bars() as progress:
+        task = progress.add_task(f"preparing {name}", total=1.0, words="")
+        return datasets.prepare(
+            name, home, source, lambda stage, done: progress.update(task, completed=done, words=stage)
+        )
+
+
+def _as_json(folder: RunFolder, store: Store) -> str:
+    from engine.runner import run
+
+    def line(stamped: Stamped) -> None:
+        facts = stamped.event.model_dump_json()
+        sys.stdout.write(f'{{"id":{stamped.id},"time":{stamped.time!r},{facts[1:]}\n')
+        sys.stdout.flush()
+
+    return run(folder, store, line)
+
+
+def _with_progress(folder: RunFolder, store: Store) -> str:
+    from engine.runner import run
+
+    with _bars() as progress, _followed(store, folder.id, progress):
+        return run(folder, store)
+
+
+def _bars() -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )
+
+
+@contextmanager
+def _followed(store: Store, run: str, progress: Progress) -> Iterator[None]:
+    """Show where the run is, read from the store by a thread of its own, as any other viewer would."""
+    over = threading.Event()
+
+    def follow() -> None:
+        study = progress.add_task("study", total=None, words="")
+        rounds = progress.add_task("round", total=None, words="preparing")
+        with store.open(run) as folder:
+            while not over.wait(_POLL):
+                found = folder.progress()
+                if found is None:
+                    continue
+                now = found[1]
+                if now.rounds_total:
+                    total = now.steps_total or 1
+                    rate = "" if now.rate is None else f"{now.rate:,.0f} iterations/s"
+                    eta = "" if now.eta is None else f", {duration(now.eta)} left"
+                    words = f"{now.rounds_done}/{now.rounds_total} rounds, {rate}{eta}"
+                    progress.update(study, completed=now.steps_done, total=total, words=words)
+                lanes = ", ".join(f"{lane.arm} {lane.trial + 1} round {lane.round}" for lane in now.lanes[:4])
+                more = f" and {len(now.lanes) - 4} more" if len(now.lanes) > 4 else ""
+                words = f"{now.state} {lanes}{more}"
+                progress.update(rounds, completed=now.iteration, total=now.iterations or None, words=words)
+
+    thread = threading.Thread(target=follow, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _signals(store: Store, run: str) -> Iterator[None]:
+    """The first ctrl-c or SIGTERM asks the run to stop, through the store; a second ctrl-c stops at once."""
+
+    def ask() -> None:
+        with store.open(run) as folder:
+            folder.request(Request.STOP)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.stderr.write("stopping; finished rounds are kept (ctrl-c again stops at once)\n")
+        # Not here: this may have interrupted a transaction of the same thread.
+        threading.Thread(target=ask, name="stop").start()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
