@@ -12,6 +12,14 @@ MNIST_FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
 
 
 @pytest.fixture(scope="session")
+def jax_ready(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """JAX as the runner sets it up, which must come before anything asks it for devices."""
+    from engine.lanes import prepare_jax
+
+    prepare_jax(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(scope="session")
 def mnist_files() -> Path:
     """The folder with MNIST's four original files; not to be written to."""
     if not MNIST_FILES.is_dir():
