@@ -9,6 +9,7 @@ from pathlib import Path
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.driver import Driver
+from textual.filter import Monochrome, NoColor
 from textual.message import Message
 from textual.screen import Screen
 
@@ -25,6 +26,9 @@ from screens.live import LiveScreen
 from screens.messages import EditStudy, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun
 from screens.runs import RunsScreen
 from screens.text import plain
+
+MOTIONS = {"up", "down", "left", "right", "first", "last"}
+"""Bindings that only make sense as keys."""
 
 SCREENS = {
     "configure": ConfigureScreen,
@@ -55,7 +59,10 @@ class LabApp(App[None]):
             for number, (mode, title) in enumerate(MODES.items(), 1)
         ),
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help", tooltip="The keys of this screen"),
-        Binding("q,ctrl+q", "quit", "Quit", id="quit", tooltip="Leave; asks while a run is at work"),
+        Binding("q", "quit", "Quit", id="quit", tooltip="Leave; asks while a run is at work"),
+        Binding(
+            "ctrl+q", "quit", "Quit", id="quit.anywhere", show=False, priority=True, tooltip="Leave, also from a field"
+        ),
         Binding("ctrl+c", "quit", "Quit", id="quit.interrupt", show=False, system=True),
     ]
 
@@ -74,8 +81,11 @@ class LabApp(App[None]):
         self._leaving = False
         for mode, screen in SCREENS.items():
             self.add_mode(mode, lambda screen=screen: screen(self.lab))
-        if self.console.color_system in (None, "standard"):
+        if self.no_color or self.console.color_system in (None, "standard"):
             self.theme = "ansi-dark"
+        if self.no_color:
+            # The filter for terminals without colour is chosen above, before the theme is.
+            self._filters = [NoColor() if isinstance(item, Monochrome) else item for item in self._filters]
 
     def on_mount(self) -> None:
         self.switch_mode("configure")
@@ -197,7 +207,8 @@ class LabApp(App[None]):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         told: set[str] = set()
         for node, binding, enabled, _ in screen.active_bindings.values():
-            if not enabled or binding.system or not binding.id or binding.description in told:
+            motion = (binding.id or "").rpartition(".")[2] in MOTIONS
+            if not enabled or binding.system or not binding.id or motion or binding.description in told:
                 continue
             told.add(binding.description)
             help_words = binding.tooltip or binding.description

@@ -46,7 +46,7 @@ class TopBar(Widget):
         if follower is None:
             return ""
         done, total = follower.view.rounds_done, follower.view.rounds_total
-        return plain(f"{follower.run} {self.lab.state()} {done}/{total}")
+        return plain(f"{self.lab.state()} {done}/{total}")
 
     def tick(self) -> None:
         """Redraw when the words changed."""

@@ -1,5 +1,6 @@
 """Configure: a study as a form, what it will cost, and the key that starts it."""
 
+import contextlib
 from collections.abc import Iterator
 
 from textual import on
@@ -7,7 +8,7 @@ from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
-from textual.widget import Widget
+from textual.widget import MountError, Widget
 from textual.widgets import Button, Label, Select, Static
 
 from engine import datasets
@@ -46,11 +47,13 @@ class ConfigureScreen(LabScreen):
                         compact=True,
                         id="preset",
                     )
-                data_sets = datasets.names()
+                data_sets, values = datasets.names(), shown_values(self.lab.study)
                 for spec in FIELDS:
-                    yield FieldRow(spec, data_sets if spec.path == "base.data.name" else ())
-                yield Label("arms: x how many per ticket, and in which rounds", classes="heading")
-                yield Vertical(id="arms")
+                    yield FieldRow(spec, values[spec.path], data_sets if spec.path == "base.data.name" else ())
+                yield Label("arms (x of each ticket, in rounds)", classes="heading")
+                with Vertical(id="arms"):
+                    for choice in arm_choices(self.lab.study):
+                        yield ArmRow(choice)
             with VerticalScroll(id="about-study", can_focus=False):
                 yield Static("", id="about", markup=False)
                 yield Static("", id="forecast", markup=False)
@@ -61,8 +64,8 @@ class ConfigureScreen(LabScreen):
         super().on_mount()
         self._study: Study | None = None
         self._timer: Timer | None = None
-        self._version = 0
-        self.call_after_refresh(self.put, self.lab.study, self.lab.source)
+        self._begun = tables_of(self.lab.study)
+        self.call_after_refresh(self._check)
         self.query_one("#start").focus()
 
     async def put(self, study: Study, source: str) -> None:
@@ -78,7 +81,8 @@ class ConfigureScreen(LabScreen):
             row.value = values[row.spec.path]
         arms = self.query_one("#arms")
         await arms.remove_children()
-        await arms.mount(*(ArmRow(choice) for choice in arm_choices(study)))
+        with contextlib.suppress(MountError):  # the screen may be closing
+            await arms.mount(*(ArmRow(choice) for choice in arm_choices(study)))
         self._check()
 
     async def reopen(self) -> None:
@@ -192,20 +196,21 @@ def _forecast_words(study: Study, lab: object) -> Content:
     name = study.base.data.name
     try:
         told = forecast(study, store)
-        time = f"{duration(told.seconds)} at {amount(told.rate)} it/s" if told.rate else "not measured yet here"
+        time = f"{duration(told.seconds)}, {amount(told.rate)} it/s" if told.rate else "not measured here yet"
         if told.iterations == 0:
-            time = "nothing to train: all is stored"
+            time = "nothing to train"
         lines = [
-            ("rounds", f"{told.rounds}, {told.distinct} distinct, {told.stored} stored"),
-            ("to train", f"{amount(told.iterations)} iterations"),
-            ("lanes", f"{told.lanes} at once"),
+            ("rounds", f"{told.rounds}, {told.distinct} distinct"),
+            ("stored", f"{told.stored} of them"),
+            ("train", f"{amount(told.iterations)} iterations"),
+            ("lanes", f"{told.lanes} at once" if told.lanes else "known after a first run"),
             ("time", time),
             ("disk", size(told.bytes)),
         ]
     except BadInput as error:
         lines = [("cannot run", plain(str(error)))]
     entry = datasets.entry(name, store.home)
-    lines.append(("data", f"{entry.name}, {amount(entry.train)} to train, {amount(entry.test)} to test"))
+    lines.append(("data", f"{entry.name}, {amount(entry.train)}+{amount(entry.test)}"))
     if not entry.ready:
         lines.append(("", plain(entry.advice)))
     width = max(len(label) for label, _ in lines) + 1

@@ -92,22 +92,21 @@ def _help_lines(screen: Screen[object]) -> Iterator[Content]:
     """A line a key: those of the focused widget, of the screen, and those that hold everywhere."""
     groups: dict[str, dict[str, tuple[list[str], Binding]]] = {}
     for node, binding, enabled, _ in screen.active_bindings.values():
-        if not enabled or binding.system:
+        if not enabled or binding.system or binding.action == "screen.copy_text":
             continue
-        if node is screen.app:
-            title = "everywhere"
-        elif node is screen:
+        if node is screen and binding.id:
             title = "this screen"
+        elif node is screen or node is screen.app:
+            title = "everywhere"
         else:
             title = f"in the focused {type(node).__name__}"
-        keys, _binding = groups.setdefault(title, {}).setdefault(binding.action, ([], binding))
+        words = binding.description or binding.action
+        keys, _binding = groups.setdefault(title, {}).setdefault(words, ([], binding))
         keys.append(screen.app.get_key_display(binding))
     for title in sorted(groups, key=lambda name: (name == "everywhere", name != "this screen")):
         yield Content("")
         yield Content.styled(title, "bold")
-        for keys, binding in groups[title].values():
+        for words, (keys, binding) in groups[title].items():
             shown = " ".join(dict.fromkeys(keys))
-            words = binding.description or binding.action
-            if binding.tooltip:
-                words += f": {binding.tooltip}"
-            yield Content.assemble((f"  {shown:<14}", "$accent"), f" {words}")
+            told = f"{words}: {binding.tooltip}" if binding.tooltip else words
+            yield Content.assemble((f"  {shown:<12}", "$accent"), f" {told}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
-from textual.containers import Grid, Vertical
+from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import RichLog, Static
 
@@ -25,7 +25,13 @@ EMPTY = """No run is shown.
 Press 1 for Configure, and there s to start the study that is ready.
 Or 2 for Runs, and there enter on a run."""
 
-BOTH_CURVES_FROM = 18
+SHORT_BELOW = 20
+"""Rows of the window below which only the plots are shown."""
+
+TALL_FROM = 32
+"""Rows of the window from which the events have more of them."""
+
+BOTH_CURVES_FROM = 16
 """Rows of the panel from which loss and accuracy stand one above the other."""
 
 _LEVELS = {"info": ("·", "dim"), "good": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
@@ -41,25 +47,27 @@ class LiveScreen(LabScreen):
         Binding("p", "resume", "Resume", id="live.resume", tooltip="Let the run go on"),
         Binding("x", "stop", "Stop", id="live.stop", tooltip="Stop the run; finished rounds are kept"),
         Binding("n", "again", "Start again", id="live.again", tooltip="The same study as a new run"),
-        Binding("left_square_bracket", "lane(-1)", "Lane", key_display="[ ]", id="live.lane-before",
+        Binding("left_square_bracket", "lane(-1)", "Curve", key_display="[ ]", id="live.lane-before",
                 tooltip="The learning curve of the lane or round before"),
-        Binding("right_square_bracket", "lane(1)", "Next lane", show=False, id="live.lane-next",
+        Binding("right_square_bracket", "lane(1)", "Next curve", show=False, id="live.lane-next",
                 tooltip="The learning curve of the next lane or round"),
-        Binding("v", "value", "Loss/acc", id="live.value", tooltip="Loss or accuracy in the learning curve"),
-        Binding("a", "arm", "Arm", id="live.arm", tooltip="The layers of the next arm"),
-        Binding("t", "trial", "Trial", id="live.trial", tooltip="The layers of the next trial"),
+        Binding("z", "close", "Zoom", id="live.close", tooltip="Accuracies near dense, or all of them"),
+        Binding("v", "value", "Loss/accuracy", id="live.value", tooltip="Loss or accuracy in the learning curve"),
+        Binding("a", "arm", "Arm", show=False, id="live.arm", tooltip="The layers of the next arm"),
+        Binding("t", "trial", "Trial", show=False, id="live.trial", tooltip="The layers of the next trial"),
         Binding("f", "fill", "Fill", id="live.fill", tooltip="The focused panel fills the screen, and back"),
     ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:
         yield RunStatus(id="status")
-        with Grid(id="panels"):
+        with Horizontal(id="panels"):
             yield LinePlot(id="accuracy")
-            with Vertical(id="curves"):
-                yield LinePlot(id="loss")
-                yield LinePlot(id="validation")
-            yield LayerBars(id="layers")
-            yield RichLog(id="events", markup=False, highlight=False, wrap=True, max_lines=5000, min_width=20)
+            with Vertical(id="right"):
+                with Vertical(id="curves"):
+                    yield LinePlot(id="loss")
+                    yield LinePlot(id="validation")
+                yield LayerBars(id="layers")
+        yield RichLog(id="events", markup=False, highlight=False, wrap=True, max_lines=5000, min_width=20)
         yield Static(EMPTY, id="no-run", markup=False)
 
     def on_mount(self) -> None:
@@ -72,12 +80,22 @@ class LiveScreen(LabScreen):
         self._key = ""
         self._points: list[CurvePoint] = []
         self._show_loss = True
+        self._close = False
         self._arm = self._trial = 0
         self._fit_curves()
 
     def fitted(self, width: int, height: int) -> None:
         """On a tall screen loss and accuracy stand one above the other."""
-        self.call_after_refresh(self._fit_curves)
+        self.set_class(height >= TALL_FROM, "-tall")
+        self.set_class(height < SHORT_BELOW, "-short")
+        self.call_after_refresh(self._rewrap)
+
+    def _rewrap(self) -> None:
+        self._fit_curves()
+        if self.lab.follower is not None:
+            self.query_one(RichLog).clear()
+            self._logged = 0
+            self._write_log(self.lab.follower.view.log)
 
     def _fit_curves(self) -> None:
         both = self.query_one("#curves").size.height >= BOTH_CURVES_FROM
@@ -96,7 +114,7 @@ class LiveScreen(LabScreen):
             self._begin(follower.run)
         if follower.view.last_event != self._drawn_event:
             self._drawn_event = follower.view.last_event
-            self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view))
+            self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view, close=self._close))
             self._write_log(follower.view.log)
             self._show_layers(follower)
         self._show_curve(follower)
@@ -117,7 +135,10 @@ class LiveScreen(LabScreen):
         for line in log[self._logged :]:
             mark, style = _LEVELS.get(line.level, ("·", "dim"))
             words = Text(plain(line.text), "" if line.level == "info" else style)
-            pane.write(Text.assemble((moment(line.time), "dim"), (f" {mark} ", style), words))
+            words = Text.assemble((moment(line.time), "dim"), (f" {mark} ", style), words)
+            pane.write(
+                words, width=max(20, pane.scrollable_content_region.width), scroll_end=pane.is_vertical_scroll_end
+            )
         self._logged = len(log)
 
     # The learning curve
@@ -125,45 +146,55 @@ class LiveScreen(LabScreen):
     def _lanes(self, follower: Follower) -> list[tuple[str, str]]:
         """Name and key of each lane at work; of a run that is not, of every finished round."""
         if follower.at_work and follower.progress is not None and follower.progress.lanes:
-            return [
-                (f"{lane.arm} trial {lane.trial + 1} round {lane.round}", lane.key) for lane in follower.progress.lanes
-            ]
+            return [(f"{lane.arm} t{lane.trial + 1} r{lane.round}", lane.key) for lane in follower.progress.lanes]
         return [
-            (f"{arm.name} trial {place} round {item.round}", item.key)
+            (f"{arm.name} t{place} r{item.round}", item.key)
             for arm in follower.view.arms
             for place, trial in enumerate(arm.trials, 1)
             for item in trial.rounds.values()
         ]
 
-    def _show_curve(self, follower: Follower) -> None:
+    def _show_curve(self, follower: Follower, *, chosen: bool = False) -> None:
         lanes = self._lanes(follower)
         curve: Curve | None = None
         if lanes:
             place = (self._lane or 0) % len(lanes)
             name, key = lanes[place]
             if key != self._key:
-                self._key, self._points = key, []
-            self._read_curve(follower)
-            curve = learning_curves({f"{name} ({place + 1} of {len(lanes)})": self._points})[0]
+                points = self._curve_of(follower, key, [])
+                if not points and self._points and follower.at_work and not chosen:
+                    return  # the round before stays until the new one has something to show
+                self._key, self._points = key, points
+            else:
+                self._points = self._curve_of(follower, key, self._points)
+            curve = learning_curves({f"{name} {place + 1}/{len(lanes)}": self._points})[0]
         self.query_one("#loss", LinePlot).show(loss_picture(curve))
         self.query_one("#validation", LinePlot).show(validation_accuracy_picture(curve))
 
-    def _read_curve(self, follower: Follower) -> None:
-        after = self._points[-1].iteration if self._points else -1
-        self._points += follower.folder.curve(self._key, after=after)
-        if not self._points and not follower.at_work:
-            stored = self.lab.store.rounds.read(self._key)
-            self._points = list(stored.curve) if stored else []
+    def _curve_of(self, follower: Follower, key: str, known: list[CurvePoint]) -> list[CurvePoint]:
+        points = known + follower.folder.curve(key, after=known[-1].iteration if known else -1)
+        if not points and not follower.at_work:
+            stored = self.lab.store.rounds.read(key)
+            return list(stored.curve) if stored else []
+        return points
 
     def action_lane(self, by: int) -> None:
         """The curve of another lane."""
         self._lane = (self._lane or 0) + by
-        self.update()
+        if self.lab.follower is not None:
+            self._show_curve(self.lab.follower, chosen=True)
 
     def action_value(self) -> None:
         """Loss or accuracy, where both do not fit."""
         self._show_loss = not self._show_loss
         self._fit_curves()
+
+    def action_close(self) -> None:
+        """Look closely at what is near dense, or at everything."""
+        self._close = not self._close
+        if self.lab.follower is not None:
+            picture = accuracy_picture(self.lab.follower.view, close=self._close)
+            self.query_one("#accuracy", LinePlot).show(picture)
 
     # Layers
 
@@ -176,7 +207,7 @@ class LiveScreen(LabScreen):
         trial = self._trial % len(arm.trials)
         rounds = arm.trials[trial].rounds
         newest: RoundView | None = rounds[max(rounds)] if rounds else None
-        panel.show(f"{arm.name} trial {trial + 1}", newest)
+        panel.show(f"{arm.name} t{trial + 1}", newest)
 
     def action_arm(self) -> None:
         """The layers of the next arm."""
@@ -230,6 +261,6 @@ class LiveScreen(LabScreen):
             "stop": at_work,
             "again": follower is not None and not at_work,
         }
-        if action in ("lane", "value", "arm", "trial", "fill"):
+        if action in ("lane", "value", "arm", "trial", "fill", "close"):
             return follower is not None
         return allowed.get(action, True)

@@ -3,9 +3,15 @@
 from engine.views import Curve, RunView, accuracy_series, dense_accuracy
 from screens.widgets.plot import Line, Picture
 
+NEAR_DENSE = 3.0
+"""Percentage points below dense that are shown when looking closely."""
 
-def accuracy_picture(view: RunView) -> Picture:
-    """Test accuracy against the weights left, an arm a line, dense across, minimum and maximum as bars."""
+
+def accuracy_picture(view: RunView, *, close: bool = False) -> Picture:
+    """Test accuracy against the weights left, an arm a line, dense across, minimum and maximum as bars.
+
+    `close`: only what is near the dense accuracy.
+    """
     lines = []
     for number, series in enumerate(accuracy_series(view)):
         bars = tuple(
@@ -22,6 +28,7 @@ def accuracy_picture(view: RunView) -> Picture:
         level=None if dense is None else ("dense", 100 * dense),
         empty="The first rounds are at work; each one finished is a point here." if view.arms else "No rounds yet.",
         least_height=0.5,
+        floor=100 * dense - NEAR_DENSE if close and dense is not None else None,
     )
 
 
@@ -30,7 +37,7 @@ def loss_picture(curve: Curve | None) -> Picture:
     if curve is None:
         return Picture("loss", empty="no round chosen")
     return Picture(
-        f"loss of {curve.name}",
+        f"loss, {curve.name}",
         (
             Line("validation", _floats(curve.iteration), curve.validation_loss, 0, dots=False),
             Line("training", _floats(curve.iteration), curve.train_loss, 1, dots=False),
@@ -45,7 +52,7 @@ def validation_accuracy_picture(curve: Curve | None) -> Picture:
         return Picture("validation accuracy %", empty="no round chosen")
     values = tuple(100 * value for value in curve.validation_accuracy)
     return Picture(
-        f"validation accuracy % of {curve.name}",
+        f"val. acc. %, {curve.name}",
         (Line("", _floats(curve.iteration), values, 3, dots=False),),
         empty=_why_empty(curve),
     )

@@ -40,7 +40,7 @@ def _number(value: float | None) -> str:
 def legend(scale: Scale, width: int, *, sixteen: bool) -> Text:
     """The colours from low to high with their numbers, and the sign for what is missing."""
     steps = 7 if width >= 60 else 5
-    text = Text("colours ", Style(dim=True))
+    text = Text.assemble(("colours ", Style(dim=True)))
     for number in range(steps):
         value = scale.low + (scale.high - scale.low) * number / (steps - 1)
         text.append(cell_text(value, 5), shade(number / (steps - 1), sixteen=sixteen))

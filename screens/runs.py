@@ -14,7 +14,7 @@ from screens.base import LabScreen
 from screens.messages import EditStudy, OpenRun, StartStudy
 from screens.text import duration, moment, plain, status_text
 
-COLUMNS = (("status", 13), ("study", 20), ("data", 8), ("rounds", 8), ("when", 10), ("took", 10), ("run", None))
+COLUMNS = (("status", 13), ("study", 18), ("data", 8), ("rounds", 8), ("when", 10), ("took", 9))
 
 EMPTY = """No runs yet.
 
@@ -29,8 +29,8 @@ class RunsScreen(LabScreen):
     PERIOD = 2.0
 
     BINDINGS = [
-        Binding("enter", "open", "Open", id="runs.open", tooltip="Show the run in Live and Heatmaps"),
-        Binding("a", "again", "Start again", id="runs.again", tooltip="The same study as a new run"),
+        Binding("o", "open", "Open", key_display="enter", id="runs.open", tooltip="Show the run in Live and Heatmaps"),
+        Binding("n", "again", "Start again", id="runs.again", tooltip="The same study as a new run"),
         Binding("e", "edit", "Edit", id="runs.edit", tooltip="Put the run's study into the form"),
         Binding("r", "reread", "Reread", id="runs.reread", tooltip="Read the list anew", show=False),
         Binding("j", "down", "Down", id="runs.down", tooltip="The next run", show=False),
@@ -39,6 +39,7 @@ class RunsScreen(LabScreen):
 
     def body(self) -> Iterator[Widget]:
         yield DataTable(id="runs", cursor_type="row", zebra_stripes=False)
+        yield Static("", id="chosen-run", markup=False)
         yield Static(EMPTY, id="no-runs", markup=False)
 
     def on_mount(self) -> None:
@@ -85,8 +86,14 @@ class RunsScreen(LabScreen):
             if at in ids:
                 table.move_cursor(row=ids.index(at))
         self._shown = runs
+        self._tell_chosen()
         self.set_class(not runs, "-empty")
         self.refresh_bindings()
+
+    @on(DataTable.RowHighlighted)
+    def _tell_chosen(self) -> None:
+        run = self.chosen
+        self.query_one("#chosen-run", Static).update(plain(run.id) if run else "")
 
     @property
     def chosen(self) -> RunSummary | None:
@@ -141,5 +148,5 @@ class RunsScreen(LabScreen):
 def _cells(run: RunSummary) -> tuple[object, ...]:
     rounds = f"{run.rounds_done}/{run.rounds_total}" if run.rounds_total else "-"
     took = "-" if run.seconds is None else duration(run.seconds)
-    words = (run.study, run.dataset or "-", rounds, moment(run.created), took, run.id)
+    words = (run.study, run.dataset or "-", rounds, moment(run.created), took)
     return (status_text(run.status), *(plain(word) for word in words))

@@ -51,18 +51,21 @@ class Row(Vertical):
 class FieldRow(Row):
     """A field of the study."""
 
-    def __init__(self, spec: FieldSpec, choices: Iterable[str] = ()):
+    def __init__(self, spec: FieldSpec, value: str, choices: Iterable[str] = ()):
         super().__init__()
         self.spec = spec
-        self._choices = tuple(choices) or spec.choices
+        self._first = value
+        choices = tuple(choices) or spec.choices
+        self._choices = choices if value in choices else (*choices, value)
 
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield Label(self.spec.label, markup=False)
             if self.spec.kind == "choice":
-                yield Select([(name, name) for name in self._choices], allow_blank=False, compact=True)
+                choices = [(plain(name), name) for name in self._choices]
+                yield Select(choices, value=self._first, allow_blank=False, compact=True)
             else:
-                yield Input(compact=True, select_on_focus=False)
+                yield Input(self._first, compact=True, select_on_focus=False)
         yield ProblemLine()
 
     def on_mount(self) -> None:
@@ -79,8 +82,18 @@ class FieldRow(Row):
         control = self.query_one("Input, Select")
         if isinstance(control, Select) and text not in self._choices:
             self._choices = (*self._choices, text)
-            control.set_options([(name, name) for name in self._choices])
+            control.set_options([(plain(name), name) for name in self._choices])
         control.value = text  # type: ignore[attr-defined]
+
+
+class Switch(Checkbox):
+    """A checkbox whose mark, not only its colour, tells whether it is on."""
+
+    BUTTON_LEFT, BUTTON_RIGHT = "[", "]"
+
+    @property
+    def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802
+        return "x" if self.value else " "
 
 
 class ArmRow(Row):
@@ -94,7 +107,7 @@ class ArmRow(Row):
         choice = self._choice
         with Horizontal():
             words = choice.name if choice.name == choice.kind else f"{choice.name} ({choice.kind})"
-            yield Checkbox(Content(plain(words)), choice.on, compact=True)
+            yield Switch(Content(plain(words)), choice.on, compact=True)
             if choice.control:
                 yield Label("x", classes="times")
                 yield Input(choice.per_ticket, compact=True, classes="per-ticket", select_on_focus=False)

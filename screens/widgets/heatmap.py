@@ -161,7 +161,8 @@ class Heatmap(Widget, can_focus=True):
             if start >= free and start + len(name) <= len(text):
                 text[start : start + len(name)] = name
                 free = start + len(name) + 1
-        name = plain(grid.column_name)[: layout.label - 1]
+        name = plain(grid.column_name)
+        name = name if len(name) < layout.label else ""
         text[: layout.label] = f"{name:<{layout.label - 1}}{left}"
         return [Segment("".join(text) + more, Style(dim=True))]
 

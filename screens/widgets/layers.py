@@ -28,11 +28,11 @@ class LayerBars(Widget, can_focus=True):
 
     def render(self) -> Content:
         whose, found = self._told
-        title = f"layers of {plain(whose)}" if whose else "layers"
+        title = f"layers, {plain(whose)}" if whose else "layers"
         if found is None:
             heading = Content.styled(title, "bold reverse" if self.has_focus else "bold")
             return Content("\n").join([heading, Content.styled("no round yet", "dim")])
-        title += f", round {found.round}: {found.p_m:.2f}% left"
+        title += f" r{found.round}: {found.p_m:.2f}%"
         lines = [Content.styled(title, "bold reverse" if self.has_focus else "bold")]
         label = max(len(name) for name in found.layers)
         counts = {name: f"{amount(layer.survivors)}/{amount(layer.size)}" for name, layer in found.layers.items()}

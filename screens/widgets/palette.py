@@ -60,7 +60,7 @@ def cell_text(value: float, width: int) -> str:
         text = "1.0" if hundredths == 100 else "-1." if hundredths == -100 else f".{abs(hundredths):02d}"
         return (("-" if -100 < hundredths < 0 else "") + text).center(width)
     if width == 3:
-        return f"{hundredths:>3d}" if hundredths > -100 else "-1."
+        return " 1." if hundredths == 100 else "-1." if hundredths == -100 else f"{hundredths:>3d}"
     tenths = round(value * 10)
     sign = "#" if tenths >= 10 else "-" if tenths < 0 else str(tenths)
     return sign.center(width)

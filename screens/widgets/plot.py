@@ -40,7 +40,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Picture:
-    """A whole plot. `log_x`: x falls to the right on a logarithmic axis. `level`: a line across, with its name."""
+    """A whole plot. `log_x`: x falls to the right on a logarithmic axis. `level`: a line across, with its name.
+    `floor`: what is lower is left out.
+    """
 
     title: str
     lines: tuple[Line, ...] = ()
@@ -48,6 +50,7 @@ class Picture:
     level: tuple[str, float] | None = None
     empty: str = "nothing yet"
     least_height: float = 0.0
+    floor: float | None = None
 
     @property
     def drawable(self) -> bool:
@@ -102,6 +105,8 @@ class LinePlot(PlotextPlot, can_focus=True):
         plt.canvas_color("default")
         plt.axes_color("default")
         plt.ticks_color("default")
+        plt.xaxes(True, False)
+        plt.yaxes(True, False)
         drawn = [
             (line, [thin(points, 2 * width) for points in segments(line.x, line.y, log_x=picture.log_x)])
             for line in picture.lines
@@ -113,37 +118,29 @@ class LinePlot(PlotextPlot, can_focus=True):
         if picture.level is not None:
             every_y.append(picture.level[1])
         left, right = limits(every_x, pad=0.02)
+        if picture.floor is not None and max(every_y) > picture.floor:
+            every_y = [max(y, picture.floor) for y in every_y]
         low, high = limits(every_y, least=picture.least_height)
         plt.xlim(left, right)
         plt.ylim(low, high)
         _set_ticks(plt, picture.log_x, (left, right, low, high), width, height)
+        for line in picture.lines:
+            for x, bottom, top in line.bars:
+                if top > bottom and math.isfinite(top - bottom) and (x > 0 or not picture.log_x):
+                    at = -math.log10(x) if picture.log_x else x
+                    plt.plot([at, at], [bottom, top], marker="│", color=line.colour)
         if picture.level is not None:
             _across(plt, picture.level[1], left, right, width)
-        for line, parts in drawn:
+        for line, parts in reversed(drawn):
             for points in parts:
-                x, y = [sign * a for a, _ in points], [b for _, b in points]
-                if len(x) > 1:
-                    plt.plot(x, y, marker="braille", color=line.colour)
-                if line.dots or len(x) == 1:
+                if len(points) > 1:
+                    plt.plot([sign * x for x, _ in points], [y for _, y in points], marker="braille", color=line.colour)
+        for line, parts in reversed(drawn):  # the first line is drawn last and hidden by none
+            for points in parts:
+                if line.dots or len(points) == 1:
+                    x, y = [sign * x for x, _ in points], [y for _, y in points]
                     plt.scatter(x, y, marker=line.marker, color=line.colour)
-        for line, _ in drawn:
-            for x, bottom, top in line.bars:
-                if top > bottom and math.isfinite(top - bottom) and x > 0:
-                    at = sign * math.log10(x) if picture.log_x else x
-                    _bar(plt, at, bottom, top, line, (high - low) / max(1, height - 3))
         return str(plt.build())
-
-
-def _bar(plt: object, x: float, bottom: float, top: float, line: Line, cell: float) -> None:
-    """An upright bar that leaves the mark between its ends to be seen."""
-    middle = next((b for a, b in zip(line.x, line.y, strict=True) if _close(a, x)), (bottom + top) / 2)
-    for low, high in ((bottom, middle - 0.75 * cell), (middle + 0.75 * cell, top)):
-        if high > low:
-            plt.plot([x, x], [low, high], marker="│", color=line.colour)  # type: ignore[attr-defined]
-
-
-def _close(value: float, position: float) -> bool:
-    return value > 0 and (math.isclose(-math.log10(value), position, abs_tol=1e-9) or math.isclose(value, position))
 
 
 def _across(plt: object, level: float, left: float, right: float, width: int) -> None:
@@ -155,10 +152,10 @@ def _across(plt: object, level: float, left: float, right: float, width: int) ->
 
 def _set_ticks(plt: object, log_x: bool, ends: tuple[float, float, float, float], width: int, height: int) -> None:
     left, right, low, high = ends
-    y = ticks(low, high, max(2, (height - 2) // 3))
+    y = ticks(low, high, max(2, (height - 1) * 2 // 5))
     step = y[1] - y[0] if len(y) > 1 else 1.0
     plt.yticks(y, [tick_label(value, step) for value in y])  # type: ignore[attr-defined]
-    most = max(2, (width - 8) // 9)
+    most = max(2, (width - 6) // 8)
     if log_x:
         x = log_ticks(10.0**-right, 10.0**-left, most)
         plt.xticks([-math.log10(value) for value in x], [f"{value:g}" for value in x])  # type: ignore[attr-defined]

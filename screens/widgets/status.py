@@ -46,7 +46,9 @@ class RunStatus(Widget):
         parts += ["  ", plain(follower.run)]
         if view.dataset is not None:
             data = view.dataset
-            parts.append(f"  {plain(data.name)} {amount(data.train)}/{amount(data.validation)}/{amount(data.test)}")
+            parts.append(
+                f"  {plain(data.name)} {amount(data.train)}+{amount(data.validation)}, test {amount(data.test)}"
+            )
         diverged = sum(item.diverged for arm in view.arms for trial in arm.trials for item in trial.rounds.values())
         if diverged:
             parts.append((f"  ! {diverged} diverged", "$warning"))
@@ -58,12 +60,11 @@ class RunStatus(Widget):
         eta = f"{duration(progress.eta)} left" if progress.eta is not None else ""
         done, total = (progress.steps_done, progress.steps_total)
         rate = f"{amount(progress.rate)} it/s" if progress.rate else ""
-        rounds = max(view.rounds_done, progress.rounds_done), progress.rounds_total or view.rounds_total
         share = done / total if total else None
         lanes = f"{len(progress.lanes)} lanes" if len(progress.lanes) != 1 else "1 lane"
         return (
             first,
-            self._bar("rounds", *rounds, eta, share),
+            self._bar("rounds", view.rounds_done, view.rounds_total, eta, share),
             self._bar("iteration", progress.iteration, progress.iterations, f"{lanes}  {rate}"),
         )
 
