@@ -1,0 +1,1 @@
+"""Speed, side by side: each figure is a ratio of two things measured in turn in one run, with its spread."""
