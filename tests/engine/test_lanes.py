@@ -1,0 +1,414 @@
+"""Lanes: one is a plain NumPy loop, many are each as if alone, and no way of dividing the work changes a bit."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from engine import datasets
+from engine.draws import permutation
+from engine.lanes import DataOnDevices, Lane, LaneEnd, Pack, Program, Reading, batch_order, learning_rates, machine
+from engine.lanes import compiled as compiled_lanes
+from engine.lanes import pack as packs
+from engine.masks import Masks, Weights, guards, masked
+from engine.networks import layer_shapes
+from engine.networks.build import initial_weights
+from engine.spec import Train
+
+pytestmark = pytest.mark.usefixtures("jax_ready")
+
+LENET, SHAPE = "lenet-300-100", (8, 8, 1)
+LAYERS = layer_shapes(LENET, SHAPE, 10)
+ADAM = Train(iterations=64, batch=10, learning_rate=3e-3, evaluate_every=15)
+SGD = Train(
+    iterations=64,
+    batch=10,
+    optimizer="sgd",
+    learning_rate=0.1,
+    momentum=0.8,
+    evaluate_every=15,
+    schedule="step",
+    milestones=(35, 50),
+    decay=0.2,
+    warmup=20,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Digits:
+    data: datasets.Dataset
+    split: datasets.Split
+
+    def on(self, devices: int) -> DataOnDevices:
+        data = self.data
+        train, test = (data.train_images, data.train_labels), (data.test_images, data.test_labels)
+        return DataOnDevices.put(devices, train, test)
+
+    def lane(self, train: Train, seed: int, *, alive: float = 1.0) -> Lane:
+        """A lane of its own seed with `alive` of each layer's weights."""
+        masks = {
+            layer.name: (permutation(layer.size, seed, depth) < alive * layer.size).reshape(layer.shape)
+            for depth, layer in enumerate(LAYERS)
+        }
+        return Lane(
+            start=masked(initial_weights(LENET, SHAPE, 10, seed), masks),
+            masks=masks,
+            order=batch_order(self.split.train, train.batch, train.iterations, seed),
+            rates=learning_rates(train),
+            validation=self.split.validation,
+            mean=self.split.mean,
+            std=self.split.std,
+        )
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
+    data = datasets.load("digits", tmp_path_factory.mktemp("home"))
+    return Digits(data, datasets.split(data, 0))
+
+
+@pytest.fixture
+def two_devices(jax_ready: None) -> None:
+    if machine().devices < 2:
+        pytest.skip("one device only")
+
+
+def program_of(train: Train) -> Program:
+    return Program.of(LENET, SHAPE, 10, train)
+
+
+def trained(
+    train: Train, lanes: list[Lane], data: DataOnDevices, width: int, calls: list[int] | None = None
+) -> list[tuple[LaneEnd, list[Reading]]]:
+    """Lanes trained to their end in one pack, each with its curve; `calls` gets where each call ended."""
+    curves: list[list[Reading]] = [[] for _ in lanes]
+
+    def between(iteration: int, readings: list[list[Reading]]) -> bool:
+        if calls is not None:
+            calls.append(iteration)
+        for curve, new in zip(curves, readings, strict=True):
+            curve.extend(new)
+        return True
+
+    pack = Pack(program_of(train), lanes, data, width)
+    assert packs.train(pack, packs.Pace(1.0), between)
+    return list(zip(pack.finish(), curves, strict=True))
+
+
+def same_bits(first: tuple[LaneEnd, list[Reading]], second: tuple[LaneEnd, list[Reading]]) -> None:
+    (one, curve), (other, other_curve) = first, second
+    assert curve == other_curve
+    for a, b in zip((one.final, one.best, *one.moments), (other.final, other.best, *other.moments), strict=True):
+        for name in a:
+            assert a[name]["kernel"].tobytes() == b[name]["kernel"].tobytes()
+            assert a[name]["bias"].tobytes() == b[name]["bias"].tobytes()
+    assert (one.best_loss, one.best_iteration) == (other.best_loss, other.best_iteration)
+    assert (one.test_accuracy, one.test_accuracy_end) == (other.test_accuracy, other.test_accuracy_end)
+
+
+def close(found: Weights, expected: Weights, tolerance: float) -> None:
+    for name, tensors in expected.items():
+        for part, array in tensors.items():
+            np.testing.assert_allclose(found[name][part], array, rtol=0, atol=tolerance, err_msg=f"{name}.{part}")
+
+
+# The plain loop
+
+
+class Plain:
+    """The same training in plain NumPy, in double precision: nothing of the engine's but its inputs."""
+
+    NAMES = ("dense1", "dense2", "output")
+
+    def __init__(self, train: Train, lane: Lane, data: datasets.Dataset):
+        self.train, self.lane, self.data = train, lane, data
+        self.weights = self.double(lane.start)
+        self.best, self.best_loss, self.best_iteration = self.double(lane.start), np.inf, 0
+        self.moments = [self.zeros(), self.zeros()] if train.optimizer == "adam" else [self.zeros()]
+        self.iteration = 0
+        self.losses: list[float] = []
+        self.nearest_kink = np.inf
+
+    @staticmethod
+    def double(weights: Weights) -> dict[str, dict[str, np.ndarray]]:
+        return {name: {part: np.array(it, np.float64) for part, it in own.items()} for name, own in weights.items()}
+
+    def zeros(self) -> dict[str, dict[str, np.ndarray]]:
+        return {name: {part: np.zeros(it.shape) for part, it in own.items()} for name, own in self.weights.items()}
+
+    def pixels(self, images: np.ndarray) -> np.ndarray:
+        return ((images / 255 - np.float64(self.lane.mean)) / np.float64(self.lane.std)).reshape(len(images), -1)
+
+    def layers(self, weights: dict, images: np.ndarray) -> list[np.ndarray]:
+        """The inputs of each layer, and then the logits."""
+        values = [self.pixels(images)]
+        for name in self.NAMES:
+            out = values[-1] @ weights[name]["kernel"] + weights[name]["bias"]
+            values.append(out if name == "output" else np.maximum(out, 0))
+        return values
+
+    def measured(self, weights: dict, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy."""
+        logits = self.layers(weights, images)[-1]
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+        return float(losses.mean()), float((logits.argmax(axis=1) == labels).mean())
+
+    def gradients(self, images: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        values = self.layers(self.weights, images)
+        for name, inputs in zip(self.NAMES[:2], values, strict=False):
+            before = np.abs(inputs @ self.weights[name]["kernel"] + self.weights[name]["bias"])
+            self.nearest_kink = min(self.nearest_kink, before[before > 0].min())
+        odds = np.exp(values[-1] - values[-1].max(axis=1, keepdims=True))
+        back = odds / odds.sum(axis=1, keepdims=True)
+        back[np.arange(len(labels)), labels] -= 1
+        back /= len(labels)
+        found = {}
+        for name, before in reversed(list(zip(self.NAMES, values[:-1], strict=True))):
+            found[name] = {"kernel": self.lane.masks[name] * (before.T @ back), "bias": back.sum(axis=0)}
+            back = (back @ self.weights[name]["kernel"].T) * (before > 0)
+        return found
+
+    def rate(self) -> float:
+        """Of the step that comes next."""
+        train, done = self.train, self.iteration
+        rate = train.learning_rate * train.decay ** sum(done >= milestone for milestone in train.milestones)
+        return rate * min(1.0, (done + 1) / train.warmup) if train.warmup else rate
+
+    def step(self) -> None:
+        rows = self.lane.order[self.iteration]
+        images, labels = self.data.train_images[rows], self.data.train_labels[rows]
+        self.losses.append(self.measured(self.weights, images, labels)[0])
+        gradients, rate, count = self.gradients(images, labels), self.rate(), self.iteration + 1
+        for name, own in self.weights.items():
+            for part in own:
+                gradient = gradients[name][part]
+                if self.train.optimizer == "adam":
+                    first, second = (moment[name] for moment in self.moments)
+                    first[part] = 0.9 * first[part] + 0.1 * gradient
+                    second[part] = 0.999 * second[part] + 0.001 * gradient**2
+                    own[part] -= (
+                        rate * (first[part] / (1 - 0.9**count)) / (np.sqrt(second[part] / (1 - 0.999**count)) + 1e-8)
+                    )
+                else:
+                    (trace,) = (moment[name] for moment in self.moments)
+                    trace[part] = self.train.momentum * trace[part] + gradient
+                    own[part] -= rate * trace[part]
+        self.iteration += 1
+
+    def validate(self) -> Reading:
+        rows = self.lane.validation
+        loss, accuracy = self.measured(self.weights, self.data.train_images[rows], self.data.train_labels[rows])
+        reading = Reading(self.iteration, float(np.mean(self.losses)), loss, accuracy)
+        self.losses = []
+        if loss < self.best_loss:
+            self.best, self.best_loss, self.best_iteration = self.double(self.weights), loss, self.iteration
+        return reading
+
+    def tested(self, weights: dict) -> float:
+        return self.measured(weights, self.data.test_images, self.data.test_labels)[1]
+
+
+@pytest.mark.parametrize(
+    ("train", "alive", "seed", "tolerance"),
+    [(ADAM, 1.0, 3, 1e-4), (ADAM, 0.1, 23, 1e-4), (SGD, 1.0, 2, 2e-6), (SGD, 0.3, 32, 2e-6)],
+    ids=["adam dense", "adam sparse", "sgd dense", "sgd sparse"],
+)
+def test_a_lane_is_a_plain_loop_step_for_step(
+    digits: Digits, train: Train, alive: float, seed: int, tolerance: float
+) -> None:
+    lane = digits.lane(train, seed, alive=alive)
+    plain, pack = Plain(train, lane, digits.data), Pack(program_of(train), [lane], digits.on(1), 1)
+    for number in range(1, train.iterations + 1):
+        ends = number % train.evaluate_every == 0 or number == train.iterations
+        (readings,) = pack.dispatch(1, 1, ends).wait()
+        plain.step()
+        close(pack.started()[0], plain.weights, tolerance)
+        if ends:
+            same_readings(readings, [plain.validate()], tolerance)
+    assert plain.nearest_kink > 5e-6, "these seeds take every ReLU's branch alike in single and double precision"
+    same_end(pack.finish()[0], plain, tolerance)
+
+
+def same_readings(found: list[Reading], expected: list[Reading], tolerance: float) -> None:
+    assert [it.iteration for it in found] == [it.iteration for it in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, abs=10 * tolerance)
+        assert one.validation_loss == pytest.approx(other.validation_loss, abs=10 * tolerance)
+        assert one.validation_accuracy == pytest.approx(other.validation_accuracy, abs=1e-6)
+
+
+def same_end(end: LaneEnd, plain: Plain, tolerance: float) -> None:
+    assert end.best_iteration == plain.best_iteration
+    assert end.best_loss == pytest.approx(plain.best_loss, abs=10 * tolerance)
+    assert len(end.moments) == len(plain.moments)
+    close(end.final, plain.weights, tolerance)
+    close(end.best, plain.best, tolerance)
+    for found, expected in zip(end.moments, plain.moments, strict=True):
+        close(found, expected, tolerance)
+    same_masks(end, plain.lane.masks)
+    assert end.test_accuracy == pytest.approx(plain.tested(plain.best), abs=1e-6)
+    assert end.test_accuracy_end == pytest.approx(plain.tested(plain.weights), abs=1e-6)
+
+
+def same_masks(end: LaneEnd, masks: Masks) -> None:
+    """The masks came back as they went, and hold in weights and moments."""
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(end.masks[name], mask)
+    guards.all_dead_zero("weights", (end.final, end.best), masks, 1)
+    guards.all_dead_zero("optimizer moments", end.moments, masks, 1)
+
+
+def test_measuring_in_blocks_counts_every_example_once(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = Train(iterations=1, batch=3, learning_rate=1e-3)
+    monkeypatch.setattr(compiled_lanes, "EVALUATION_BLOCK", 50)
+    lane = digits.lane(train, 1)
+    pack, plain = Pack(program_of(train), [lane], digits.on(1), 1), Plain(train, lane, digits.data)
+    (readings,) = pack.dispatch(1, 1, True).wait()
+    plain.step()
+    same_readings(readings, [plain.validate()], 1e-6)
+    assert pack.finish()[0].test_accuracy == pytest.approx(plain.tested(plain.best), abs=1e-6)
+
+
+def test_the_best_weights_are_those_of_the_lowest_validation_loss_and_not_the_last(digits: Digits) -> None:
+    lane = digits.lane(ADAM, 3)
+    ((end, curve),) = trained(ADAM, [lane], digits.on(1), 1)
+    lowest = min(curve, key=lambda reading: reading.validation_loss)
+    assert (end.best_iteration, end.best_loss) == (lowest.iteration, lowest.validation_loss)
+    assert end.best_iteration < ADAM.iterations
+    assert (end.best["output"]["kernel"] != end.final["output"]["kernel"]).mean() > 0.9
+
+
+# Lanes beside each other
+
+SHORT = Train(iterations=45, batch=20, learning_rate=2e-3, evaluate_every=10)
+
+
+def test_two_lanes_are_bit_for_bit_what_each_is_alone(digits: Digits, two_devices: None) -> None:
+    lanes = [digits.lane(SHORT, 1, alive=0.5), digits.lane(SHORT, 2)]
+    together = trained(SHORT, lanes, digits.on(2), 2)
+    alone = [trained(SHORT, [lane], digits.on(1), 1)[0] for lane in lanes]
+    for one, other in zip(together, alone, strict=True):
+        same_bits(one, other)
+
+
+def test_learning_rates_are_values_of_a_lane(digits: Digits, two_devices: None) -> None:
+    slow = SHORT.model_copy(update={"learning_rate": 1e-4, "warmup": 10})
+    assert program_of(slow) == program_of(SHORT)
+    lanes = [digits.lane(train, 1) for train in (SHORT, slow)]
+    (fast_end, _), (slow_end, _) = trained(SHORT, lanes, digits.on(2), 2)
+    same_bits((slow_end, []), (trained(slow, [lanes[1]], digits.on(1), 1)[0][0], []))
+    assert (fast_end.final["output"]["kernel"] != slow_end.final["output"]["kernel"]).mean() > 0.9
+
+
+def test_several_lanes_on_a_device_train_as_each_does_alone(digits: Digits, two_devices: None) -> None:
+    train = Train(iterations=25, batch=20, optimizer="sgd", learning_rate=0.05, evaluate_every=10)
+    lanes = [digits.lane(train, seed, alive=0.4) for seed in (1, 2, 3)]
+    many = trained(train, lanes, digits.on(2), 4)
+    assert len(many) == 3
+    for lane, (end, curve) in zip(lanes, many, strict=True):
+        ((alone, alone_curve),) = trained(train, [lane], digits.on(1), 1)
+        same_masks(end, lane.masks)
+        same_readings(curve, alone_curve, 1e-5)
+        close(end.final, alone.final, 1e-5)
+        close(end.moments[0], alone.moments[0], 1e-5)
+        assert end.best_iteration == alone.best_iteration
+        assert end.test_accuracy_end == pytest.approx(alone.test_accuracy_end, abs=1 / 360 + 1e-6)
+
+
+@pytest.mark.parametrize("wrong", [(0, 2), (3, 2)])
+def test_a_pack_takes_no_more_lanes_than_its_width(digits: Digits, wrong: tuple[int, int]) -> None:
+    count, width = wrong
+    with pytest.raises(ValueError, match=f"{count} lanes do not make a pack of {width}"):
+        Pack(program_of(SHORT), [digits.lane(SHORT, 1)] * count, digits.on(1), width)
+
+
+def test_how_the_work_is_divided_changes_no_bit(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane, ends, divisions = digits.lane(SHORT, 1, alive=0.5), [], []
+    for seconds in (1e9, 7.0, 0.0):
+        monkeypatch.setattr(packs, "CHUNK_SECONDS", seconds)
+        calls: list[int] = []
+        ends.extend(trained(SHORT, [lane], digits.on(1), 1, calls))
+        divisions.append(calls)
+    assert divisions[0] == [40, 45]
+    assert divisions[1][:2] == [7, 10]
+    assert divisions[2] == list(range(1, 46))
+    same_bits(ends[0], ends[1])
+    same_bits(ends[0], ends[2])
+    assert [reading.iteration for reading in ends[0][1]] == [10, 20, 30, 40, 45]
+
+
+def test_training_ends_where_it_is_told_to(digits: Digits) -> None:
+    pack = Pack(program_of(SHORT), [digits.lane(SHORT, 1)], digits.on(1), 1)
+    seen: list[int] = []
+
+    def between(iteration: int, _: list[list[Reading]]) -> bool:
+        seen.append(iteration)
+        return iteration < 10
+
+    assert not packs.train(pack, packs.Pace(), between)
+    assert seen == sorted(set(seen))
+    assert seen[-1] < SHORT.iterations
+
+
+# Numbers that are none
+
+WILD = Train(iterations=40, batch=20, optimizer="sgd", learning_rate=100, evaluate_every=10)
+
+
+def test_a_lane_that_diverges_says_so_and_its_dead_stay_zero(digits: Digits) -> None:
+    lane = digits.lane(WILD, 1, alive=0.3)
+    ((end, curve),) = trained(WILD, [lane], digits.on(1), 1)
+    assert not end.finite
+    assert not np.isfinite(curve[-1].train_loss)
+    assert len(curve) == 4
+    same_masks(end, lane.masks)
+    assert np.isnan(end.moments[0]["dense1"]["kernel"][lane.masks["dense1"]]).any()
+
+
+def test_a_lane_that_never_had_a_loss_keeps_its_first_weights(digits: Digits) -> None:
+    lane = digits.lane(WILD, 1, alive=0.3)
+    hopeless = replace(lane, rates=np.full_like(lane.rates, 1e30))
+    ((end, curve),) = trained(WILD, [hopeless], digits.on(1), 1)
+    assert not any(np.isfinite(reading.validation_loss) for reading in curve)
+    assert (end.best_loss, end.best_iteration) == (np.inf, 0)
+    close(end.best, lane.start, 0.0)
+
+
+def test_a_lane_is_not_touched_by_a_diverging_neighbour(digits: Digits, two_devices: None) -> None:
+    lanes = [digits.lane(WILD, 1), replace(digits.lane(WILD, 2), rates=np.full(WILD.iterations, 0.05, np.float32))]
+    _, tame = trained(WILD, lanes, digits.on(2), 2)
+    assert tame[0].finite
+    same_bits(tame, trained(WILD, [lanes[1]], digits.on(1), 1)[0])
+
+
+# What the steps are fed with
+
+
+def test_every_epoch_is_all_training_examples_in_a_new_order() -> None:
+    examples = np.arange(100, 150, dtype=np.int32)
+    order = batch_order(examples, 7, 30, 1)
+    assert order.shape == (30, 7)
+    epochs = order.ravel()[:200].reshape(4, 50)
+    assert all(sorted(epoch) == examples.tolist() for epoch in epochs)
+    assert len({epoch.tobytes() for epoch in epochs}) == 4
+    assert set(order.ravel()[200:]) <= set(examples.tolist())
+
+
+def test_a_longer_training_begins_as_a_shorter_one_and_seeds_differ() -> None:
+    examples = np.arange(50, dtype=np.int32)
+    np.testing.assert_array_equal(batch_order(examples, 7, 90, 1)[:20], batch_order(examples, 7, 20, 1))
+    assert (batch_order(examples, 7, 20, 1) != batch_order(examples, 7, 20, 2)).mean() > 0.9
+
+
+def test_the_schedule_and_the_warm_up_are_to_the_step() -> None:
+    rates = learning_rates(SGD)
+    assert rates.dtype == np.float32
+    expected = {0: 0.005, 9: 0.05, 18: 0.095, 19: 0.1, 34: 0.1, 35: 0.02, 49: 0.02, 50: 0.004, 63: 0.004}
+    assert {step: pytest.approx(float(rates[step])) for step in expected} == expected
+    assert len(set(learning_rates(ADAM).tolist())) == 1
+
+
+@pytest.mark.parametrize(("every", "expected"), [(15, [15, 30, 45, 60, 64]), (64, [64]), (100, [64]), (32, [32, 64])])
+def test_the_last_iteration_is_always_validated(every: int, expected: list[int]) -> None:
+    assert list(program_of(ADAM.model_copy(update={"evaluate_every": every})).evaluations) == expected
