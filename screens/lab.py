@@ -1,11 +1,11 @@
 """What the screens share: the store, and the run that they follow."""
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from engine.errors import BadInput
 from engine.spec import Study
-from engine.store import Progress, RunFolder, Store
+from engine.store import Progress, Request, RunFolder, Store
 from engine.views import RunView, fold
 
 
@@ -18,6 +18,7 @@ class Follower:
         self.view = RunView()
         self.progress: Progress | None = None
         self.status = "new"
+        self.requested: Request | None = None
         self.problem = ""
         try:
             self.study: Study | None = folder.study()
@@ -32,6 +33,7 @@ class Follower:
                 self.view = fold(self.view, new)
             found = self.folder.progress()
             self.progress = found[1] if found else None
+            self.requested = self.folder.requested()
             self.status = self.folder.status(self.view.status)
         except (BadInput, sqlite3.Error, ValueError) as error:
             self.problem = str(error).splitlines()[0]
@@ -40,6 +42,11 @@ class Follower:
     def at_work(self) -> bool:
         """Whether requests will be heard."""
         return self.status in ("new", "running", "paused")
+
+    @property
+    def pausing(self) -> bool:
+        """Whether it is paused, or will be at the next chunk of work."""
+        return self.status == "paused" or self.requested is Request.PAUSE
 
     def close(self) -> None:
         self.folder.close()
@@ -55,7 +62,6 @@ class Lab:
     follower: Follower | None = None
     active: str | None = None
     stopping: bool = False
-    started: set[str] = field(default_factory=set)
 
     def follow(self, run: str) -> Follower:
         """Follow a run of the store. Raises BadInput."""
@@ -76,6 +82,10 @@ class Lab:
                 return "stopping"
             if follower.status in ("new", "interrupted"):
                 return "starting"
+        if follower.at_work and follower.requested is Request.STOP:
+            return "stopping"
+        if follower.status == "running" and follower.pausing:
+            return "pausing"
         if follower.status == "running" and follower.progress is not None:
             return follower.progress.state
         return follower.status

@@ -75,7 +75,7 @@ class LiveScreen(LabScreen):
         self._drawn_run: str | None = None
         self._drawn_event = -1
         self._logged = 0
-        self._state = ""
+        self._state: object = None
         self._lane: int | None = None
         self._key = ""
         self._points: list[CurvePoint] = []
@@ -118,8 +118,8 @@ class LiveScreen(LabScreen):
             self._write_log(follower.view.log)
             self._show_layers(follower)
         self._show_curve(follower)
-        if state != self._state:
-            self._state = state
+        if (state, follower.requested) != self._state:
+            self._state = (state, follower.requested)
             self.refresh_bindings()
 
     def _begin(self, run: str) -> None:
@@ -254,7 +254,7 @@ class LiveScreen(LabScreen):
         """Offer what the state of the run allows."""
         follower = self.lab.follower
         at_work = follower is not None and follower.at_work and self.lab.state() != "stopping"
-        paused = follower is not None and follower.status == "paused"
+        paused = follower is not None and follower.pausing
         allowed = {
             "pause": at_work and not paused,
             "resume": at_work and paused,

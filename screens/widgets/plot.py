@@ -8,7 +8,7 @@ from rich.text import Text
 from textual_plotext import PlotextPlot
 
 from screens.text import plain
-from screens.widgets.sampling import limits, log_ticks, segments, thin, tick_label, ticks
+from screens.widgets.sampling import drawable, limits, log_ticks, segments, thin, tick_label, ticks
 
 MARKERS = ("●", "x", "▲", "◆", "+", "■", "*", "o")
 COLOURS = (14, 11, 13, 10, 12, 9, 6, 3)
@@ -114,7 +114,13 @@ class LinePlot(PlotextPlot, can_focus=True):
         sign = -1.0 if picture.log_x else 1.0
         every_x = [sign * x for _, parts in drawn for points in parts for x, _ in points]
         every_y = [y for _, parts in drawn for points in parts for _, y in points]
-        every_y += [end for line in picture.lines for _, *ends in line.bars for end in ends if math.isfinite(end)]
+        bars = [
+            (line, x, low, high)
+            for line in picture.lines
+            for x, low, high in line.bars
+            if segments((x,), (low,), log_x=picture.log_x) and drawable(high) and high > low
+        ]
+        every_y += [end for _, _, *ends in bars for end in ends]
         if picture.level is not None:
             every_y.append(picture.level[1])
         left, right = limits(every_x, pad=0.02)
@@ -124,11 +130,9 @@ class LinePlot(PlotextPlot, can_focus=True):
         plt.xlim(left, right)
         plt.ylim(low, high)
         _set_ticks(plt, picture.log_x, (left, right, low, high), width, height)
-        for line in picture.lines:
-            for x, bottom, top in line.bars:
-                if top > bottom and math.isfinite(top - bottom) and (x > 0 or not picture.log_x):
-                    at = -math.log10(x) if picture.log_x else x
-                    plt.plot([at, at], [bottom, top], marker="│", color=line.colour)
+        for line, x, bottom, top in bars:
+            at = -math.log10(x) if picture.log_x else x
+            plt.plot([at, at], [bottom, top], marker="│", color=line.colour)
         if picture.level is not None:
             _across(plt, picture.level[1], left, right, width)
         for line, parts in reversed(drawn):

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Sequence
 
+LARGEST = 1e15
+"""What is larger is a gap: a loss on its way to infinity would flatten everything else."""
+
 Points = list[tuple[float, float]]
 
 
@@ -10,11 +13,16 @@ def segments(x: Sequence[float], y: Sequence[float], *, log_x: bool = False) -> 
     """The stretches of points that can be drawn; what is not finite (or has no logarithm) parts them."""
     found: list[Points] = [[]]
     for a, b in zip(x, y, strict=True):
-        if math.isfinite(a) and math.isfinite(b) and (a > 0 or not log_x):
+        if drawable(a) and drawable(b) and (a > 1 / LARGEST or not log_x):
             found[-1].append((math.log10(a) if log_x else a, b))
         elif found[-1]:
             found.append([])
     return [points for points in found if points]
+
+
+def drawable(value: float) -> bool:
+    """Whether a number can be put on an axis."""
+    return math.isfinite(value) and abs(value) < LARGEST
 
 
 def thin(points: Points, columns: int) -> Points:

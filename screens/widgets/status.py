@@ -12,6 +12,7 @@ WORDS = {
     "compiling": "compiling",
     "starting": "starting the engine",
     "stopping": "stopping…",
+    "pausing": "pausing…",
     "interrupted": "interrupted: its process is gone; n starts it again from its finished rounds",
     "new": "not begun",
 }
@@ -40,7 +41,9 @@ class RunStatus(Widget):
 
     def _describe(self, follower: Follower, state: str) -> tuple[Content, ...]:
         view, progress = follower.view, follower.progress
-        status = "running" if state in ("training", "testing", "preparing", "compiling", "starting") else state
+        status = (
+            "running" if state in ("training", "testing", "preparing", "compiling", "starting", "pausing") else state
+        )
         mark, style = STATUS_MARKS.get(status, "▶"), STATUS_STYLES.get(status, "")
         parts: list[Content | str | tuple[str, str]] = [(f"{mark} {WORDS.get(state, state)}", style or "bold")]
         parts += ["  ", plain(follower.run)]

@@ -1,0 +1,206 @@
+"""Live: a run of the engine, a run that is still written, one that diverged, and none."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Finished
+from driving import (
+    finished as round_finished,
+)
+from driving import lab_app, picture_of, points, started, training, until, write_run
+from textual.widgets import RichLog
+
+from engine.spec import Study
+from engine.store import Diverged, GuardFailed, Paused, Request, Resumed, RunFinished, Store
+from screens.messages import OpenRun
+from screens.widgets.layers import LayerBars
+from screens.widgets.plot import LinePlot
+
+
+async def show(pilot, app, run: str) -> None:
+    app.post_message(OpenRun(run))
+    await until(pilot, lambda: app.current_mode == "live" and app.screen.query("#accuracy"))
+    await until(pilot, lambda: app.screen._drawn_event >= 0)
+
+
+async def test_without_a_run_it_says_where_to_find_one(tmp_path: Path):
+    app = lab_app(tmp_path)
+    async with app.run_test() as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: app.current_mode == "live" and app.screen.has_class("-empty"))
+        assert "Press 1 for Configure" in picture_of(app)
+        await pilot.press("p", "x", "n", "v", "f", "a", "t", "right_square_bracket")
+        assert app.screen.maximized is None
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (60, 16)])
+async def test_a_run_of_the_engine_is_drawn(finished: Finished, size):
+    app = lab_app(finished.home)
+    async with app.run_test(size=size) as pilot:
+        await show(pilot, app, finished.run)
+        await pilot.pause()
+        screen = picture_of(app)
+        assert "✓ done" in screen
+        assert "16/16" in screen
+        accuracy = app.screen.query_one("#accuracy", LinePlot).picture
+        assert [line.name for line in accuracy.lines] == ["ticket", "reinit"]
+        assert accuracy.lines[0].x == pytest.approx((100, 80.2, 64.33, 51.62), abs=0.02)
+        assert accuracy.level is not None
+        assert accuracy.level[1] == pytest.approx(accuracy.lines[0].y[0])
+        assert "● ticket" in screen
+        assert "x reinit" in screen
+        assert "dense" in screen
+        loss = app.screen.query_one("#loss", LinePlot).picture
+        assert loss.lines[0].x == (10, 20, 30, 40)
+        if size[1] >= 24:
+            assert "dense1" in screen
+            assert "51.2%" in screen
+            assert "done: " in screen.splitlines()[-2]
+
+
+async def test_keys_choose_curves_and_layers(finished: Finished):
+    app = lab_app(finished.home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, app, finished.run)
+        loss = app.screen.query_one("#loss", LinePlot)
+        assert "ticket t1 r0 1/16" in loss.picture.title
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "ticket t1 r1 2/16" in loss.picture.title)
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await until(pilot, lambda: "reinit t2 r3 16/16" in loss.picture.title)
+        assert loss.display
+        await pilot.press("v")
+        await until(pilot, lambda: not loss.display)
+        assert "val. acc." in picture_of(app)
+        layers = app.screen.query_one(LayerBars)
+        await pilot.press("a")
+        await until(pilot, lambda: "reinit t1" in str(layers.render()))
+        await pilot.press("t")
+        await until(pilot, lambda: "reinit t2" in str(layers.render()))
+        picture = app.screen.query_one("#accuracy", LinePlot)
+        await pilot.press("z")
+        await until(pilot, lambda: picture.picture.floor is not None)
+        await pilot.press("f")
+        await until(pilot, lambda: app.screen.maximized is not None and picture.size.width == 80)
+        await pilot.press("f")
+        await until(pilot, lambda: app.screen.maximized is None)
+
+
+async def test_a_run_that_is_written_elsewhere_is_followed(tmp_path: Path):
+    run = write_run(tmp_path, [started("a")], owned=True)
+    store = Store(tmp_path)
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await show(pilot, app, run)
+        accuracy = app.screen.query_one("#accuracy", LinePlot)
+        assert accuracy.picture.lines[0].x == ()
+        await until(pilot, lambda: "The first rounds are at work" in picture_of(app))
+        with store.open(run) as folder:
+            folder.append(round_finished(0))
+            folder.set_progress(training("now"))
+            folder.append_curve("now", points(2.0, 1.5))
+            await until(pilot, lambda: accuracy.picture.lines[0].x == (100.0,))
+            loss = app.screen.query_one("#loss", LinePlot)
+            await until(pilot, lambda: loss.picture.lines and loss.picture.lines[0].y == (2.0, 1.5))
+            await until(pilot, lambda: "1,234 it/s" in picture_of(app))
+            screen = picture_of(app)
+            assert "▶ training" in screen
+            assert "1:15 min left" in screen
+            assert "50/100" in screen
+            folder.append_curve("now", [*points(2.0, 1.5, 1.2)[2:]])
+            await until(pilot, lambda: loss.picture.lines[0].y == (2.0, 1.5, 1.2))
+            folder.set_progress(training("next", number=2))
+            await pilot.pause(0.6)
+            assert loss.picture.lines[0].y == (2.0, 1.5, 1.2), "the last curve stays until the next has points"
+            folder.append_curve("next", points(3.0))
+            await until(pilot, lambda: loss.picture.lines[0].y == (3.0,))
+
+
+async def test_pause_resume_and_stop_are_requests_in_the_store(tmp_path: Path):
+    run = write_run(tmp_path, [started("a"), round_finished(0)], owned=True)
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        with Store(tmp_path).open(run) as folder:
+            folder.set_progress(training("now"))
+            await show(pilot, app, run)
+            await until(pilot, lambda: "p Pause" in picture_of(app))
+            await pilot.press("p")
+            await until(pilot, lambda: folder.requested() is Request.PAUSE)
+            await until(pilot, lambda: "pausing…" in picture_of(app))
+            folder.append(Paused())
+            await until(pilot, lambda: "‖ paused" in picture_of(app) and "p Resume" in picture_of(app))
+            await pilot.press("p")
+            await until(pilot, lambda: folder.requested() is Request.RESUME)
+            folder.append(Resumed())
+            await until(pilot, lambda: "▶ training" in picture_of(app))
+            await pilot.press("x")
+            await until(pilot, lambda: folder.requested() is Request.STOP)
+            await until(pilot, lambda: "stopping…" in picture_of(app))
+            folder.append(RunFinished(status="stopped", trained=1, reused=0, seconds=3))
+            await until(pilot, lambda: "■ stopped" in picture_of(app) and "n Start again" in picture_of(app))
+
+
+async def test_a_loss_that_is_no_number_is_a_gap_and_a_message(tmp_path: Path):
+    events = [
+        started("a", rounds=2, trials=2),
+        round_finished(0, 0.91),
+        round_finished(0, 0.93, trial=1),
+        round_finished(1, None),
+        Diverged(arm="ticket", trial=0, round=1, key="ticket01"),
+        round_finished(1, 0.92, trial=1),
+    ]
+    run = write_run(tmp_path, [*events, RunFinished(status="done", trained=4, reused=0, seconds=9)])
+    with Store(tmp_path).open(run) as folder:
+        folder.append_curve("ticket00", points(2.0, None, 1.0, None, None, 0.5))
+        folder.append_curve("ticket01", points(None, None))
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await show(pilot, app, run)
+        accuracy = app.screen.query_one("#accuracy", LinePlot).picture
+        assert accuracy.lines[0].y == pytest.approx((92.0, 92.0))
+        assert accuracy.lines[0].bars == ((100.0, 91.0, 93.0),)
+        screen = picture_of(app)
+        assert "! 1 diverged" in screen
+        assert "no longer finite" in screen
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "the loss diverged" in picture_of(app))
+
+
+async def test_a_broken_guard_and_an_interrupted_run_are_told(tmp_path: Path):
+    failed = RunFinished(status="failed", trained=1, reused=0, seconds=9, message="guard broken: \x1b[31m[b]x[/b]")
+    broken = GuardFailed(law="zero", layer="dense1", round=1, found="3")
+    first = write_run(tmp_path, [started("a"), round_finished(0), broken, failed])
+    second = write_run(tmp_path, [started("b"), round_finished(0)])
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await show(pilot, app, first)
+        await until(pilot, lambda: "✗ failed" in picture_of(app))
+        assert "guard broken at layer dense1, round 1" in picture_of(app)
+        assert "\\x1b[31m[b]x[/b]" in picture_of(app)
+        await show(pilot, app, second)
+        await until(pilot, lambda: "interrupted: its process is gone" in picture_of(app))
+        assert len(app.screen.query_one(RichLog).lines) == 2, "the log is of this run alone"
+
+
+async def test_resizing_keeps_it_whole(finished: Finished):
+    app = lab_app(finished.home)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await show(pilot, app, finished.run)
+        assert app.screen.query_one("#loss").display
+        assert app.screen.query_one("#validation").display
+        await pilot.resize_terminal(50, 12)
+        await until(pilot, lambda: "60x16 is the least" in picture_of(app))
+        assert "ticket" not in picture_of(app)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "✓ done" in picture_of(app))
+        assert not app.screen.query_one("#validation").display
+
+
+async def test_start_again_from_live(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = write_run(tmp_path, [started("a"), RunFinished(status="stopped", trained=0, reused=0, seconds=1)])
+    seen: list[Study] = []
+    app = lab_app(tmp_path, engine=lambda folder, store: seen.append(folder.study()) or "done")
+    async with app.run_test() as pilot:
+        await show(pilot, app, run)
+        await pilot.press("n")
+        await until(pilot, lambda: seen and app.lab.follower is not None and app.lab.follower.run != run)
