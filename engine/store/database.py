@@ -1,6 +1,7 @@
 """One run's folder: its study, and a SQLite database of events, curves, progress and requests."""
 
 import os
+import shutil
 import socket
 import sqlite3
 import time
@@ -82,13 +83,17 @@ class RunFolder:
         """A new run in `folder`, which must not exist. The folder appears whole or not at all."""
         building = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         building.mkdir(parents=True)
-        (building / STUDY_FILE).write_text(study_toml, encoding="utf-8")
-        facts = {"format": str(FORMAT), "created": repr(time.time()), "study": study.name, "hash": study.hash}
-        with closing(sqlite3.connect(building / DATABASE_FILE, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
-            connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
-        building.rename(folder)
+        try:
+            (building / STUDY_FILE).write_text(study_toml, encoding="utf-8")
+            facts = {"format": str(FORMAT), "created": repr(time.time()), "study": study.name, "hash": study.hash}
+            with closing(sqlite3.connect(building / DATABASE_FILE, isolation_level=None)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_SCHEMA)
+                connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+            building.rename(folder)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
         return cls(folder)
 
     def close(self) -> None:
@@ -111,6 +116,8 @@ class RunFolder:
             return parse_study(path.read_text(encoding="utf-8"), source=str(path))
         except OSError as error:
             raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{path}: not UTF-8 at byte {error.start}") from None
 
     @property
     def created(self) -> float:

@@ -12,7 +12,7 @@ from engine.store.events import RoundFinished, RunFinished, RunStarted
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore
 
-_RUN_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class Store:
         folder = self.home / "runs"
         if not folder.is_dir():
             return []
-        found = [_summary(path) for path in folder.iterdir() if path.is_dir() and _RUN_NAME.match(path.name)]
+        found = [_summary(path) for path in folder.iterdir() if path.is_dir() and _RUN_NAME.fullmatch(path.name)]
         return sorted(found, key=lambda run: (run.created, run.id), reverse=True)
 
     def open(self, run: str) -> RunFolder:
         """The run of that name. Raises BadInput naming those that there are."""
-        if not _RUN_NAME.match(run) or not (self.home / "runs" / run).is_dir():
+        if not _RUN_NAME.fullmatch(run) or not (self.home / "runs" / run).is_dir():
             newest = ", ".join(item.id for item in self.runs()[:3])
             raise BadInput(f"run {run!r}: there is none of that name; allowed: {newest or 'none yet'} (`lth-tui runs`)")
         return RunFolder(self.home / "runs" / run)
 
     def create(self, study: Study, name: str | None = None) -> RunFolder:
         """A new run of `study`, called `name` or after the study and the time. Raises BadInput."""
-        if name is not None and not _RUN_NAME.match(name):
+        if name is not None and not _RUN_NAME.fullmatch(name):
             raise BadInput(
                 f"--name {name!r}: allowed: up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
             )
