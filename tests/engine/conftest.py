@@ -2,11 +2,15 @@
 
 import contextlib
 import io
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from engine import datasets
+from engine.spec import Study, parse_study
+from engine.store import Event, RunFolder, Store
 
 MNIST_FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
 
@@ -36,3 +40,78 @@ def mnist_home(mnist_files: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         datasets.prepare("mnist", home, mnist_files)
     assert said.getvalue() == "", "the terminal is the interface's: a preparation prints nothing"
     return home
+
+
+TINY = """
+name = "tiny"
+trials = 2
+[base.train]
+iterations = 40
+batch = 30
+learning_rate = 3e-3
+evaluate_every = 15
+[base.prune]
+rounds = 3
+rate = 0.5
+[[arm]]
+name = "ticket"
+[[arm]]
+name = "one-shot"
+[[arm]]
+name = "reinit"
+[[arm]]
+name = "random-mask"
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., Study]:
+    """A study of all four arms that takes a moment, under settings as `--set` takes them."""
+    return lambda *settings: parse_study(TINY, source="tiny.toml", settings=settings)
+
+
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes homes with the digits prepared."""
+    prepared = tmp_path_factory.mktemp("digits")
+    datasets.load("digits", prepared)
+
+    def make() -> Path:
+        home = tmp_path_factory.mktemp("home")
+        shutil.copytree(prepared, home, dirs_exist_ok=True)
+        return home
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def execute() -> Iterator[Callable[..., tuple[str, RunFolder]]]:
+    """Runs a study in a home: (status, the run). `report` gets the run and each event as it happens."""
+    from engine.runner import run
+
+    opened: list[RunFolder] = []
+
+    def execute(
+        study: Study, home: Path, report: Callable[[RunFolder, Event], None] | None = None
+    ) -> tuple[str, RunFolder]:
+        store = Store(home)
+        folder = store.create(study, f"run-{len(opened)}")
+        opened.append(folder)
+        return run(folder, store, lambda stamped: report(folder, stamped.event) if report else None), folder
+
+    yield execute
+    for folder in opened:
+        folder.close()
+
+
+@pytest.fixture(scope="session")
+def finished(
+    jax_ready: None,
+    tiny: Callable[..., Study],
+    new_home: Callable[[], Path],
+    execute: Callable[..., tuple[str, RunFolder]],
+) -> RunFolder:
+    """The tiny study, run to its end; not to be written to."""
+    status, folder = execute(tiny(), new_home())
+    assert status == "done"
+    return folder

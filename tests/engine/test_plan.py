@@ -1,0 +1,189 @@
+"""The graph of rounds: equal rounds share a key, any other have their own, and the forecast counts them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.errors import BadInput
+from engine.plan import DatasetMark, Dense, Place, Plan, Pruned, RandomLike, SameAs, forecast, make_plan
+from engine.plan.forecast import rate_name
+from engine.spec import Study, parse_study
+from engine.store import RunFolder, Store
+
+DIGITS = DatasetMark("digits", "print", (8, 8, 1), 10, train=1294, validation=143, test=360)
+STUDY = """
+name = "x"
+trials = 2
+[base.prune]
+rounds = 3
+[[arm]]
+name = "ticket"
+[[arm]]
+name = "one-shot"
+[[arm]]
+name = "reinit"
+per_ticket = 2
+[[arm]]
+name = "random-mask"
+rounds = [2]
+"""
+
+
+def planned(*settings: str, mark: DatasetMark = DIGITS, numerics: str = "here") -> Plan:
+    return make_plan(parse_study(STUDY, source="x.toml", settings=settings), mark, numerics)
+
+
+def key(plan: Plan, arm: str, number: int, trial: int = 0) -> str:
+    return plan.places[Place(arm, trial, number)]
+
+
+def test_places_are_in_the_order_of_the_study() -> None:
+    plan = planned("trials=1")
+    assert [(place.arm, place.trial, place.number) for place in plan.places] == [
+        *(("ticket", 0, number) for number in (0, 1, 2, 3)),
+        *(("one-shot", 0, number) for number in (0, 1, 2, 3)),
+        *(("reinit", trial, number) for trial in (0, 1) for number in (0, 1, 2, 3)),
+        *(("random-mask", 0, number) for number in (0, 2)),
+    ]
+
+
+def test_every_round_comes_after_the_one_it_needs() -> None:
+    plan = planned()
+    seen: set[str] = set()
+    for name, item in plan.rounds.items():
+        assert name == item.key
+        assert item.needs is None or item.needs in seen
+        seen.add(name)
+    assert set(plan.places.values()) == seen
+
+
+def test_the_dense_round_is_shared_by_all_arms_and_one_shot_begins_as_the_ticket() -> None:
+    plan = planned()
+    for trial in (0, 1):
+        assert key(plan, "ticket", 0, trial) == key(plan, "one-shot", 0, trial) == key(plan, "random-mask", 0, trial)
+        assert key(plan, "ticket", 1, trial) == key(plan, "one-shot", 1, trial)
+        assert key(plan, "ticket", 2, trial) != key(plan, "one-shot", 2, trial)
+    assert [key(plan, "reinit", 0, trial) for trial in range(4)] == [key(plan, "ticket", 0, it) for it in (0, 0, 1, 1)]
+    assert (len(plan.places), len(plan.rounds)) == (36, 8 + 4 + 12 + 2)
+
+
+def test_masks_come_from_where_the_arms_say() -> None:
+    plan = planned("trials=1")
+    source = {(place.arm, place.trial, place.number): plan.rounds[name].masks for place, name in plan.places.items()}
+    assert isinstance(source["ticket", 0, 0], Dense)
+    for arm, parent in (("ticket", 2), ("one-shot", 0)):
+        masks = source[arm, 0, 3]
+        assert isinstance(masks, Pruned)
+        assert (masks.parent, masks.number) == (key(plan, arm, parent), 3)
+    assert source["reinit", 1, 3] == SameAs(key(plan, "ticket", 3))
+    assert source["random-mask", 0, 2] == RandomLike(key(plan, "ticket", 2), 1001)
+
+
+def test_seeds_are_the_trials_and_each_controls_own() -> None:
+    plan = planned("seed=7")
+    assert {arm.name: plan.arm_seeds(arm) for arm in plan.study.arm} == {
+        "ticket": (7, 8),
+        "one-shot": (7, 8),
+        "reinit": (1007, 2007, 1008, 2008),
+        "random-mask": (1007, 1008),
+    }
+    fresh = [plan.rounds[key(plan, "reinit", 1, trial)] for trial in range(4)]
+    assert [(item.weights_seed, item.order_seed) for item in fresh] == [(1007, 7), (2007, 7), (1008, 8), (2008, 8)]
+    random = plan.rounds[key(plan, "random-mask", 2, 1)]
+    assert (random.weights_seed, random.order_seed) == (8, 8)
+
+
+@pytest.mark.parametrize("same", ['name="other"', "trials=3", "base.prune.rounds=9", 'about="words"'])
+def test_studies_share_the_rounds_that_are_equal(same: str) -> None:
+    one, other = planned(), planned(same)
+    assert set(one.rounds) <= set(other.rounds)
+    assert all(other.rounds[name].masks == it.masks or isinstance(it.masks, Pruned) for name, it in one.rounds.items())
+
+
+def test_a_study_of_later_seeds_shares_the_trials_in_common() -> None:
+    assert key(planned("seed=2"), "ticket", 3, 0) == key(planned("seed=1"), "ticket", 3, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "seed=5",
+        "base.data.seed=1",
+        "base.train.iterations=1000",
+        "base.train.batch=61",
+        "base.train.learning_rate=1e-3",
+        "base.train.optimizer=sgd",
+        "base.train.warmup=1",
+        "base.train.evaluate_every=99",
+    ],
+)
+def test_a_round_that_trains_otherwise_has_its_own_key(other: str) -> None:
+    assert not set(planned().rounds) & set(planned(other).rounds)
+
+
+@pytest.mark.parametrize("other", ["base.prune.rate=0.21", "base.prune.rates.output=0.2", "base.prune.scope=global"])
+def test_a_round_that_is_pruned_otherwise_shares_only_the_dense_one(other: str) -> None:
+    one, changed = planned("trials=1"), planned("trials=1", other)
+    assert set(one.rounds) & set(changed.rounds) == {key(one, "ticket", 0)}
+
+
+def test_other_data_and_other_machines_have_their_own_keys() -> None:
+    one = planned()
+    assert not set(one.rounds) & set(planned(mark=replace(DIGITS, fingerprint="other")).rounds)
+    assert not set(one.rounds) & set(planned(numerics="elsewhere").rounds)
+
+
+VALUES = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 3),
+        "base.train.iterations": st.sampled_from([10, 20]),
+        "base.prune.rate": st.sampled_from([0.2, 0.5]),
+        "base.data.seed": st.integers(0, 1),
+    }
+)
+
+
+@given(VALUES, VALUES)
+@settings(max_examples=60, deadline=None)
+def test_keys_are_equal_exactly_where_all_that_counts_is(one: dict[str, object], other: dict[str, object]) -> None:
+    plans = [planned("trials=1", *(f"{name}={value}" for name, value in it.items())) for it in (one, other)]
+    for arm, number in (("ticket", 0), ("ticket", 2), ("one-shot", 3), ("reinit", 1), ("random-mask", 2)):
+        counts = [{**it, "base.prune.rate": it["base.prune.rate"] if number else None} for it in (one, other)]
+        assert (key(plans[0], arm, number) == key(plans[1], arm, number)) == (counts[0] == counts[1])
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"),
+    [("base.train.batch=1295", "base.train.batch"), ("arm.1.train.batch=1295", "arm.1.train.batch")],
+)
+def test_a_batch_larger_than_the_training_set_is_refused(setting: str, field: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        planned(setting)
+    assert str(caught.value) == f"x: {field}: found 1295; allowed: at most the 1294 training examples of digits"
+    assert planned(setting.replace("1295", "1294"))
+
+
+def test_the_forecast_before_the_first_run_knows_the_rounds_but_no_rate(
+    tiny: Callable[..., Study], new_home: Callable[[], Path]
+) -> None:
+    cost = forecast(tiny(), Store(new_home()))
+    assert (cost.rounds, cost.distinct, cost.stored, cost.iterations) == (32, 24, 0, 24 * 40)
+    assert (cost.lanes, cost.rate, cost.seconds) == (0, None, None)
+    assert cost.bytes == 24 * 50_200 * 9
+
+
+def test_the_forecast_after_a_run_counts_what_is_stored(finished: RunFolder, tiny: Callable[..., Study]) -> None:
+    store = Store(finished.folder.parent.parent)
+    files = list((store.home / "rounds").rglob("*.safetensors"))
+    done = forecast(tiny(), store)
+    assert (done.distinct, done.stored, done.iterations, done.seconds, done.bytes) == (24, 24, 0, 0.0, 0)
+    assert done.lanes > 0
+    assert done.rate == store.machine.rate(rate_name(make_plan(tiny(), DIGITS, ""))) > 0
+    more = forecast(tiny("trials=3"), store)
+    assert (more.rounds, more.distinct, more.stored, more.iterations) == (48, 36, 24, 12 * 40)
+    assert more.seconds == pytest.approx(12 * 40 / more.rate)
+    assert more.bytes == pytest.approx(sum(path.stat().st_size for path in files) / 2, rel=0.05)
