@@ -1,8 +1,20 @@
 """Masks: which weights live, exactly how many, and the guards that prove it."""
 
 from engine.masks import guards
+from engine.masks.criteria import scores
 from engine.masks.ladder import Ladder, ladder
-from engine.masks.prune import Masks, Weights, counts_of, full_masks, magnitudes, masked, prune, random_masks
+from engine.masks.prune import (
+    Masks,
+    Weights,
+    counts_of,
+    full_masks,
+    magnitudes,
+    masked,
+    prune,
+    random_masks,
+    reshuffled,
+    with_signs,
+)
 
 __all__ = [
     "Ladder",
@@ -16,4 +28,7 @@ __all__ = [
     "masked",
     "prune",
     "random_masks",
+    "reshuffled",
+    "scores",
+    "with_signs",
 ]

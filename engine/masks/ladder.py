@@ -23,7 +23,12 @@ class Ladder:
 
 
 def ladder(layers: tuple[LayerShape, ...], recipe: Prune) -> Ladder:
-    """The ladder of P_m: each round takes `round(rate * survivors)` weights of each group, half to even."""
+    """The ladder of P_m.
+
+    By rounds, each takes `round(rate * survivors)` weights of each group, half to even. By levels, every group
+    is at `size * (1 - rate) ** t`, rounded, with the t at which all together are at the level: where rounds of
+    these rates would pass it.
+    """
     if recipe.scope == "global":
         groups: tuple[tuple[str, ...], ...] = (tuple(layer.name for layer in layers),)
         rates = [recipe.rate]
@@ -33,6 +38,24 @@ def ladder(layers: tuple[LayerShape, ...], recipe: Prune) -> Ladder:
         rates = [recipe.rate_of(layer.kind) for layer in layers]
         sizes = [layer.size for layer in layers]
     steps = [tuple(sizes)]
-    for _ in range(recipe.rounds):
-        steps.append(tuple(left - round(rate * left) for left, rate in zip(steps[-1], rates, strict=True)))
+    if recipe.levels:
+        steps += [_at_level(sizes, rates, level / 100) for level in recipe.levels]
+    else:
+        for _ in range(recipe.rounds):
+            steps.append(tuple(left - round(rate * left) for left, rate in zip(steps[-1], rates, strict=True)))
     return Ladder(groups, tuple(steps))
+
+
+def _at_level(sizes: list[int], rates: list[float], level: float) -> tuple[int, ...]:
+    from scipy.optimize import brentq  # here: a ladder by rounds is not to wait for SciPy
+
+    def left(time: float) -> list[float]:
+        return [size * (1 - rate) ** time for size, rate in zip(sizes, rates, strict=True)]
+
+    def excess(time: float) -> float:
+        return sum(left(time)) - level * sum(sizes)
+
+    end = 1.0
+    while excess(end) > 0:
+        end *= 2
+    return tuple(round(count) for count in left(brentq(excess, 0.0, end)))

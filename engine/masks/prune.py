@@ -9,8 +9,9 @@ from engine.draws import permutation
 from engine.masks.ladder import Ladder
 from engine.networks import LayerShape
 
-# Keeps these draws apart from others that are made from the same seed.
+# Keep these draws apart from others that are made from the same seed.
 _MASK_STREAM = 0x3A5C
+_SHUFFLE_STREAM = 0x5F1E
 
 Masks = dict[str, NDArray[np.bool_]]
 Weights = dict[str, dict[str, NDArray[np.float32]]]
@@ -35,7 +36,7 @@ def masked(weights: Weights, masks: Mapping[str, NDArray[np.bool_]]) -> Weights:
 
 
 def magnitudes(weights: Weights) -> dict[str, NDArray[np.float32]]:
-    """|w| of every kernel: the magnitude criterion's scores (Frankle & Carbin 2019, section 1)."""
+    """|w| of every kernel."""
     return {name: np.abs(tensors["kernel"]) for name, tensors in weights.items()}
 
 
@@ -57,6 +58,28 @@ def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, ladder: Ladde
             pruned[name] = alive[start : start + size].reshape(masks[name].shape)
             start += size
     return pruned
+
+
+def reshuffled(weights: Weights, masks: Masks, seed: int) -> Weights:
+    """The survivors' weights in other places of the same layer, drawn from `seed`; the dead stay as they are.
+
+    The multiset of survivors of each layer is the same (Zhou et al. 2019, section 4).
+    """
+    shuffled = {}
+    for depth, (name, tensors) in enumerate(weights.items()):
+        kernel = tensors["kernel"].copy()
+        alive = kernel[masks[name]]
+        kernel[masks[name]] = alive[permutation(alive.size, seed, _SHUFFLE_STREAM, depth)]
+        shuffled[name] = {**tensors, "kernel": kernel}
+    return shuffled
+
+
+def with_signs(weights: Weights, signs: Weights) -> Weights:
+    """The kernels of `weights` in magnitude, of `signs` in sign; biases as they are."""
+    return {
+        name: {**tensors, "kernel": np.copysign(tensors["kernel"], signs[name]["kernel"])}
+        for name, tensors in weights.items()
+    }
 
 
 def random_masks(like: Masks, seed: int) -> Masks:

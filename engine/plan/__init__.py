@@ -4,6 +4,9 @@ from engine.plan.forecast import Forecast, forecast
 from engine.plan.graph import (
     DatasetMark,
     Dense,
+    Final,
+    Initial,
+    Marked,
     MaskSource,
     Place,
     Plan,
@@ -11,13 +14,18 @@ from engine.plan.graph import (
     RandomLike,
     Round,
     SameAs,
+    Shuffled,
+    StartSource,
     make_plan,
 )
 
 __all__ = [
     "DatasetMark",
     "Dense",
+    "Final",
     "Forecast",
+    "Initial",
+    "Marked",
     "MaskSource",
     "Place",
     "Plan",
@@ -25,6 +33,8 @@ __all__ = [
     "RandomLike",
     "Round",
     "SameAs",
+    "Shuffled",
+    "StartSource",
     "forecast",
     "make_plan",
 ]

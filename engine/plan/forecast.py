@@ -43,7 +43,7 @@ def forecast(study: Study, store: Store) -> Forecast:
     mark = DatasetMark.of(datasets.entry(study.base.data.name, store.home))
     plan = make_plan(study, mark, store.machine.numerics)
     to_train = [item for item in plan.rounds.values() if not store.rounds.has(item.key)]
-    iterations = sum(item.train.iterations for item in to_train)
+    iterations = sum(item.iterations for item in to_train)
     rate = store.machine.rate(rate_name(plan))
     return Forecast(
         rounds=len(plan.places),

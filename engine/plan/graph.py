@@ -1,14 +1,25 @@
 """The graph of rounds."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from engine.datasets import Entry
 from engine.errors import BadInput
 from engine.masks import Ladder, ladder
-from engine.networks import LayerShape, layer_shapes
-from engine.spec import CONTROLS, Arm, Data, Recipe, Study, Train, digest
-from engine.spec.model import SEED_STRIDE
+from engine.networks import LayerShape, image_problem, layer_shapes
+from engine.spec import (
+    CONTROLS,
+    DRAWN,
+    SEED_STRIDE,
+    Arm,
+    Data,
+    EarlyBird,
+    Recipe,
+    Restart,
+    Study,
+    Train,
+    digest,
+)
 
 KEY_FORMAT = 1
 """Raised when the engine comes to compute something else from the same study."""
@@ -73,6 +84,39 @@ MaskSource = Dense | Pruned | SameAs | RandomLike
 
 
 @dataclass(frozen=True)
+class Initial:
+    """Fresh weights, drawn from `seed`."""
+
+    seed: int
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Those weights, the survivors' shuffled within their layer by a draw from `draw`."""
+
+    seed: int
+    draw: int
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The weights of round `parent` as they were at `iteration`."""
+
+    parent: str
+    iteration: int
+
+
+@dataclass(frozen=True)
+class Final:
+    """The last weights of round `parent`."""
+
+    parent: str
+
+
+StartSource = Initial | Shuffled | Marked | Final
+
+
+@dataclass(frozen=True)
 class Place:
     """Where a round stands in the study: arm, trial (from 0), number (0 is dense)."""
 
@@ -85,27 +129,42 @@ class Place:
 class Round:
     """One network to train, wherever the study needs it.
 
-    `weights_seed` draws the weights that survivors start from, `order_seed` the order of the examples.
+    `seed` is the trial's: it draws the order of the examples, subsets, bounds. Survivors start at `start`, with the
+    signs of the initial weights of seed `signs` where there is one, at iteration `first` of the schedule, or, when
+    `fine_tuned`, at the schedule's last learning rate throughout. `ladder` and `number` say how many they are.
     """
 
     key: str
     data: Data
     network: str
     train: Train
-    weights_seed: int
-    order_seed: int
+    seed: int
     masks: MaskSource
+    start: StartSource
+    signs: int | None
+    first: int
+    fine_tuned: bool
     ladder: Ladder
     number: int
+    early_bird: EarlyBird
+    stop_on_collapse: bool
 
     @property
-    def needs(self) -> str | None:
-        """The key of the round that must be there first."""
+    def needs(self) -> frozenset[str]:
+        """The keys of the rounds that must be there first."""
+        found = set()
         match self.masks:
             case Pruned(parent=key) | SameAs(ticket=key) | RandomLike(ticket=key):
-                return key
-            case Dense():
-                return None
+                found.add(key)
+        match self.start:
+            case Marked(parent=key) | Final(parent=key):
+                found.add(key)
+        return frozenset(found)
+
+    @property
+    def iterations(self) -> int:
+        """Steps that it trains for."""
+        return self.train.iterations - self.first
 
 
 @dataclass(frozen=True)
@@ -129,6 +188,11 @@ class Plan:
     def places_of(self, key: str) -> list[Place]:
         return [place for place, other in self.places.items() if other == key]
 
+    def marks_of(self, key: str) -> frozenset[int]:
+        """The iterations at which other rounds need the weights of that round."""
+        starts = (item.start for item in self.rounds.values())
+        return frozenset(s.iteration for s in starts if isinstance(s, Marked) and s.parent == key)
+
 
 def make_plan(study: Study, mark: DatasetMark, numerics: str) -> Plan:
     """The rounds of `study` on the data set of `mark`, with keys that hold all that makes their numbers.
@@ -136,48 +200,58 @@ def make_plan(study: Study, mark: DatasetMark, numerics: str) -> Plan:
     `numerics` names the versions and the device that compute. Raises BadInput for what only the data can show
     to be impossible.
     """
+    problem = image_problem(study.base.network.name, mark.image_shape)
+    if problem is not None:
+        raise BadInput(f"{study.name}: base.network.name: found {study.base.network.name!r}; {problem}")
+    layers = layer_shapes(study.base.network.name, mark.image_shape, mark.classes)
     rounds: dict[str, Round] = {}
     places: dict[Place, str] = {}
-    layers = layer_shapes(study.base.network.name, mark.image_shape, mark.classes)
     for position, arm in enumerate(study.arm):
         recipe = study.recipe(arm)
-        where = f"arm.{position}.train.batch" if "batch" in arm.train else "base.train.batch"
-        if recipe.train.batch > mark.train:
-            allowed = f"at most the {mark.train} training examples of {mark.name}"
-            raise BadInput(f"{study.name}: {where}: found {recipe.train.batch}; allowed: {allowed}")
+        _fits(study, position, recipe, mark)
         steps = ladder(layers, recipe.prune)
-        for trial, (ticket_trial, base, own) in enumerate(_trials(study, arm)):
-            previous = ""
+        for trial, (ticket_trial, seed, own) in enumerate(_trials(study, arm)):
+            keys: dict[int, str] = {}
             for number in _numbers(arm, recipe):
-                source = _masks(
-                    arm, number, previous, places.get(Place(arm.of, ticket_trial, number), ""), own, recipe, steps
+                ticket = places.get(Place(arm.of, ticket_trial, number), "")
+                parent = keys.get(number - 1 if arm.kind == "ticket" else 0, "")
+                dense = places.get(Place(arm.of, ticket_trial, 0), "") if arm.kind in CONTROLS else keys.get(0, "")
+                item = Round(
+                    key="",
+                    data=recipe.data,
+                    network=recipe.network.name,
+                    train=recipe.train,
+                    seed=seed,
+                    masks=_masks(arm, number, parent, ticket, own, recipe, steps),
+                    start=_start(arm, number, parent, dense, seed, own, recipe.restart),
+                    signs=seed if recipe.restart.keep_signs and number > 0 else None,
+                    first=_first(arm, number, recipe.restart),
+                    fine_tuned=recipe.restart.treatment == "keep" and number > 0 and arm.kind not in CONTROLS,
+                    ladder=steps,
+                    number=number,
+                    early_bird=recipe.prune.early_bird,
+                    stop_on_collapse=recipe.prune.stop_on_collapse,
                 )
-                fresh = arm.kind == "reinit" and number > 0
-                key = _key(recipe, mark, numerics, own if fresh else base, base, source)
-                rounds.setdefault(
-                    key,
-                    Round(
-                        key=key,
-                        data=recipe.data,
-                        network=recipe.network.name,
-                        train=recipe.train,
-                        weights_seed=own if fresh else base,
-                        order_seed=base,
-                        masks=source,
-                        ladder=steps,
-                        number=number,
-                    ),
-                )
-                places[Place(arm.name, trial, number)] = key
-                if arm.kind == "ticket" or number == 0:
-                    previous = key
+                item = replace(item, key=_key(item, mark, numerics))
+                keys[number] = item.key
+                rounds.setdefault(item.key, item)
+                places[Place(arm.name, trial, number)] = item.key
     return Plan(study, mark, layers, rounds, places)
+
+
+def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetMark) -> None:
+    arm = study.arm[position]
+    where = f"arm.{position}.train.batch" if "batch" in arm.train else "base.train.batch"
+    examples = round(mark.train * recipe.data.fraction)
+    if recipe.train.batch > examples:
+        allowed = f"at most the {examples} training examples of {mark.name} that arm {arm.name!r} learns from"
+        raise BadInput(f"{study.name}: {where}: found {recipe.train.batch}; allowed: {allowed}")
 
 
 def _trials(study: Study, arm: Arm) -> list[tuple[int, int, int]]:
     """(trial of the ticket, its seed, own seed) of each trial of an arm."""
     seeds = study.trial_seeds()
-    if arm.kind not in CONTROLS:
+    if arm.kind not in DRAWN:
         return [(trial, seed, seed) for trial, seed in enumerate(seeds)]
     return [
         (trial, seed, seed + SEED_STRIDE * (copy + 1))
@@ -187,41 +261,68 @@ def _trials(study: Study, arm: Arm) -> list[tuple[int, int, int]]:
 
 
 def _numbers(arm: Arm, recipe: Recipe) -> tuple[int, ...]:
-    return (0, *(arm.rounds or range(1, recipe.prune.rounds + 1)))
+    return (0, *(arm.rounds or range(1, recipe.prune.steps + 1)))
 
 
-def _masks(
-    arm: Arm,
-    number: int,
-    previous: str,
-    ticket: str,
-    own: int,
-    recipe: Recipe,
-    steps: Ladder,
-) -> MaskSource:
+def _masks(arm: Arm, number: int, parent: str, ticket: str, own: int, recipe: Recipe, steps: Ladder) -> MaskSource:
     if number == 0:
         return Dense()
-    if arm.kind in ("ticket", "one-shot"):
-        return Pruned(previous, recipe.prune.criterion, steps, number)
-    return SameAs(ticket) if arm.kind == "reinit" else RandomLike(ticket, own)
+    match arm.kind:
+        case "ticket" | "one-shot":
+            return Pruned(parent, recipe.prune.criterion, steps, number)
+        case "reinit" | "retrain":
+            return SameAs(ticket)
+        case "random-mask":
+            return RandomLike(ticket, own)
 
 
-def _key(
-    recipe: Recipe, mark: DatasetMark, numerics: str, weights_seed: int, order_seed: int, source: MaskSource
-) -> str:
-    masks: dict[str, Any] = {"source": type(source).__name__, **asdict(source)}
-    if isinstance(source, Pruned):
+def _start(arm: Arm, number: int, parent: str, dense: str, seed: int, own: int, restart: Restart) -> StartSource:
+    if number == 0:
+        return Initial(seed)
+    if arm.kind == "reinit":
+        return Initial(own)
+    match restart.treatment:
+        case "reset":
+            return Initial(seed)
+        case "rewind":
+            assert restart.iteration is not None
+            return Marked(dense, restart.iteration)
+        case "reinit":
+            return Initial(seed + SEED_STRIDE * number)
+        case "reshuffle":
+            return Shuffled(seed, seed + SEED_STRIDE * number)
+        case "keep" | "lr-rewind":
+            return Final(parent)
+
+
+def _first(arm: Arm, number: int, restart: Restart) -> int:
+    """The iteration of the schedule that a round starts at."""
+    rewound = number > 0 and arm.kind != "reinit" and restart.treatment == "rewind"
+    return restart.iteration or 0 if rewound else 0
+
+
+def _key(item: Round, mark: DatasetMark, numerics: str) -> str:
+    masks: dict[str, Any] = {"source": type(item.masks).__name__, **asdict(item.masks)}
+    if isinstance(item.masks, Pruned):
         # Only the step that is taken: a longer ladder of the same rates shares its first rounds.
-        masks = {**masks, "ladder": [source.ladder.groups, source.ladder.survivors[source.number]]}
+        del masks["number"]
+        masks["ladder"] = [item.ladder.groups, item.ladder.survivors[item.number]]
+    watched = None
+    if item.early_bird != "off" and item.number + 1 < len(item.ladder.survivors):
+        watched = [item.early_bird, item.ladder.groups, item.ladder.survivors[item.number + 1]]
     return digest(
         {
             "format": KEY_FORMAT,
             "numerics": numerics,
-            "data": {"fingerprint": mark.fingerprint, **recipe.data.model_dump(mode="json")},
-            "network": recipe.network.model_dump(mode="json"),
-            "train": recipe.train.model_dump(mode="json"),
-            "weights_seed": weights_seed,
-            "order_seed": order_seed,
+            "data": {"fingerprint": mark.fingerprint, **item.data.model_dump(mode="json", exclude={"name"})},
+            "network": item.network,
+            "train": item.train.model_dump(mode="json"),
+            "seed": item.seed,
             "masks": masks,
+            "start": {"source": type(item.start).__name__, **asdict(item.start)},
+            "signs": item.signs,
+            "first": item.first,
+            "fine_tuned": item.fine_tuned,
+            "early_bird": watched,
         }
     )

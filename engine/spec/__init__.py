@@ -1,19 +1,5 @@
 """The study: a question in one TOML file, typed, validated and hashed."""
 
-from engine.spec.model import (
-    ARM_KINDS,
-    CONTROLS,
-    Arm,
-    ArmKind,
-    Data,
-    LayerKind,
-    Network,
-    Prune,
-    Recipe,
-    Study,
-    Train,
-    digest,
-)
 from engine.spec.problems import Problem
 from engine.spec.read import (
     load_study,
@@ -24,20 +10,39 @@ from engine.spec.read import (
     to_toml,
     with_settings,
 )
+from engine.spec.recipe import (
+    Criterion,
+    Data,
+    EarlyBird,
+    LayerKind,
+    Network,
+    Prune,
+    Recipe,
+    Restart,
+    Train,
+    Treatment,
+)
+from engine.spec.study import ARM_KINDS, CONTROLS, DRAWN, SEED_STRIDE, Arm, ArmKind, Study, digest
 
 __all__ = [
     "ARM_KINDS",
     "CONTROLS",
+    "DRAWN",
+    "SEED_STRIDE",
     "Arm",
     "ArmKind",
+    "Criterion",
     "Data",
+    "EarlyBird",
     "LayerKind",
     "Network",
     "Problem",
     "Prune",
     "Recipe",
+    "Restart",
     "Study",
     "Train",
+    "Treatment",
     "digest",
     "load_study",
     "parse_study",

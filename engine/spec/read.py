@@ -9,7 +9,7 @@ import tomlkit
 from pydantic import ValidationError
 
 from engine.errors import BadInput
-from engine.spec.model import Study
+from engine.spec import Study
 from engine.spec.problems import FieldsAt, Problem, problems_of
 
 MAX_STUDY_BYTES = 1_000_000

@@ -1,0 +1,180 @@
+"""A recipe: every value that decides what a round computes, but for seeds."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engine.spec.problems import impossible
+
+NetworkName = Literal["lenet-300-100", "conv-2", "conv-4", "conv-6"]
+Criterion = Literal[
+    "magnitude",
+    "largest",
+    "random",
+    "large-init",
+    "small-init",
+    "large-init-large-final",
+    "small-init-small-final",
+    "magnitude-increase",
+    "movement",
+]
+Treatment = Literal["reset", "rewind", "reinit", "reshuffle", "keep", "lr-rewind"]
+EarlyBird = Literal["off", "watch", "stop"]
+LayerKind = Literal["dense", "conv", "output"]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Data(Model):
+    """What is learned from. `seed` draws the validation split, the same for every trial.
+
+    `fraction` of the training examples is used, each trial's own draw: stratified by class, or not.
+    """
+
+    name: Annotated[str, Field(description="a data set's name")] = "digits"
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="draws the validation examples")] = 0
+    fraction: Annotated[float, Field(gt=0, le=1, description="of the training examples")] = 1.0
+    subset: Annotated[Literal["stratified", "random"], Field(description="how a fraction is drawn")] = "stratified"
+
+    @model_validator(mode="after")
+    def _combination(self) -> Self:
+        if self.fraction == 1 and self.subset != "stratified":
+            raise impossible("subset", self.subset, "only with a fraction below 1")
+        return self
+
+
+class Network(Model):
+    """The network's architecture."""
+
+    name: Annotated[NetworkName, Field(description="the architecture")] = "lenet-300-100"
+
+
+class Train(Model):
+    """How one round is trained. Times are in iterations (optimizer steps).
+
+    `warmup` raises the learning rate linearly from 0 over the first iterations; the `step` schedule
+    multiplies it by `decay` at each of `milestones`. `dropout` is the rate at which units are left out.
+    `clamp` c keeps every weight's magnitude below a bound of its own, drawn uniformly between 0 and c standard
+    deviations of its layer's initial weights: magnitudes then end about uniform, and say little of the weights.
+    """
+
+    iterations: Annotated[int, Field(ge=1, le=10_000_000, description="optimizer steps in a round")] = 50_000
+    batch: Annotated[int, Field(ge=1, le=65_536, description="examples in a step")] = 60
+    optimizer: Annotated[Literal["adam", "sgd"], Field(description="the update rule")] = "adam"
+    learning_rate: Annotated[float, Field(gt=0, le=100, description="before schedule and warm-up")] = 1.2e-3
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.9
+    schedule: Annotated[Literal["constant", "step"], Field(description="of the learning rate")] = "constant"
+    milestones: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...],
+        Field(strict=False, max_length=100, description="iterations at which a step schedule decays"),
+    ] = ()
+    decay: Annotated[float, Field(gt=0, lt=1, description="factor at each milestone")] = 0.1
+    warmup: Annotated[int, Field(ge=0, description="iterations of linear warm-up")] = 0
+    evaluate_every: Annotated[int, Field(ge=1, description="iterations between validations")] = 100
+    dropout: Annotated[float, Field(ge=0, lt=1, description="rate at which units are left out")] = 0.0
+    clamp: Annotated[
+        float | None, Field(gt=0, le=100, description="largest bound of a magnitude, in initial standard deviations")
+    ] = None
+
+    @model_validator(mode="after")
+    def _combination(self) -> Self:
+        if (self.schedule == "step") != bool(self.milestones):
+            allowed = "one or more with schedule 'step', none with 'constant'"
+            raise impossible("milestones", list(self.milestones), allowed)
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise impossible("milestones", list(self.milestones), "iterations in rising order, each once")
+        if "momentum" in self.model_fields_set and self.optimizer != "sgd":
+            raise impossible("momentum", self.momentum, "only with optimizer 'sgd'")
+        if "decay" in self.model_fields_set and self.schedule != "step":
+            raise impossible("decay", self.decay, "only with schedule 'step'")
+        if self.warmup > self.iterations:
+            raise impossible("warmup", self.warmup, f"at most the iterations, {self.iterations}")
+        return self
+
+
+class Prune(Model):
+    """What goes after each round: `rate` of each layer's survivors, the output layer at half of it.
+
+    `rates` sets the rate of a kind of layer apart. In global scope the layers are ranked together
+    and `rate` is of all of them. Frankle & Carbin 2019, section 2 and figure 2. `levels`, instead of `rounds`,
+    are the P_m to prune to, in percent; each layer goes as far as its rate would take it on the way there.
+    `early_bird` draws the next round's mask after every epoch of a round, to tell when it has settled (You et al.
+    2020); with `stop` the round ends there. `stop_on_collapse` leaves out the rounds after one whose validation
+    accuracy is no better than chance.
+    """
+
+    rounds: Annotated[int, Field(ge=0, le=100, description="times that the network is pruned")] = 20
+    levels: Annotated[
+        tuple[Annotated[float, Field(gt=0, lt=100)], ...],
+        Field(strict=False, max_length=100, description="P_m to prune to, in percent"),
+    ] = ()
+    rate: Annotated[Rate, Field(description="fraction of the survivors pruned in a round")] = 0.2
+    rates: Annotated[dict[LayerKind, Rate], Field(description="rates of kinds of layers")] = {}
+    scope: Annotated[Literal["layerwise", "global"], Field(description="rank each layer, or all together")] = (
+        "layerwise"
+    )
+    criterion: Annotated[Criterion, Field(description="what the weights that go are lowest in")] = "magnitude"
+    early_bird: Annotated[EarlyBird, Field(description="compare the masks of a round's epochs")] = "off"
+    stop_on_collapse: Annotated[bool, Field(description="no rounds after one at chance")] = False
+
+    @model_validator(mode="after")
+    def _combination(self) -> Self:
+        if self.scope == "global" and self.rates:
+            raise impossible("rates", self.rates, "only with scope 'layerwise'; global scope has one rate")
+        if self.levels and "rounds" in self.model_fields_set:
+            raise impossible("levels", list(self.levels), "only without rounds")
+        if list(self.levels) != sorted(set(self.levels), reverse=True):
+            raise impossible("levels", list(self.levels), "percentages in falling order, each once")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Times that the network is pruned."""
+        return len(self.levels) or self.rounds
+
+    def rate_of(self, kind: LayerKind) -> float:
+        """The rate of a kind of layer in layerwise scope."""
+        usual: dict[LayerKind, float] = {"dense": self.rate, "conv": self.rate, "output": self.rate / 2}
+        return (usual | self.rates)[kind]
+
+
+class Restart(Model):
+    """What survivors restart from (the treatment).
+
+    `reset`: the initial weights; `rewind`: the dense network's at `iteration`, the schedule going on from there
+    (Frankle et al. 2020); `reinit`: fresh weights each round; `reshuffle`: the survivors' initial weights, shuffled
+    within the layer; `keep`: the trained weights, at the schedule's last learning rate (fine-tuning); `lr-rewind`:
+    the trained weights, with the whole schedule again (Renda et al. 2020). `keep_signs` gives each survivor the
+    sign of its initial weight (Zhou et al. 2019).
+    """
+
+    treatment: Annotated[Treatment, Field(description="where survivors restart")] = "reset"
+    iteration: Annotated[int | None, Field(ge=1, description="that a rewind goes back to")] = None
+    keep_signs: Annotated[bool, Field(description="survivors take their initial signs")] = False
+
+    @model_validator(mode="after")
+    def _combination(self) -> Self:
+        if (self.treatment == "rewind") != (self.iteration is not None):
+            raise impossible("iteration", self.iteration, "an iteration with treatment 'rewind', none with others")
+        return self
+
+
+class Recipe(Model):
+    """Everything that makes an arm's numbers, but for seeds."""
+
+    data: Data = Data()
+    network: Network = Network()
+    train: Train = Train()
+    prune: Prune = Prune()
+    restart: Restart = Restart()
+
+    @model_validator(mode="after")
+    def _combination(self) -> Self:
+        iteration = self.restart.iteration
+        if iteration is not None and iteration >= self.train.iterations:
+            allowed = f"less than the iterations of a round, {self.train.iterations}"
+            raise impossible(("restart", "iteration"), iteration, allowed)
+        return self
