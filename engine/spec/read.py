@@ -9,8 +9,8 @@ import tomlkit
 from pydantic import ValidationError
 
 from engine.errors import BadInput
-from engine.spec import Study
 from engine.spec.problems import FieldsAt, Problem, problems_of
+from engine.spec.study import Study
 
 MAX_STUDY_BYTES = 1_000_000
 _PRESETS = resources.files("engine") / "presets"
