@@ -1,0 +1,266 @@
+"""Runs as they are read: folded from events, and gaps wherever there is no number."""
+
+import math
+
+import pytest
+
+from engine import views
+from engine.store import (
+    ArmPlan,
+    CurvePoint,
+    DatasetFacts,
+    Diverged,
+    Event,
+    GuardFailed,
+    LayerCount,
+    Note,
+    Paused,
+    Resumed,
+    RoundFinished,
+    RoundResult,
+    RoundStarted,
+    RunFinished,
+    RunFolder,
+    RunStarted,
+    Similarity,
+    Stamped,
+)
+from engine.views import RunView, fold
+
+LAYERS = {"dense1": 100, "output": 20}
+
+
+def started(*, trials: int = 2, rounds: tuple[int, ...] = (0, 1, 2)) -> RunStarted:
+    seeds = tuple(range(1, trials + 1))
+    return RunStarted(
+        run="run",
+        study="study",
+        hash="hash",
+        dataset=DatasetFacts(name="digits", train=3, validation=2, test=1),
+        layers=LAYERS,
+        arms=tuple(ArmPlan(name=it, kind=it, seeds=seeds, rounds=rounds) for it in ("ticket", "reinit")),
+        distinct=10,
+        stored=0,
+        device="2 CPU cores",
+        lanes=2,
+    )
+
+
+def ended(
+    number: int, accuracy: float | None, *, arm: str = "ticket", trial: int = 0, alive: tuple[float | None, ...] = ()
+) -> RoundFinished:
+    """A finished round with half of the weights of the one before, and those correlations with all before it."""
+    left = {name: LayerCount(survivors=size // 2**number, size=size) for name, size in LAYERS.items()}
+    similar = Similarity(
+        rounds=tuple(range(len(alive))), alive=alive, all=alive, jaccard=(0.5,) * len(alive), chance=(0.1,) * len(alive)
+    )
+    result = RoundResult(
+        iterations=9,
+        early_stop_iteration=None if accuracy is None else 5,
+        validation_loss=None if accuracy is None else 0.5,
+        test_accuracy=accuracy,
+        test_accuracy_end=accuracy,
+        layers=left,
+        seconds=1.5,
+        diverged=accuracy is None,
+    )
+    return RoundFinished(
+        arm=arm,
+        trial=trial,
+        round=number,
+        key=f"{arm}{trial}{number}",
+        reused=False,
+        result=result,
+        similarity=dict.fromkeys(LAYERS, similar) if alive else {},
+    )
+
+
+def folded(*events: Event) -> RunView:
+    return fold(RunView(), [Stamped(number, 100.0 + number, event) for number, event in enumerate(events, 1)])
+
+
+# The fold
+
+
+def test_folding_bit_by_bit_is_folding_at_once(finished: RunFolder) -> None:
+    events = finished.events()
+    whole = fold(RunView(), events)
+    view = RunView()
+    for stamped in events:
+        view = fold(view, [stamped])
+    assert view == whole
+    for cut in range(0, len(events), 7):
+        assert fold(fold(RunView(), events[:cut]), events[cut:]) == whole
+    assert fold(whole, finished.events(whole.last_event)) == whole
+
+
+def test_a_real_run_folds_to_what_it_did(finished: RunFolder) -> None:
+    view = fold(RunView(), finished.events())
+    assert (view.run, view.study, view.status) == (finished.id, "tiny", "done")
+    assert (view.rounds_total, view.rounds_done, view.trained, view.reused) == (32, 32, 24, 8)
+    assert [(arm.name, arm.planned, len(arm.trials)) for arm in view.arms] == [
+        (name, (0, 1, 2, 3), 2) for name in ("ticket", "one-shot", "reinit", "random-mask")
+    ]
+    assert all(list(trial.rounds) == [0, 1, 2, 3] for arm in view.arms for trial in arm.trials)
+    assert not view.running
+    assert (view.log[0].level, view.log[-1].level) == ("info", "good")
+    assert view.log[-1].text.startswith("done: 24 rounds trained, 8 reused")
+
+
+def test_a_view_of_nothing_draws_nothing() -> None:
+    view = folded()
+    assert (view.status, views.accuracy_series(view), views.dense_accuracy(view)) == ("new", [], None)
+    assert views.table_rows(view) == (["round", "P_m %"], [])
+    assert views.show_json(view, "new")["arms"] == []
+
+
+def test_rounds_that_train_are_running_until_they_end() -> None:
+    begin = [RoundStarted(arm="ticket", trial=trial, round=0, key="k") for trial in (0, 1)]
+    assert folded(started(), *begin).running == {("ticket", 0, 0), ("ticket", 1, 0)}
+    assert folded(started(), *begin, ended(0, 0.9)).running == {("ticket", 1, 0)}
+    stop = RunFinished(status="stopped", trained=1, reused=0, seconds=1)
+    assert folded(started(), *begin, stop).running == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("events", "status"),
+    [
+        ([], "running"),
+        ([Paused()], "paused"),
+        ([Paused(), Resumed()], "running"),
+        ([RunFinished(status="failed", trained=0, reused=0, seconds=1, message="why")], "failed"),
+    ],
+)
+def test_the_status_is_what_was_said_last(events: list[Event], status: str) -> None:
+    assert folded(started(), *events).status == status
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "words"),
+    [
+        (ended(1, 0.9), "info", "ticket trial 1 round 1: P_m 50.00%, test accuracy 90.00%, trained in 1.5 s"),
+        (ended(1, None), "info", "ticket trial 1 round 1: P_m 50.00%, no finite loss"),
+        (Diverged(arm="ticket", trial=0, round=1, key="k"), "warning", "no longer finite"),
+        (
+            GuardFailed(law="law", layer="dense1", round=3, found="1"),
+            "error",
+            "guard broken at layer dense1, round 3: law",
+        ),
+        (GuardFailed(law="law", layer=None, round=3, found="1"), "error", "guard broken at round 3: law"),
+        (Note(text="words"), "info", "words"),
+        (RunFinished(status="failed", trained=1, reused=2, seconds=1, message="why"), "error", "1.0 s; why"),
+    ],
+)
+def test_every_fact_is_a_line_in_the_log(event: Event, level: str, words: str) -> None:
+    line = folded(started(), event).log[-1]
+    assert (line.level, line.time) == (level, 102.0)
+    assert words in line.text
+
+
+def test_the_summary_says_when_nothing_was_trained() -> None:
+    ended_now = RunFinished(status="done", trained=0, reused=2, seconds=0.25)
+    reused = [ended(number, 0.9).model_copy(update={"reused": True}) for number in (0, 1)]
+    view = folded(started(), *reused, ended_now)
+    assert views.summary(view) == "done: nothing was trained, all 2 rounds were already stored, 0.2 s"
+
+
+# What is drawn
+
+
+def test_a_line_has_mean_and_extremes_over_the_trials_that_have_a_number() -> None:
+    view = folded(
+        started(),
+        *(ended(0, it, trial=trial) for trial, it in enumerate((0.9, 0.8))),
+        *(ended(1, it, trial=trial) for trial, it in enumerate((0.7, None))),
+        *(ended(2, None, trial=trial) for trial in (0, 1)),
+    )
+    ticket, reinit = views.accuracy_series(view)
+    assert (ticket.name, ticket.rounds, ticket.x, ticket.count) == ("ticket", (0, 1), (100.0, 50.0), (2, 1))
+    assert ticket.mean == pytest.approx((0.85, 0.7))
+    assert (ticket.low, ticket.high) == ((0.8, 0.7), (0.9, 0.7))
+    assert (reinit.name, reinit.x) == ("reinit", ())
+    assert views.dense_accuracy(view) == pytest.approx(0.85)
+
+
+def test_there_is_no_dense_line_without_a_dense_accuracy() -> None:
+    assert views.dense_accuracy(folded(started())) is None
+    assert views.dense_accuracy(folded(started(), ended(0, None), ended(1, 0.5))) is None
+
+
+def test_learning_curves_have_gaps_where_there_is_no_number() -> None:
+    points = [
+        CurvePoint(iteration=5, train_loss=1, validation_loss=2, validation_accuracy=0.5),
+        CurvePoint(iteration=9, train_loss=None, validation_loss=None, validation_accuracy=None),
+    ]
+    (curve,) = views.learning_curves({"lane": points})
+    assert (curve.name, curve.iteration) == ("lane", (5, 9))
+    assert (curve.train_loss[0], curve.validation_loss[0], curve.validation_accuracy[0]) == (1, 2, 0.5)
+    assert all(math.isnan(row[1]) for row in (curve.train_loss, curve.validation_loss, curve.validation_accuracy))
+
+
+def test_survival_is_in_percent_of_each_layer() -> None:
+    view = folded(started(), ended(0, 0.9), ended(1, 0.9), ended(2, 0.9))
+    assert views.survival_series(view, "ticket", 0) == {
+        "dense1": [(0, 100.0), (1, 50.0), (2, 25.0)],
+        "output": [(0, 100.0), (1, 50.0), (2, 25.0)],
+    }
+
+
+SIMILAR = (started(), ended(0, 0.9), ended(1, 0.9, alive=(0.75,)), ended(2, 0.9, alive=(None, -0.25)))
+
+
+def cells(grid: views.Grid) -> list[list[float | None]]:
+    return [[None if math.isnan(value) else value for value in row] for row in grid.values]
+
+
+def test_the_layer_grid_compares_each_round_with_the_one_before() -> None:
+    grid = views.layer_grid(folded(*SIMILAR), "ticket", 0)
+    assert (grid.rows, grid.columns) == (("dense1", "output"), ("1", "2"))
+    assert cells(grid) == [[0.75, -0.25]] * 2
+    assert cells(views.layer_grid(folded(*SIMILAR[:3]), "ticket", 0)) == [[0.75, None]] * 2
+    assert cells(views.layer_grid(folded(*SIMILAR), "reinit", 1)) == [[None, None]] * 2
+    assert cells(views.layer_grid(folded(*SIMILAR), "ticket", 0, "jaccard")) == [[0.5, 0.5]] * 2
+
+
+def test_the_round_grid_is_symmetric_with_gaps() -> None:
+    view = folded(*SIMILAR)
+    assert cells(views.round_grid(view, "ticket", 0, "dense1")) == [[1, 0.75, None], [0.75, 1, -0.25], [None, -0.25, 1]]
+    early = views.round_grid(folded(*SIMILAR[:3]), "ticket", 0, "dense1")
+    assert cells(early) == [[1, 0.75, None], [0.75, 1, None], [None, None, None]]
+
+
+@pytest.mark.parametrize("measure", views.MEASURES)
+def test_the_grids_of_a_real_run_are_full_and_in_range(finished: RunFolder, measure: views.Measure) -> None:
+    view = fold(RunView(), finished.events())
+    for arm in view.arms:
+        for layer in view.layers:
+            rows = cells(views.round_grid(view, arm.name, 1, layer, measure))
+            assert rows == [list(column) for column in zip(*rows, strict=True)]
+            assert [rows[place][place] for place in range(4)] == [1.0] * 4
+            assert all(value is not None and -1 <= value <= 1 for row in rows for value in row)
+        assert all(None not in row for row in cells(views.layer_grid(view, arm.name, 1, measure)))
+
+
+def test_the_table_has_a_row_a_round_and_a_column_an_arm() -> None:
+    view = folded(
+        started(),
+        *(ended(0, it, trial=trial) for trial, it in enumerate((0.9, 0.8))),
+        ended(1, 0.75),
+        ended(1, None, arm="reinit"),
+    )
+    header, rows = views.table_rows(view)
+    assert header == ["round", "P_m %", "ticket", "reinit"]
+    assert rows == [["0", "100.00", "85.00 (80.00-90.00)", "-"], ["1", "50.00", "75.00", "-"]]
+
+
+def test_an_arm_that_there_is_not_is_a_key_error(finished: RunFolder) -> None:
+    with pytest.raises(KeyError):
+        fold(RunView(), finished.events()).arm("other")
+
+
+def test_the_json_has_null_where_there_is_no_number() -> None:
+    view = folded(started(), ended(0, None), ended(1, 0.5, alive=(None,)))
+    first, second = views.show_json(view, "running")["arms"][0]["trials"][0]["rounds"]
+    assert (first["early_stop_iteration"], first["validation_loss"], first["test_accuracy"]) == (None, None, None)
+    assert second["spearman"] == {"dense1": None, "output": None}
+    assert (second["p_m"], second["survivors"]) == (50.0, 60)
