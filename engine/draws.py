@@ -11,3 +11,9 @@ def permutation(size: int, seed: int, *stream: int) -> NDArray[np.int32]:
     """
     bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=stream))
     return np.argsort(bits.random_raw(size), kind="stable").astype(np.int32)
+
+
+def uniform(size: int, seed: int, *stream: int) -> NDArray[np.float32]:
+    """`[size]` numbers in [0, 1), drawn from `seed` and `stream` as `permutation` does."""
+    bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=stream))
+    return ((bits.random_raw(size) >> np.uint64(40)) / np.float32(1 << 24)).astype(np.float32)

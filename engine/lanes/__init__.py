@@ -5,11 +5,12 @@ over vmap; all that differs between them is a value, so that one compilation ser
 """
 
 from engine.lanes.devices import Machine, machine, prepare_jax
-from engine.lanes.pack import DataOnDevices, Lane, LaneEnd, Pace, Pack, Reading, train
+from engine.lanes.pack import DataOnDevices, Kept, Lane, LaneEnd, Pace, Pack, Reading, train
 from engine.lanes.program import Program, batch_order, learning_rates
 
 __all__ = [
     "DataOnDevices",
+    "Kept",
     "Lane",
     "LaneEnd",
     "Machine",

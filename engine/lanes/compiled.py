@@ -36,12 +36,15 @@ class State(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """What it does not: masks (True where a weight lives), validation indices `[V]`, mean and std `[C]`."""
+    """What it does not: masks (True where a weight lives), validation indices `[V]`, mean and std `[C]`; the seed
+    of its dropout; and `bounds` of each kernel's magnitudes, shaped as it, without any when nothing is clamped."""
 
     masks: dict[str, Tensor]
     validation: Tensor
     mean: Tensor
     std: Tensor
+    seed: Tensor
+    bounds: dict[str, Tensor]
 
 
 class Feed(NamedTuple):
@@ -114,25 +117,30 @@ def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, 
     On a CPU the number of steps is a value, `turn.steps`, and `length` None. On accelerators it is `length`,
     static, and `turn.steps` None: there a loop of unknown length stops for the host at each turn.
     """
-    apply = forward(program.network, program.image_shape, program.classes)
+    apply = forward(program.network, program.image_shape, program.classes, program.dropout)
     update_rule = optimizer_of(program)
 
-    def loss_of(params: Params, images: Array, labels: Array) -> Array:
-        losses = optax.softmax_cross_entropy_with_integer_labels(apply(params, images), labels)
+    def loss_of(params: Params, images: Array, labels: Array, key: Array | None) -> Array:
+        losses = optax.softmax_cross_entropy_with_integer_labels(apply(params, images, key), labels)
         return jnp.mean(losses)
 
     def lane(examples: Examples, turn: Turn, steps: Any, state: State, fixed: Fixed, feed: Feed) -> Any:
         def step(place: Array, state: State) -> State:
             rows = jax.lax.dynamic_index_in_dim(feed.order, place, keepdims=False)
             images = normalised(examples.images[rows], fixed)
-            loss, gradients = jax.value_and_grad(loss_of)(state.params, images, examples.labels[rows])
+            # A function of the lane and the iteration alone: how a round is divided into calls changes nothing.
+            key = jax.random.fold_in(jax.random.key(fixed.seed), state.iteration) if program.dropout else None
+            loss, gradients = jax.value_and_grad(loss_of)(state.params, images, examples.labels[rows], key)
             # A masked gradient keeps the weight at zero and both of its moments too, even where it is not a number.
             for name, mask in fixed.masks.items():
                 gradients[name]["kernel"] = jnp.where(mask, gradients[name]["kernel"], 0)
             updates, optimizer = update_rule.update(gradients, state.optimizer)
             rate = feed.rates[place]
+            params = jax.tree.map(lambda weight, update: weight - rate * update, state.params, updates)
+            for name, bound in fixed.bounds.items():
+                params[name]["kernel"] = jnp.clip(params[name]["kernel"], -bound, bound)
             return state._replace(
-                params=jax.tree.map(lambda weight, update: weight - rate * update, state.params, updates),
+                params=params,
                 optimizer=optimizer,
                 iteration=state.iteration + 1,
                 loss_sum=state.loss_sum + loss,

@@ -3,10 +3,11 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +25,8 @@ class Lane:
     """What one lane is to do, all of it values.
 
     `start`: weights, dead ones zero; `order`: examples of each step `[iterations, batch]`; `rates`: learning
-    rate of each step `[iterations]`; `validation`: indices `[V]`; `mean`, `std`: `[C]`.
+    rate of each step `[iterations]`; `validation`: indices `[V]`; `mean`, `std`: `[C]`; `seed`: of dropout;
+    `bounds`: of each kernel's magnitudes, shaped as it, where the program clamps.
     """
 
     start: Weights
@@ -34,6 +36,8 @@ class Lane:
     validation: NDArray[np.int32]
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
+    seed: int = 0
+    bounds: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,11 @@ class Pack:
         self._lanes = [*lanes, *[lanes[0]] * (width - len(lanes))]
         self._data = data
         self._by_lane = compiled.by_lane(data.devices)
-        self._run = compiled.chunk_program(program, data.devices)
+        # The number of iterations is in no compiled code: rounds of any length share it.
+        self._code = replace(program, iterations=0)
+        self._run = compiled.chunk_program(self._code, data.devices)
         params = self._stacked([lane.start for lane in self._lanes])
-        self._state = compiled.begin_program(program, data.devices)(params)
+        self._state = compiled.begin_program(self._code, data.devices)(params)
         self._fixed = self._stacked(
             [
                 compiled.Fixed(
@@ -113,6 +119,8 @@ class Pack:
                     lane.validation,
                     lane.mean,
                     lane.std,
+                    np.uint32(lane.seed),
+                    dict(lane.bounds),
                 )
                 for lane in self._lanes
             ]
@@ -122,8 +130,11 @@ class Pack:
         """The weights on the devices now, by lane."""
         return self._unstacked(self._state.params)
 
-    def dispatch(self, intervals: int, steps: int, evaluate: bool) -> "Pending":
-        """Send off `intervals` times `steps` steps, each time with a validation if `evaluate`; does not wait."""
+    def dispatch(self, intervals: int, steps: int, evaluate: bool, keep: bool = False) -> "Pending":
+        """Send off `intervals` times `steps` steps, each time with a validation if `evaluate`; does not wait.
+
+        With `keep`, what the lanes are at then stays to be read.
+        """
         program, start = self.program, self.iteration
         self.iteration += intervals * steps
         window = slice(start, self.iteration)
@@ -139,12 +150,16 @@ class Pack:
         length = None if on_cpu else steps
         self._state, rows = self._run(self._state, self._fixed, feed, self._data.train, turn, length)
         at = [start + steps * (number + 1) for number in range(intervals)] if evaluate else []
-        return Pending(self.iteration, at, rows, self.count)
+        kept = Kept(self, jax.tree.map(jnp.copy, self._state)) if keep else None
+        return Pending(self.iteration, at, rows, self.count, kept)
 
     def finish(self) -> list[LaneEnd]:
         """Test the best and the last weights of each lane, once each, and bring everything back."""
-        state = self._state
-        test = compiled.test_program(self.program, self._data.devices)
+        return self.ends_at(self._state)
+
+    def ends_at(self, state: compiled.State) -> list[LaneEnd]:
+        """What the lanes would leave if `state` were their last."""
+        test = compiled.test_program(self._code, self._data.devices)
         _, best_accuracy = test(state.best_params, self._fixed, self._data.test)
         _, end_accuracy = test(state.params, self._fixed, self._data.test)
         finals, bests = self._unstacked(state.params), self._unstacked(state.best_params)
@@ -175,6 +190,22 @@ class Pack:
 
 
 @dataclass(frozen=True, eq=False)
+class Kept:
+    """The lanes of a pack as they were at some iteration."""
+
+    pack: Pack
+    state: compiled.State
+
+    def weights(self) -> list[Weights]:
+        """The weights of each lane."""
+        return self.pack._unstacked(self.state.params)
+
+    def ends(self) -> list[LaneEnd]:
+        """What each lane leaves when it ends here, tested now."""
+        return self.pack.ends_at(self.state)
+
+
+@dataclass(frozen=True, eq=False)
 class Pending:
     """A call that was sent off. `iteration` is where its lanes are when it is done."""
 
@@ -182,6 +213,7 @@ class Pending:
     at: list[int]
     rows: compiled.Validations
     count: int
+    kept: "Kept | None" = None
 
     def wait(self) -> list[list[Reading]]:
         """Wait for it; the validations of each lane."""
@@ -207,14 +239,19 @@ class Pace:
         return 1 if self.per_step is None else max(1, math.floor(CHUNK_SECONDS / self.per_step))
 
 
-def train(pack: Pack, pace: Pace, between: Callable[[int, list[list[Reading]]], bool]) -> bool:
+def train(
+    pack: Pack,
+    pace: Pace,
+    between: Callable[[int, list[list[Reading]], Kept | None], bool],
+    marks: frozenset[int] = frozenset(),
+) -> bool:
     """Train a pack to the end of its program, a call ahead of the devices.
 
-    `between(iteration, readings of each lane)` is called after each call's work; when it returns False the
-    training ends there, and so does this, with False. `pace` decides how the round is divided into calls,
-    which changes no result.
+    `between(iteration, readings of each lane, what is kept)` is called after each call's work; when it returns
+    False the training ends there, and so does this, with False. What the lanes are at is kept at the iterations
+    `marks`. `pace` decides how the round is divided into calls, which changes no result.
     """
-    calls = _calls(pack.program, pace)
+    calls = _calls(pack.program, pace, marks)
     ahead = [pack.dispatch(*next(calls))]
     last: tuple[float, int] | None = None
     going = True
@@ -227,26 +264,26 @@ def train(pack: Pack, pace: Pace, between: Callable[[int, list[list[Reading]]], 
         now = time.perf_counter()
         if last is not None:
             pace.per_step = (now - last[0]) / (pending.iteration - last[1])
-        going = between(pending.iteration, readings) and going
+        going = between(pending.iteration, readings, pending.kept) and going
         last = time.perf_counter(), pending.iteration
     return going
 
 
-def _calls(program: Program, pace: Pace) -> Iterator[tuple[int, int, bool]]:
-    """(intervals, steps, evaluate) of each call of a round."""
+def _calls(program: Program, pace: Pace, marks: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
+    """(intervals, steps, evaluate, keep) of each call of a round; calls end at every mark."""
     every, on_cpu, done = program.evaluate_every, machine().on_cpu, 0
     while done < program.iterations:
-        left = program.iterations - done
+        end = min((mark for mark in marks if mark > done), default=program.iterations)
+        left = min(end, program.iterations) - done
         if done % every == 0 and left >= every and (pace.fitting >= every or not on_cpu):
+            steps = every
             intervals = max(1, min(pace.fitting // every, program.intervals, left // every))
-            yield intervals, every, True
-            done += intervals * every
         else:
-            # Elsewhere than on a CPU a call has whole intervals, and one shorter at the end.
-            to_boundary = min(every - done % every, left)
+            # Elsewhere than on a CPU a call has whole intervals, and shorter ones only before marks and at the end.
+            intervals, to_boundary = 1, min(every - done % every, left)
             steps = min(to_boundary, pace.fitting) if on_cpu else to_boundary
-            yield 1, steps, steps == to_boundary
-            done += steps
+        done += intervals * steps
+        yield intervals, steps, done % every == 0 or done == program.iterations, done in marks
 
 
 def _moments(optimizer: Any) -> list[Any]:

@@ -29,12 +29,34 @@ class Program:
     batch: int
     evaluate_every: int
     iterations: int
+    dropout: float = 0.0
+    clamped: bool = False
 
     @classmethod
-    def of(cls, network: str, image_shape: tuple[int, int, int], classes: int, train: Train) -> "Program":
+    def of(
+        cls,
+        network: str,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        train: Train,
+        iterations: int | None = None,
+    ) -> "Program":
+        """The program of a recipe, for so many of its `iterations` (all when left out)."""
+        steps = train.iterations if iterations is None else iterations
         momentum = train.momentum if train.optimizer == "sgd" else 0.0
-        every = min(train.evaluate_every, train.iterations)
-        return cls(network, image_shape, classes, train.optimizer, momentum, train.batch, every, train.iterations)
+        every = min(train.evaluate_every, steps)
+        return cls(
+            network=network,
+            image_shape=image_shape,
+            classes=classes,
+            optimizer=train.optimizer,
+            momentum=momentum,
+            batch=train.batch,
+            evaluate_every=every,
+            iterations=steps,
+            dropout=train.dropout,
+            clamped=train.clamp is not None,
+        )
 
     @property
     def intervals(self) -> int:

@@ -3,32 +3,18 @@
 import math
 import time
 from collections import defaultdict
-from functools import cache, lru_cache, partial
+from functools import cache
 
 from engine import datasets
-from engine.errors import BadInput, LabError
-from engine.lanes import (
-    DataOnDevices,
-    Lane,
-    LaneEnd,
-    Pace,
-    Pack,
-    Program,
-    Reading,
-    batch_order,
-    learning_rates,
-    machine,
-    train,
-)
-from engine.masks import Masks, Weights, counts_of, full_masks, guards, magnitudes, masked, prune, random_masks
-from engine.networks.build import initial_weights
+from engine.analysis import EarlyBirdWatch, at_chance, distance_from_uniform, histogram
+from engine.errors import BadInput
+from engine.lanes import DataOnDevices, Kept, LaneEnd, Pace, Pack, Program, Reading, machine, train
+from engine.masks import Masks, Weights, counts_of, guards, masked
 from engine.plan import DatasetMark, Dense, Pruned, RandomLike, Round, SameAs, make_plan
+from engine.runner.making import Ingredients, Maker
 from engine.runner.pilot import Pilot, points
 from engine.spec import Study
-from engine.store import LayerCount, RoundResult, Store, StoredRound
-
-_KEPT_ROUNDS = 8
-_KEPT_ORDERS = 16
+from engine.store import EarlyBird, LayerCount, Magnitudes, RoundResult, Store, StoredRound
 
 
 class Bench:
@@ -41,33 +27,41 @@ class Bench:
             raise BadInput(f"data set {mark.name}: it cannot be kept below {store.home}; allowed: a folder with room")
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
-        self._rounds = store.rounds
-        self._stored = lru_cache(_KEPT_ROUNDS)(self._read)
-        self._initial = lru_cache(_KEPT_ROUNDS)(self._draw)
-        self._order = lru_cache(_KEPT_ORDERS)(partial(batch_order, self.split.train))
+        self._maker = Maker(self.plan, self.dataset, self.split, store.rounds)
         self._on_devices = cache(self._put)
         self._paces: defaultdict[Program, Pace] = defaultdict(Pace)
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
-        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train)
+        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train, item.iterations)
 
     def train(self, rounds: list[Round], width: int, pilot: Pilot) -> list[StoredRound] | None:
         """Train rounds of one program side by side and prove each; None when stopped on the way."""
         begun = time.perf_counter()
-        lanes = [self._lane(item) for item in rounds]
-        pack = Pack(self.program(rounds[0]), lanes, self._on_devices(min(width, machine().devices)), width)
-        for item, lane, started in zip(rounds, lanes, pack.started(), strict=True):
-            guards.starts_from(started, self._initial(item.weights_seed), lane.masks, item.number)
-            guards.validation_unseen(lane.order, self.split.validation, len(self.dataset.train_labels), item.number)
-        if not train(pack, self._paces[pack.program], pilot.between):
+        made = [self._maker.ingredients(item) for item in rounds]
+        program = self.program(rounds[0])
+        pack = Pack(program, [each.lane for each in made], self._on_devices(min(width, machine().devices)), width)
+        for item, each, started in zip(rounds, made, pack.started(), strict=True):
+            guards.starts_from(started, each.named, each.lane.masks, item.number)
+            guards.validation_unseen(
+                each.lane.order, self.split.validation, len(self.dataset.train_labels), item.number
+            )
+        watch = _Watch(self._maker, rounds, made, [self.plan.marks_of(item.key) for item in rounds])
+
+        def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
+            going = pilot.between(iteration, readings)
+            if going and kept is not None:
+                watch.take(iteration, kept)
+            return going and not watch.over
+
+        if not train(pack, self._paces[program], between, watch.iterations) and not watch.over:
             return None
         pilot.testing()
-        ends = pack.finish()
+        ends = [early or last for early, last in zip(watch.ends, watch.settled(pack), strict=True)]
         seconds = time.perf_counter() - begun - pilot.paused_seconds
         return [
-            self._concluded(item, end, curve, seconds)
-            for item, end, curve in zip(rounds, ends, pilot.curves, strict=True)
+            self._concluded(item, each, end, curve, watch, lane, seconds)
+            for lane, (item, each, end, curve) in enumerate(zip(rounds, made, ends, pilot.curves, strict=True))
         ]
 
     def prove_stored(self, item: Round, stored: StoredRound) -> None:
@@ -75,73 +69,138 @@ class Bench:
         self._prove_masks(item, stored.masks)
         guards.all_dead_zero("weights", (stored.final, stored.best), stored.masks, item.number)
 
-    def _lane(self, item: Round) -> Lane:
-        masks = self._masks(item)
-        return Lane(
-            start=masked(self._initial(item.weights_seed), masks),
-            masks=masks,
-            order=self._order(item.train.batch, item.train.iterations, item.order_seed),
-            rates=learning_rates(item.train),
-            validation=self.split.validation,
-            mean=self.split.mean,
-            std=self.split.std,
-        )
-
-    def _masks(self, item: Round) -> Masks:
-        match item.masks:
-            case Dense():
-                return full_masks(self.plan.layers)
-            case Pruned(parent=parent, ladder=ladder, number=number):
-                before = self._stored(parent)
-                return prune(magnitudes(before.final), before.masks, ladder, number)
-            case SameAs(ticket=ticket):
-                return self._stored(ticket).masks
-            case RandomLike(ticket=ticket, seed=seed):
-                return random_masks(self._stored(ticket).masks, seed)
-
     def _prove_masks(self, item: Round, masks: Masks) -> None:
         guards.on_ladder(masks, item.ladder, item.number)
+        stored = self._maker.stored
         match item.masks:
             case Pruned(parent=parent):
-                guards.only_shrinks(masks, self._stored(parent).masks, item.number)
+                guards.only_shrinks(masks, stored(parent).masks, item.number)
             case SameAs(ticket=ticket):
-                law = "a re-initialised control has the ticket's mask"
-                guards.same_masks(law, masks, self._stored(ticket).masks, item.number)
+                law = "a control has the ticket's mask"
+                guards.same_masks(law, masks, stored(ticket).masks, item.number)
             case RandomLike(ticket=ticket):
-                guards.same_counts(masks, self._stored(ticket).masks, item.number)
+                guards.same_counts(masks, stored(ticket).masks, item.number)
             case Dense():
                 pass
 
-    def _concluded(self, item: Round, end: LaneEnd, readings: list[Reading], seconds: float) -> StoredRound:
+    def _concluded(
+        self,
+        item: Round,
+        made: Ingredients,
+        end: LaneEnd,
+        readings: list[Reading],
+        watch: "_Watch",
+        lane: int,
+        seconds: float,
+    ) -> StoredRound:
         # The masks that came back from the device are the ones that were trained with.
         self._prove_masks(item, end.masks)
         guards.all_dead_zero("weights", (end.final, end.best), end.masks, item.number)
         guards.all_dead_zero("optimizer moments", end.moments, end.masks, item.number)
-        stopped = math.isfinite(end.best_loss)
+        trained = watch.trained[lane]
+        readings = [reading for reading in readings if reading.iteration <= trained]
+        best = next((r for r in readings if r.iteration == end.best_iteration), None)
+        if not math.isfinite(end.best_loss):
+            best = None
         counts = counts_of(end.masks)
         result = RoundResult(
-            iterations=item.train.iterations,
-            early_stop_iteration=end.best_iteration if stopped else None,
-            validation_loss=end.best_loss if stopped else None,
-            test_accuracy=end.test_accuracy if stopped else None,
+            iterations=trained,
+            early_stop_iteration=best and item.first + best.iteration,
+            validation_loss=best and end.best_loss,
+            validation_accuracy=best and best.validation_accuracy,
+            test_accuracy=best and end.test_accuracy,
             test_accuracy_end=end.test_accuracy_end if end.finite else None,
             layers={
                 layer.name: LayerCount(survivors=counts[layer.name], size=layer.size) for layer in self.plan.layers
             },
+            magnitudes=_distribution(made.lane.start, end) if end.finite else {},
+            early_bird=watch.early_bird(lane),
             seconds=seconds,
             diverged=not end.finite,
+            collapsed=best is None or at_chance(best.validation_accuracy, self.dataset.classes),
         )
-        return StoredRound(item.key, result, points(readings), end.masks, end.final, end.best)
-
-    def _read(self, key: str) -> StoredRound:
-        stored = self._rounds.read(key)
-        if stored is None:
-            raise LabError(f"{self._rounds.path(key)}: a round that was just kept cannot be read; is the disk sound?")
-        return stored
-
-    def _draw(self, seed: int) -> Weights:
-        return initial_weights(self.plan.study.base.network.name, self.dataset.image_shape, self.dataset.classes, seed)
+        return StoredRound(
+            key=item.key,
+            result=result,
+            curve=points(readings, item.first),
+            masks=end.masks,
+            final=end.final,
+            best=end.best,
+            marks={mark: masked(weights, end.masks) for mark, weights in watch.marks[lane].items()},
+        )
 
     def _put(self, devices: int) -> DataOnDevices:
         data = self.dataset
         return DataOnDevices.put(devices, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
+
+
+class _Watch:
+    """What is looked at while a pack trains: weights that others rewind to, and the masks of each epoch."""
+
+    def __init__(self, maker: Maker, rounds: list[Round], made: list[Ingredients], marks: list[frozenset[int]]):
+        self._maker, self._rounds, self._made, self._marks = maker, rounds, made, marks
+        self._birds = [
+            EarlyBirdWatch() if item.early_bird != "off" and item.number + 1 < len(item.ladder.survivors) else None
+            for item in rounds
+        ]
+        self._epochs = [
+            _epochs(item, each) if bird else frozenset()
+            for item, each, bird in zip(rounds, made, self._birds, strict=True)
+        ]
+        self.iterations = frozenset().union(*marks, *self._epochs)
+        self.trained = [item.iterations for item in rounds]
+        self.ends: list[LaneEnd | None] = [None] * len(rounds)
+        self.marks: list[dict[int, Weights]] = [{} for _ in rounds]
+
+    @property
+    def over(self) -> bool:
+        """Whether all lanes have ended before their time."""
+        return all(end is not None for end in self.ends)
+
+    def take(self, iteration: int, kept: Kept) -> None:
+        """Look at what was kept at an iteration."""
+        weights = kept.weights()
+        for lane, (item, each, bird) in enumerate(zip(self._rounds, self._made, self._birds, strict=True)):
+            if iteration in self._marks[lane]:
+                self.marks[lane][iteration] = weights[lane]
+            if bird and iteration in self._epochs[lane] and self.ends[lane] is None:
+                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, weights[lane]))
+                if bird.found is not None and item.early_bird == "stop":
+                    self.ends[lane], self.trained[lane] = kept.ends()[lane], iteration
+
+    def settled(self, pack: Pack) -> list[LaneEnd | None]:
+        """The ends of lanes that trained to the last iteration."""
+        return list(self.ends) if self.over else list(pack.finish())
+
+    def early_bird(self, lane: int) -> EarlyBird | None:
+        bird = self._birds[lane]
+        if bird is None:
+            return None
+        first = self._rounds[lane].first
+        return EarlyBird(
+            iterations=tuple(first + iteration for iteration in bird.iterations),
+            distances=tuple(bird.distances),
+            found=bird.found,
+        )
+
+
+def _epochs(item: Round, made: Ingredients) -> frozenset[int]:
+    """The iterations at which a round has seen all its examples once more."""
+    count = item.iterations * item.train.batch // len(made.rows)
+    return frozenset(-(-epoch * len(made.rows) // item.train.batch) for epoch in range(1, count + 1))
+
+
+def _distribution(start: Weights, end: LaneEnd) -> dict[str, Magnitudes]:
+    found = {}
+    for name, mask in end.masks.items():
+        before, after = abs(start[name]["kernel"][mask]), abs(end.final[name]["kernel"][mask])
+        (start_counts, start_top), (end_counts, end_top) = histogram(before), histogram(after)
+        found[name] = Magnitudes(
+            start=start_counts,
+            end=end_counts,
+            start_top=start_top,
+            end_top=end_top,
+            start_distance=distance_from_uniform(before),
+            end_distance=distance_from_uniform(after),
+        )
+    return found

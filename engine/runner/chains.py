@@ -1,13 +1,25 @@
 """The rounds of each trial in order: told when known, each compared with those before it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from engine.analysis import Ranked, chance_jaccard, jaccard, spearman, spearman_all
+from engine.analysis import (
+    BIRD_RULE,
+    CHANCE_RULE,
+    COLLAPSE_RULE,
+    STABLE_RULE,
+    Ranked,
+    chance_jaccard,
+    jaccard,
+    ranks_collapsed,
+    spearman,
+    spearman_all,
+    stabilised,
+)
 from engine.errors import LabError
 from engine.masks import magnitudes
 from engine.plan import Place, Plan, Pruned, Round
-from engine.store import Diverged, Event, RoundFinished, RoundResult, Similarity, Store
+from engine.store import Diverged, Event, RoundFinished, RoundResult, Signal, SignalKind, Similarity, Store
 
 # Ranks of that many rounds are kept at hand, the others are read again from the store.
 _KEPT_RANKS = 64
@@ -21,6 +33,8 @@ class Chains:
         self._plan, self._store, self._say = plan, store, say
         self._done: dict[str, RoundResult] = {}
         self._diverged: set[str] = set()
+        self._collapsed: set[str] = set()
+        self._series: dict[tuple[str, int, str], list[float | None]] = {}
         self._owners: dict[str, Place] = {}
         self._trained: set[str] = set()
         self._told: dict[tuple[str, int], list[int]] = {}
@@ -30,9 +44,13 @@ class Chains:
             self._told.setdefault((place.arm, place.trial), [])
 
     def usable(self, item: Round) -> set[str]:
-        """The rounds known so far that `item` may be made from: a diverged one cannot be pruned."""
+        """The rounds known so far that `item` may be made from: a diverged one cannot be pruned, nor, where that was
+        asked for, a collapsed one."""
         known = set(self._done)
-        return known - self._diverged if isinstance(item.masks, Pruned) else known
+        if not isinstance(item.masks, Pruned):
+            return known
+        known -= self._diverged
+        return known - self._collapsed if item.stop_on_collapse else known
 
     def finish(self, key: str, result: RoundResult, *, trained: bool) -> None:
         """A round is known; tell it wherever it stands, and what waited for it."""
@@ -41,6 +59,8 @@ class Chains:
             self._trained.add(key)
         if result.diverged:
             self._diverged.add(key)
+        if result.collapsed:
+            self._collapsed.add(key)
         for place in self._plan.places_of(key):
             self._tell(place.arm, place.trial)
 
@@ -53,20 +73,47 @@ class Chains:
             if key not in self._done:
                 return
             owned = self._owners[key] == place and key in self._trained
-            self._say(
-                RoundFinished(
-                    arm=arm,
-                    trial=trial,
-                    round=number,
-                    key=key,
-                    reused=not owned,
-                    result=self._done[key],
-                    similarity=self._similarity(place, told),
-                )
+            finished = RoundFinished(
+                arm=arm,
+                trial=trial,
+                round=number,
+                key=key,
+                reused=not owned,
+                result=self._done[key],
+                similarity=self._similarity(place, told),
             )
+            self._say(finished)
+            for signal in self._signals(finished):
+                self._say(signal)
             if key in self._diverged:
                 self._say(Diverged(arm=arm, trial=trial, round=number, key=key))
             told.append(number)
+
+    def _signals(self, event: RoundFinished) -> Iterator[Signal]:
+        """What the newest round of a trial says, each with its rule."""
+
+        def signal(kind: SignalKind, text: str, layer: str | None = None) -> Signal:
+            return Signal(kind=kind, arm=event.arm, trial=event.trial, round=event.round, layer=layer, text=text)
+
+        for layer, similarity in event.similarity.items():
+            series = self._series.setdefault((event.arm, event.trial, layer), [])
+            series.append(similarity.alive[-1])
+            if stabilised(series):
+                yield signal("stabilised", f"the ranking of {layer} stabilised ({STABLE_RULE})", layer)
+            if ranks_collapsed(series):
+                yield signal("ranks-collapsed", f"the ranking of {layer} collapsed ({COLLAPSE_RULE})", layer)
+        bird = event.result.early_bird
+        if bird is not None and bird.found is not None:
+            found = (
+                f"an early-bird mask was found in epoch {bird.found}, at iteration {bird.iterations[bird.found - 1]}"
+            )
+            yield signal("early-bird", f"{found} ({BIRD_RULE})")
+        before = [number for number in self._told[event.arm, event.trial] if self._collapsed_at(event, number)]
+        if event.result.collapsed and not before:
+            yield signal("collapsed", f"accuracy collapsed to chance ({CHANCE_RULE})")
+
+    def _collapsed_at(self, event: RoundFinished, number: int) -> bool:
+        return self._plan.places[Place(event.arm, event.trial, number)] in self._collapsed
 
     def _similarity(self, place: Place, earlier: list[int]) -> dict[str, Similarity]:
         if not earlier:

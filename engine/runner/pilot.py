@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from engine.lanes import Reading
-from engine.plan import Place
+from engine.plan import Place, Round
 from engine.store import CurvePoint, Event, LaneProgress, Paused, Progress, Request, Resumed, RunFolder, Stamped
 
 _RATE_WINDOW = 30.0
@@ -22,6 +22,7 @@ class Pilot:
         self._progress = Progress(state="preparing")
         self._recent: deque[tuple[float, int]] = deque()
         self._steps_before = 0
+        self._firsts: list[int] = []
         self.curves: list[list[Reading]] = []
         self.paused_seconds = 0.0
 
@@ -31,29 +32,37 @@ class Pilot:
         if self._report is not None:
             self._report(stamped)
 
-    def begin(self, steps: int, rounds: int, done: int) -> None:
-        """`steps` of all lanes are to be trained in `rounds` rounds, of which `done` are stored."""
-        self._show(steps_total=steps, rounds_total=rounds, rounds_done=done)
+    def begin(self, steps: int, rounds: int) -> None:
+        """`steps` of all lanes are to be trained, and `rounds` rounds to be known."""
+        self._show(steps_total=steps, rounds_total=rounds)
 
-    def board(self, lanes: list[tuple[Place, str]], iterations: int) -> None:
-        """These lanes train now."""
-        self.curves = [[] for _ in lanes]
+    def more(self, steps: int) -> None:
+        """So many steps more than was said."""
+        self._show(steps_total=self._progress.steps_total + steps)
+
+    def board(self, rounds: list[Round], places: list[Place], *, new: bool) -> None:
+        """These rounds train now, each in a lane; `new` when their program has yet to be compiled."""
+        self._firsts = [item.first for item in rounds]
+        self.curves = [[] for _ in rounds]
         self.paused_seconds = 0.0
         self._steps_before = self._progress.steps_done
         self._recent.clear()
         self._show(
-            state="compiling",
+            state="compiling" if new else "training",
             iteration=0,
-            iterations=iterations,
-            lanes=tuple(LaneProgress(arm=p.arm, trial=p.trial, round=p.number, key=key) for p, key in lanes),
+            iterations=rounds[0].iterations,
+            lanes=tuple(
+                LaneProgress(arm=place.arm, trial=place.trial, round=place.number, key=item.key)
+                for item, place in zip(rounds, places, strict=True)
+            ),
         )
 
     def between(self, iteration: int, readings: list[list[Reading]]) -> bool:
         """Called after each call to the devices: False when the run is to stop."""
-        for lane, curve, new in zip(self._progress.lanes, self.curves, readings, strict=True):
+        for lane, first, curve, new in zip(self._progress.lanes, self._firsts, self.curves, readings, strict=True):
             if new:
                 curve.extend(new)
-                self._folder.append_curve(lane.key, points(new))
+                self._folder.append_curve(lane.key, points(new, first))
         steps = self._steps_before + iteration * len(self._progress.lanes)
         self._tick(steps)
         rate = self.rate()
@@ -71,9 +80,9 @@ class Pilot:
         """The lanes are at their end and are tested."""
         self._show(state="testing")
 
-    def landed(self, rounds: int) -> None:
-        """So many rounds more are done."""
-        self._show(rounds_done=self._progress.rounds_done + rounds)
+    def landed(self) -> None:
+        """One more round is known."""
+        self._show(rounds_done=self._progress.rounds_done + 1)
 
     def rate(self) -> float | None:
         """Iterations of all lanes a second, of late; None when too little has been seen."""
@@ -117,11 +126,11 @@ class Pilot:
         self._folder.set_progress(self._progress)
 
 
-def points(readings: Sequence[Reading]) -> list[CurvePoint]:
-    """Readings as they are kept: None for what is not finite."""
+def points(readings: Sequence[Reading], first: int = 0) -> list[CurvePoint]:
+    """Readings as they are kept, of a round that starts at iteration `first`: None for what is not finite."""
     return [
         CurvePoint(
-            iteration=reading.iteration,
+            iteration=first + reading.iteration,
             train_loss=_finite(reading.train_loss),
             validation_loss=_finite(reading.validation_loss),
             validation_accuracy=_finite(reading.validation_accuracy),

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from engine.errors import GuardBroken, LabError
-from engine.lanes import machine, prepare_jax
+from engine.lanes import Program, machine, prepare_jax
 from engine.places import cache_folder
 from engine.plan import Plan, Round
 from engine.plan.forecast import rate_name
@@ -71,41 +72,46 @@ class _Walk:
         self._bench, self._store, self._pilot = bench, store, pilot
         self._plan = bench.plan
         self._chains = Chains(self._plan, store, pilot.say)
+        self._waiting = dict(self._plan.rounds)
+        self._kept = {key for key in self._waiting if store.rounds.has(key)}
+        self._compiled: set[tuple[Program, int]] = set()
         self.trained = self.reused = 0
 
     def walk(self) -> bool:
-        plan, pilot = self._plan, self._pilot
-        stored = {key: found for key in plan.rounds if self._store.rounds.has(key) and (found := self._take(key))}
-        waiting = {key: item for key, item in plan.rounds.items() if key not in stored}
-        steps = sum(item.train.iterations for item in waiting.values())
+        """Go through the plan; False when asked to stop on the way."""
+        plan, waiting = self._plan, self._waiting
         width = machine().width(_most_at_once(plan))
-        pilot.say(_started(pilot.run_id, plan, len(stored), width))
-        pilot.begin(steps, len(plan.rounds), len(stored))
-        self.reused = len(stored)
-        for key, found in stored.items():
-            self._chains.finish(key, found.result, trained=False)
-        while waiting:
-            pack = self._next(waiting, width)
-            if not pack:
-                break
+        self._pilot.say(_started(self._pilot.run_id, plan, len(self._kept), width))
+        steps = sum(item.iterations for key, item in waiting.items() if key not in self._kept)
+        self._pilot.begin(steps, len(plan.rounds))
+        self._take_kept()
+        while pack := self._next(width):
             if not self._train(pack, width):
                 return False
-            for item in pack:
-                del waiting[item.key]
+            self._take_kept()
         self._store.machine.keep(numerics=machine().tag, lanes=width, rates=self._rates())
         return True
 
-    def _take(self, key: str) -> StoredRound | None:
-        """A stored round, proven again; None when its file cannot be believed."""
-        found = self._store.rounds.read(key)
-        if found is not None:
-            self._bench.prove_stored(self._plan.rounds[key], found)
-        return found
+    def _take_kept(self) -> None:
+        """Take the rounds that the store has, each after those that it needs, and prove them again."""
+        for key, item in list(self._waiting.items()):
+            if key not in self._kept or not self._ready(item):
+                continue
+            self._kept.discard(key)
+            found = self._store.rounds.read(key)
+            if found is None or not self._plan.marks_of(key) <= found.marks.keys():
+                self._pilot.more(item.iterations)
+                continue
+            self._bench.prove_stored(item, found)
+            self.reused += 1
+            self._done(item, found, trained=False)
 
-    def _next(self, waiting: dict[str, Round], width: int) -> list[Round]:
+    def _ready(self, item: Round) -> bool:
+        return item.needs <= self._chains.usable(item)
+
+    def _next(self, width: int) -> list[Round]:
         """Ready rounds of one program for the next pack, the lowest numbers first; none when none can come."""
-        ready = [item for item in waiting.values() if item.needs is None or item.needs in self._chains.usable(item)]
-        ready.sort(key=lambda item: item.number)
+        ready = sorted(filter(self._ready, self._waiting.values()), key=lambda item: item.number)
         if not ready:
             return []
         program = self._bench.program(ready[0])
@@ -115,21 +121,24 @@ class _Walk:
         for item in pack:
             for place in self._plan.places_of(item.key):
                 self._pilot.say(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
-        places = [self._plan.places_of(item.key)[0] for item in pack]
-        self._pilot.board(
-            [(place, item.key) for place, item in zip(places, pack, strict=True)], pack[0].train.iterations
-        )
+        code = replace(self._bench.program(pack[0]), iterations=0), len(pack)
+        self._pilot.board(pack, [self._plan.places_of(item.key)[0] for item in pack], new=code not in self._compiled)
+        self._compiled.add(code)
         finished = self._bench.train(pack, width if not machine().on_cpu else len(pack), self._pilot)
         if finished is None:
             return False
         for item, stored in zip(pack, finished, strict=True):
             self._store.rounds.write(stored)
             self.trained += 1
-            self._chains.finish(item.key, stored.result, trained=True)
-        self._pilot.landed(len(pack))
+            self._done(item, stored, trained=True)
         if self.trained == len(pack):
             self._store.machine.keep(numerics=machine().tag, lanes=width, rates=self._rates())
         return True
+
+    def _done(self, item: Round, stored: StoredRound, *, trained: bool) -> None:
+        del self._waiting[item.key]
+        self._chains.finish(item.key, stored.result, trained=trained)
+        self._pilot.landed()
 
     def _rates(self) -> dict[str, float]:
         rate = self._pilot.rate()

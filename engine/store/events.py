@@ -25,21 +25,50 @@ class DatasetFacts(Model):
     test: int
 
 
+class Magnitudes(Model):
+    """Survivors' |w| of a layer before and after training: counts in equal bins from 0 to the greatest, and the
+    Kolmogorov-Smirnov distance (0 to 1) from a uniform distribution between the same ends."""
+
+    start: tuple[int, ...]
+    end: tuple[int, ...]
+    start_top: float
+    end_top: float
+    start_distance: float
+    end_distance: float
+
+
+class EarlyBird(Model):
+    """The masks that the next round would have, drawn after each epoch of a round; lists run in parallel.
+
+    `distances`: normalised Hamming distance to the mask of the epoch before, from the second epoch on; `found`: the
+    epoch (from 1) at which the last five masks were within 0.1 of each other (You et al. 2020), if any.
+    """
+
+    iterations: tuple[int, ...]
+    distances: tuple[float, ...]
+    found: int | None
+
+
 class RoundResult(Model):
     """What one round measured. Accuracies from 0 to 1; None where a loss was not finite.
 
     `early_stop_iteration` is the iteration of the lowest validation loss, found afterwards;
-    `test_accuracy` is taken with the weights of that iteration, `test_accuracy_end` with the last ones.
+    `test_accuracy` is taken with the weights of that iteration, `test_accuracy_end` with the last ones;
+    `collapsed`: its validation accuracy is no better than 1.5 times chance.
     """
 
     iterations: int
     early_stop_iteration: int | None
     validation_loss: float | None
+    validation_accuracy: float | None
     test_accuracy: float | None
     test_accuracy_end: float | None
     layers: dict[str, LayerCount]
+    magnitudes: dict[str, Magnitudes]
+    early_bird: EarlyBird | None
     seconds: float
     diverged: bool
+    collapsed: bool
 
     @property
     def survivors(self) -> int:
@@ -120,6 +149,19 @@ class Diverged(Model):
     key: str
 
 
+class Signal(Model):
+    """Something that the numbers say, with the rule that says so: ranks that stabilised or collapsed, an early bird,
+    accuracy that fell to chance. `layer` is None where it is of the whole network."""
+
+    event: Literal["signal"] = "signal"
+    kind: Literal["stabilised", "ranks-collapsed", "early-bird", "collapsed"]
+    arm: str
+    trial: int
+    round: int
+    layer: str | None
+    text: str
+
+
 class GuardFailed(Model):
     event: Literal["guard-broken"] = "guard-broken"
     law: str
@@ -152,7 +194,9 @@ class RunFinished(Model):
     message: str = ""
 
 
-Event = RunStarted | RoundStarted | RoundFinished | Diverged | GuardFailed | Note | Paused | Resumed | RunFinished
+Event = (
+    RunStarted | RoundStarted | RoundFinished | Diverged | Signal | GuardFailed | Note | Paused | Resumed | RunFinished
+)
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ class StoredRound:
     """What a round leaves behind.
 
     `masks`: layer name to True where a weight lives. `final` and `best`: layer name to
-    {"kernel", "bias"}, after the last iteration and at the lowest validation loss.
+    {"kernel", "bias"}, after the last iteration and at the lowest validation loss; `marks`: likewise, after the
+    iterations that others rewind to.
     """
 
     key: str
@@ -36,6 +37,7 @@ class StoredRound:
     masks: Masks
     final: Weights
     best: Weights
+    marks: dict[int, Weights] = field(default_factory=dict)
 
 
 class RoundStore:
@@ -54,13 +56,15 @@ class RoundStore:
     def write(self, stored: StoredRound) -> int:
         """Keep a round, atomically; its size in bytes."""
         arrays: dict[str, NDArray[Any]] = {f"mask/{name}": mask for name, mask in stored.masks.items()}
-        for group, weights in (("final", stored.final), ("best", stored.best)):
+        marks = {f"at{iteration}": weights for iteration, weights in stored.marks.items()}
+        for group, weights in {"final": stored.final, "best": stored.best, **marks}.items():
             for layer, tensors in weights.items():
                 arrays.update({f"{group}/{layer}/{name}": array for name, array in tensors.items()})
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         facts = {
             "key": stored.key,
             "layers": json.dumps(list(stored.masks)),
+            "marks": json.dumps(list(stored.marks)),
             "result": stored.result.model_dump_json(),
             "curve": _CURVE.dump_json(stored.curve).decode(),
         }
@@ -85,6 +89,7 @@ class RoundStore:
                 masks={layer: arrays[f"mask/{layer}"] for layer in layers},
                 final=_weights(arrays, "final", layers),
                 best=_weights(arrays, "best", layers),
+                marks={mark: _weights(arrays, f"at{mark}", layers) for mark in json.loads(facts["marks"])},
             )
         except (OSError, SafetensorError, KeyError, ValueError, ValidationError):
             return None
