@@ -20,13 +20,11 @@ def stabilised(series: Sequence[float | None]) -> bool:
 
 def ranks_collapsed(series: Sequence[float | None]) -> bool:
     """Whether the newest value is, for the first time, collapsed."""
-    fallen = [
-        value is not None
-        and value <= COLLAPSED
-        and any(other is not None and other >= ONCE for other in series[:place])
-        for place, value in enumerate(series)
-    ]
-    return bool(fallen) and fallen[-1] and not any(fallen[:-1])
+    highest, fallen = -1.0, [False]
+    for value in series:
+        fallen.append(value is not None and value <= COLLAPSED and highest >= ONCE)
+        highest = max(highest, -1.0 if value is None else value)
+    return fallen[-1] and not any(fallen[:-1])
 
 
 def at_chance(accuracy: float, classes: int) -> bool:
