@@ -119,7 +119,7 @@ class Pack:
                     lane.validation,
                     lane.mean,
                     lane.std,
-                    np.uint32(lane.seed),
+                    np.asarray(lane.seed, np.uint32),
                     dict(lane.bounds),
                 )
                 for lane in self._lanes

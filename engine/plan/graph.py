@@ -12,6 +12,7 @@ from engine.spec import (
     DRAWN,
     SEED_STRIDE,
     Arm,
+    Criterion,
     Data,
     EarlyBird,
     Recipe,
@@ -60,7 +61,7 @@ class Pruned:
     """The masks of round `parent`, pruned by the criterion on its last weights to step `number` of the ladder."""
 
     parent: str
-    criterion: str
+    criterion: Criterion
     ladder: Ladder
     number: int
 

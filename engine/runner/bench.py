@@ -57,7 +57,7 @@ class Bench:
         if not train(pack, self._paces[program], between, watch.iterations) and not watch.over:
             return None
         pilot.testing()
-        ends = [early or last for early, last in zip(watch.ends, watch.settled(pack), strict=True)]
+        ends = watch.settled(pack)
         seconds = time.perf_counter() - begun - pilot.paused_seconds
         return [
             self._concluded(item, each, end, curve, watch, lane, seconds)
@@ -144,10 +144,10 @@ class _Watch:
             for item in rounds
         ]
         self._epochs = [
-            _epochs(item, each) if bird else frozenset()
+            _epochs(item, each) if bird else frozenset[int]()
             for item, each, bird in zip(rounds, made, self._birds, strict=True)
         ]
-        self.iterations = frozenset().union(*marks, *self._epochs)
+        self.iterations: frozenset[int] = frozenset().union(*marks, *self._epochs)
         self.trained = [item.iterations for item in rounds]
         self.ends: list[LaneEnd | None] = [None] * len(rounds)
         self.marks: list[dict[int, Weights]] = [{} for _ in rounds]
@@ -168,9 +168,10 @@ class _Watch:
                 if bird.found is not None and item.early_bird == "stop":
                     self.ends[lane], self.trained[lane] = kept.ends()[lane], iteration
 
-    def settled(self, pack: Pack) -> list[LaneEnd | None]:
-        """The ends of lanes that trained to the last iteration."""
-        return list(self.ends) if self.over else list(pack.finish())
+    def settled(self, pack: Pack) -> list[LaneEnd]:
+        """Where each lane ended: before its time, or with the pack."""
+        last = [] if self.over else pack.finish()
+        return [early or last[lane] for lane, early in enumerate(self.ends)]
 
     def early_bird(self, lane: int) -> EarlyBird | None:
         bird = self._birds[lane]

@@ -26,6 +26,7 @@ from engine.store.events import (
     RunFinished,
     RunStarted,
     Signal,
+    SignalKind,
     Similarity,
 )
 from engine.store.machine import MachineFacts
@@ -58,6 +59,7 @@ __all__ = [
     "RunStarted",
     "RunSummary",
     "Signal",
+    "SignalKind",
     "Similarity",
     "Stamped",
     "Store",

@@ -149,12 +149,15 @@ class Diverged(Model):
     key: str
 
 
+SignalKind = Literal["stabilised", "ranks-collapsed", "early-bird", "collapsed"]
+
+
 class Signal(Model):
     """Something that the numbers say, with the rule that says so: ranks that stabilised or collapsed, an early bird,
     accuracy that fell to chance. `layer` is None where it is of the whole network."""
 
     event: Literal["signal"] = "signal"
-    kind: Literal["stabilised", "ranks-collapsed", "early-bird", "collapsed"]
+    kind: SignalKind
     arm: str
     trial: int
     round: int

@@ -16,6 +16,7 @@ from engine.store.events import (
     RoundStarted,
     RunFinished,
     RunStarted,
+    Signal,
     Similarity,
 )
 
@@ -95,6 +96,7 @@ class RunView:
     started: float | None = None
     seconds: float | None = None
     message: str = ""
+    signals: tuple[Signal, ...] = ()
     log: tuple[LogLine, ...] = ()
     last_event: int = 0
 
@@ -141,6 +143,10 @@ def fold(view: RunView, events: Iterable[Stamped]) -> RunView:
                     f"{event.arm} trial {event.trial + 1} round {event.round}: the loss is no longer finite; "
                     "later rounds of this trial are left out",
                 )
+            case Signal():
+                mark = {"stabilised": "good", "early-bird": "good"}.get(event.kind, "warning")
+                say(mark, f"{event.arm} trial {event.trial + 1} round {event.round}: {event.text}")
+                view = replace(view, signals=(*view.signals, event))
             case GuardFailed():
                 where = f"round {event.round}" if event.layer is None else f"layer {event.layer}, round {event.round}"
                 say("error", f"guard broken at {where}: {event.law} ({event.found})")
