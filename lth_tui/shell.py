@@ -111,10 +111,8 @@ class LabApp(App[None]):
             self.push_screen(HelpScreen(MODES.get(self.current_mode, "this window"), self.screen))
 
     async def action_quit(self) -> None:
-        """Leave, but ask while a run is at work."""
-        if isinstance(self.screen, StoppingDialog):
-            return
-        if not self.worker.active:
+        """Leave, but ask while a run is at work; asked again while it stops, leave at once."""
+        if not self.worker.active or isinstance(self.screen, StoppingDialog):
             self.exit()
         elif not isinstance(self.screen, QuitDialog):
             self.push_screen(QuitDialog(self.worker.run or ""), self._quit_answered)

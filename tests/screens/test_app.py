@@ -4,6 +4,7 @@ import shutil
 import threading
 from pathlib import Path
 
+import pytest
 from conftest import Finished
 from driving import lab_app, picture_of, tiny_study, until
 from textual.command import CommandPalette
@@ -137,7 +138,8 @@ async def test_quit_asks_while_a_run_is_at_work(tmp_path: Path):
     assert Store(tmp_path).runs()[0].status == "stopped"
 
 
-async def test_stopping_is_shown_until_the_thread_has_ended(tmp_path: Path):
+@pytest.mark.parametrize("patient", [True, False])
+async def test_stopping_is_shown_until_the_thread_has_ended(tmp_path: Path, patient: bool):
     slow, asked = threading.Event(), threading.Event()
 
     def engine(folder: RunFolder, store: Store) -> str:
@@ -160,8 +162,14 @@ async def test_stopping_is_shown_until_the_thread_has_ended(tmp_path: Path):
         await pilot.press("q", "escape")
         await pilot.pause()
         assert app.is_running
-        slow.set()
+        if patient:
+            slow.set()
+        else:
+            await pilot.press("ctrl+q")
         await until(pilot, lambda: not app.is_running)
+    assert app.worker.active is not patient
+    slow.set()
+    assert app.worker.wait(10)
 
 
 async def test_an_engine_that_fails_leaves_the_interface_alive(tmp_path: Path, capsys):
