@@ -102,7 +102,7 @@ def _latency(home: Path, seed: int) -> list[bool]:
     """From a key to the changed screen, in milliseconds: idle, and while two lanes train."""
     with Screen(home, _study(home, seed, 30)) as screen:
         screen.wait(lambda: "Start" in screen.text())
-        idle = [_change(screen, "\x1b[B", screen.text) for _ in range(10)]
+        idle = [_change(screen, "1" if number % 2 else "2", screen.text) for number in range(20)]
         screen.press("s")
         screen.wait(lambda: "ticket" in screen.text() and "training" in screen.text())
         screen.press("4")
@@ -112,7 +112,7 @@ def _latency(home: Path, seed: int) -> list[bool]:
         screen.wait(lambda: "iteration" in screen.text())
         screen.press("x")
     print(f"interface: a key to the changed screen, {COLUMNS}x{ROWS}, in ms")
-    line("idle, moving through the form", Spread.of(idle))
+    line("idle, changing between two screens", Spread.of(idle))
     line("two lanes training, moving over the heatmap", Spread.of(busy))
     percentile = statistics.quantiles(busy, n=100)[98]
     return [line("the 99th percentile of these", Spread(percentile, min(busy), max(busy)), 50, at_most=True)]
