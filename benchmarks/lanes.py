@@ -13,7 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.sides import Sides, line
-from engine.lanes import DataOnDevices, Lane, Pace, Pack, Program, batch_order, learning_rates, machine, prepare_jax, train
+from engine.lanes import (
+    DataOnDevices,
+    Lane,
+    Pace,
+    Pack,
+    Program,
+    batch_order,
+    learning_rates,
+    machine,
+    prepare_jax,
+    train,
+)
 from engine.masks import masked, random_masks
 from engine.networks import layer_shapes
 from engine.networks.build import initial_weights

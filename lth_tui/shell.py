@@ -16,7 +16,7 @@ from textual.screen import Screen
 from engine.errors import BadInput
 from engine.spec import Study
 from engine.store import Request, Store
-from lth_tui.worker import Ended, Worker
+from lth_tui.worker import Ended, Engine, Worker, execute
 from screens.base import MODES
 from screens.configure import ConfigureScreen
 from screens.dialogs import HelpScreen, QuitDialog, StoppingDialog
@@ -73,11 +73,11 @@ class LabApp(App[None]):
         study: Study,
         source: str,
         driver_class: type[Driver] | None = None,
-        worker: Worker | None = None,
+        engine: Engine = execute,
     ):
         super().__init__(driver_class=driver_class or _driver())
         self.lab = Lab(Store(home), study, source)
-        self.worker = worker or Worker(home, self.engine_ended)
+        self.worker = Worker(home, self.engine_ended, engine)
         self._leaving = False
         for mode, screen in SCREENS.items():
             self.add_mode(mode, lambda screen=screen: screen(self.lab))
@@ -91,6 +91,10 @@ class LabApp(App[None]):
         self.switch_mode("configure")
         if not self.is_headless and os.name == "posix":
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=143))
+
+    def on_unmount(self) -> None:
+        if self.lab.follower is not None:
+            self.lab.follower.close()
 
     def engine_ended(self, ended: Ended) -> None:
         """Called in the worker's thread: tell the loop."""
@@ -107,10 +111,8 @@ class LabApp(App[None]):
             self.push_screen(HelpScreen(MODES.get(self.current_mode, "this window"), self.screen))
 
     async def action_quit(self) -> None:
-        """Leave, but ask while a run is at work."""
-        if isinstance(self.screen, StoppingDialog):
-            return
-        if not self.worker.active:
+        """Leave, but ask while a run is at work; asked again while it stops, leave at once."""
+        if not self.worker.active or isinstance(self.screen, StoppingDialog):
             self.exit()
         elif not isinstance(self.screen, QuitDialog):
             self.push_screen(QuitDialog(self.worker.run or ""), self._quit_answered)

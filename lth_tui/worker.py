@@ -1,6 +1,6 @@
 """The one thread in which the engine works while the interface draws."""
 
-import sys
+import contextlib
 import threading
 import time
 import traceback
@@ -22,6 +22,9 @@ class Ended:
     message: str
 
 
+Engine = Callable[[RunFolder, Store], str]
+
+
 def execute(folder: RunFolder, store: Store) -> str:
     """Run the study; JAX is first imported here, in the worker's thread."""
     from engine.runner import run
@@ -39,7 +42,7 @@ class Worker:
         self,
         home: Path,
         ended: Callable[[Ended], object],
-        engine: Callable[[RunFolder, Store], str] = execute,
+        engine: Engine = execute,
     ):
         self._home, self._ended, self._engine = home, ended, engine
         self._idle = threading.Event()
@@ -82,8 +85,9 @@ class Worker:
     def _told(self, error: BaseException) -> str:
         if isinstance(error, LabError):
             return str(error)
-        traceback.print_exception(error, file=sys.stderr)
         log = log_file(self._home)
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
         words = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return f"the engine failed ({words}); the traceback is in {log}"
 

@@ -55,10 +55,10 @@ class ConfigureScreen(LabScreen):
                     for choice in arm_choices(self.lab.study):
                         yield ArmRow(choice)
             with VerticalScroll(id="about-study", can_focus=False):
-                yield Static("", id="about", markup=False)
-                yield Static("", id="forecast", markup=False)
                 yield Button("Start  (s)", id="start", variant="success", compact=True)
                 yield Static("", id="problems", markup=False)
+                yield Static("", id="about", markup=False)
+                yield Static("", id="forecast", markup=False)
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -134,7 +134,9 @@ class ConfigureScreen(LabScreen):
         self.query_one("#start", Button).disabled = self._study is None
         count = len(told) + len(elsewhere)
         lines = elsewhere or ([f"{count} field{'s' if count > 1 else ''} to mend"] if told else [])
-        self.query_one("#problems", Static).update(Content(plain("\n".join(lines))))
+        problems = self.query_one("#problems", Static)
+        problems.display = bool(lines)
+        problems.update(Content("\n").join(Content(plain(line)) for line in lines))
         self.query_one("#about", Static).update(Content(plain(str(tables.get("about", "")))))
         self._plan_forecast()
 

@@ -42,13 +42,6 @@ class QuitDialog(ModalScreen[bool]):
 class StoppingDialog(ModalScreen[None]):
     """Waits with the person for the run to end."""
 
-    BINDINGS = [
-        Binding("ctrl+q", "now", "Quit now", id="quit.now", tooltip="Leave without waiting for the round at work")
-    ]
-
-    class QuitNow(Button.Pressed):
-        """Leave without waiting."""
-
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static("stopping…", markup=False)
@@ -56,10 +49,6 @@ class StoppingDialog(ModalScreen[None]):
             yield Button("Quit now, lose the rounds at work  (ctrl+q)", id="now", compact=True)
 
     def on_button_pressed(self) -> None:
-        self.action_now()
-
-    def action_now(self) -> None:
-        """Leave at once."""
         self.app.exit()
 
 

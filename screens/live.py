@@ -74,7 +74,7 @@ class LiveScreen(LabScreen):
         super().on_mount()
         self._drawn_run: str | None = None
         self._drawn_event = -1
-        self._logged = 0
+        self._logged = self._log_width = 0
         self._state: object = None
         self._lane: int | None = None
         self._key = ""
@@ -92,7 +92,8 @@ class LiveScreen(LabScreen):
 
     def _rewrap(self) -> None:
         self._fit_curves()
-        if self.lab.follower is not None:
+        width = self.query_one(RichLog).scrollable_content_region.width
+        if self.lab.follower is not None and width != self._log_width:
             self.query_one(RichLog).clear()
             self._logged = 0
             self._write_log(self.lab.follower.view.log)
@@ -139,7 +140,7 @@ class LiveScreen(LabScreen):
             pane.write(
                 words, width=max(20, pane.scrollable_content_region.width), scroll_end=pane.is_vertical_scroll_end
             )
-        self._logged = len(log)
+        self._logged, self._log_width = len(log), pane.scrollable_content_region.width
 
     # The learning curve
 

@@ -6,5 +6,18 @@ Images are `uint8` `[N, H, W, C]` in every set, so that one rule holds for all: 
 from engine.datasets.catalogue import catalogue, entry, load, names, prepare
 from engine.datasets.dataset import Dataset, Split, split
 from engine.datasets.recipe import Entry
+from engine.datasets.subsets import random_subset, stratified_subset
 
-__all__ = ["Dataset", "Entry", "Split", "catalogue", "entry", "load", "names", "prepare", "split"]
+__all__ = [
+    "Dataset",
+    "Entry",
+    "Split",
+    "catalogue",
+    "entry",
+    "load",
+    "names",
+    "prepare",
+    "random_subset",
+    "split",
+    "stratified_subset",
+]

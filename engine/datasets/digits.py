@@ -11,7 +11,7 @@ _TEST_SEED = 0
 _BRIGHTEST = 16
 
 
-def _build(draft: Path, originals: Path, report: Report) -> Arrays:
+def _build(recipe: Recipe, draft: Path, originals: Path, report: Report) -> Arrays:
     """A fixed stratified fifth is the test set; 0..16 becomes the nearest of 0..255."""
     report("reading scikit-learn's digits", 0.0)
     from sklearn.datasets import load_digits

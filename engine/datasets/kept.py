@@ -31,6 +31,10 @@ class DamagedError(Exception):
     """The folder is there and cannot be used; the text says which file and why."""
 
 
+class OutdatedError(DamagedError):
+    """The folder was prepared from a source that has changed since."""
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     dtype: str
@@ -38,11 +42,15 @@ class _File(BaseModel):
     bytes: int
 
 
-class _Sheet(BaseModel):
+class Sheet(BaseModel):
+    """The JSON. `source` and `classes` are those of the recipe; sets kept by earlier versions have neither."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: Literal[1] = 1
     name: str
     fingerprint: str
+    source: str = ""
+    classes: int = 0
     arrays: dict[str, _File]
 
 
@@ -69,27 +77,43 @@ def write(folder: Path, recipe: Recipe, arrays: Arrays) -> None:
         path = folder / f"{name}.npy"
         np.save(path, array, allow_pickle=False)
         files[name] = _File(dtype=array.dtype.str, shape=array.shape, bytes=path.stat().st_size)
-    sheet = _Sheet(name=recipe.name, fingerprint=fingerprint(arrays), arrays=files)
+    sheet = Sheet(
+        name=recipe.name,
+        fingerprint=fingerprint(arrays),
+        source=recipe.source,
+        classes=recipe.classes,
+        arrays=files,
+    )
     (folder / SHEET).write_text(sheet.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read_sheet(folder: Path) -> Sheet:
+    """The JSON of a prepared folder. **Raises:** UnpreparedError, DamagedError."""
+    try:
+        if not folder.exists():
+            raise UnpreparedError
+        sheet = Sheet.model_validate_json((folder / SHEET).read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not the JSON of a prepared set"
+        raise DamagedError(f"{SHEET}: {reason}") from error
+    if set(sheet.arrays) != set(Arrays._fields):
+        raise DamagedError(f"{SHEET}: it does not list {', '.join(Arrays._fields)}")
+    if any(len(file.shape) != (4 if name.endswith("images") else 1) for name, file in sheet.arrays.items()):
+        raise DamagedError(f"{SHEET}: images [N, H, W, C] and labels [N] expected")
+    return sheet
 
 
 def check(folder: Path, recipe: Recipe) -> str:
     """Compare the JSON with the facts and with the sizes of the files; no array is read.
 
     **Returns:** the fingerprint that was computed at preparation.
-    **Raises:** UnpreparedError, DamagedError.
+    **Raises:** UnpreparedError, DamagedError, OutdatedError.
     """
-    try:
-        if not folder.exists():
-            raise UnpreparedError
-        sheet = _Sheet.model_validate_json((folder / SHEET).read_bytes())
-    except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not the JSON of a prepared set"
-        raise DamagedError(f"{SHEET}: {reason}") from error
+    sheet = read_sheet(folder)
     if sheet.name != recipe.name:
         raise DamagedError(f"{SHEET}: it is of {sheet.name}")
-    if set(sheet.arrays) != set(Arrays._fields):
-        raise DamagedError(f"{SHEET}: it does not list {', '.join(Arrays._fields)}")
+    if sheet.source != recipe.source:
+        raise OutdatedError(f"{SHEET}: prepared from {sheet.source}, found {recipe.source}")
     for name, (dtype, shape) in _expected(recipe).items():
         listed, path = sheet.arrays[name], folder / f"{name}.npy"
         if (listed.dtype, listed.shape) != (dtype, shape):

@@ -1,16 +1,16 @@
 """MNIST: the four files of LeCun, Cortes and Burges."""
 
-from pathlib import Path
+from engine.datasets import idx
+from engine.datasets.published import Card, build_with
+from engine.datasets.recipe import Original, Recipe
 
-from engine.datasets.recipe import Arrays, Original, Recipe, Report
-
-
-def _build(draft: Path, originals: Path, report: Report) -> Arrays:
-    # TFDS takes a second to import; only a preparation needs it.
-    from engine.datasets import mnist_tfds
-
-    return mnist_tfds.build(draft / "tfds", originals, report)
-
+_CARD = Card(
+    version="3.0.1",
+    description="The MNIST database of handwritten digits.",
+    homepage="http://yann.lecun.com/exdb/mnist/",
+    citation="""@misc{lecun2010mnist, title={{MNIST} handwritten digit database},
+author={LeCun, Yann and Cortes, Corinna and Burges, C. J.}, year={2010}, url={http://yann.lecun.com/exdb/mnist/}}""",
+)
 
 MNIST = Recipe(
     name="mnist",
@@ -20,7 +20,7 @@ MNIST = Recipe(
     test=10_000,
     classes=10,
     validation_size=5_000,
-    build=_build,
+    build=build_with(_CARD, idx.read),
     url="https://storage.googleapis.com/cvdf-datasets/mnist/",
     originals=(
         Original(

@@ -4,6 +4,7 @@ import hashlib
 import threading
 from pathlib import Path
 
+from engine.datasets.listing import listing
 from engine.datasets.recipe import Original, Recipe, Report
 from engine.errors import BadInput
 
@@ -18,14 +19,7 @@ def check_folder(folder: Path, recipe: Recipe) -> None:
     **Raises:** BadInput naming the first thing that is wrong, what was found and what is expected.
     """
     wanted = f"expected a folder with {', '.join(original.name for original in recipe.originals)}"
-    try:
-        present = {path.name for path in folder.iterdir()}
-    except FileNotFoundError as error:
-        raise BadInput(f"{folder}: no such folder; {wanted}") from error
-    except NotADirectoryError as error:
-        raise BadInput(f"{folder}: not a folder; {wanted}") from error
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{folder}: cannot be read ({error}); {wanted}") from error
+    present = {found.name for found in listing(folder, wanted)}
     missing = [original.name for original in recipe.originals if original.name not in present]
     if missing:
         found = len(recipe.originals) - len(missing)

@@ -1,9 +1,10 @@
 """What is known about a data set before any array of it is read."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,12 @@ class Original:
 class Recipe:
     """How a name becomes arrays. A further data set is one module with one of these.
 
-    `build(draft, originals, report)` returns the arrays; it may leave files of its own in the folder `draft`,
-    and finds the checked `originals` in the folder of that name. A recipe without originals prepares itself
-    whenever it is first loaded.
+    `build(recipe, draft, originals, report)` returns the arrays; it may leave files of its own in the folder
+    `draft`, and finds the checked `originals` in the folder of that name. A recipe without originals prepares
+    itself whenever it is first loaded.
+
+    `source` tells the state of files on this machine that may change: where it differs from what is kept, the
+    set is prepared again. `slug` is the name of the kept folder where `name` cannot be one.
     """
 
     name: str
@@ -46,15 +50,31 @@ class Recipe:
     test: int
     classes: int
     validation_size: int
-    build: Callable[[Path, Path, Report], Arrays]
+    build: "Build"
     originals: tuple[Original, ...] = ()
     url: str = ""
+    source: str = ""
+    slug: str = ""
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it needs nothing but the installed packages."""
+        return not self.originals and not self.source
+
+    @property
+    def way(self) -> str:
+        """How to prepare it, in words that end a line."""
+        command = f"run: lth-tui data prepare {shlex.quote(self.name)}"
+        return f"{command}; without a network, {self.how}" if self.originals else command
 
     @property
     def how(self) -> str:
         """How to prepare it without a network, in words that end a line."""
         files = ", ".join(original.name for original in self.originals)
         return f"put {files} in a folder DIR and run: lth-tui data prepare {self.name} --from DIR"
+
+
+Build: TypeAlias = Callable[[Recipe, Path, Path, Report], Arrays]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class LayerBars(Widget, can_focus=True):
         """Tell of a round of `whose` (arm and trial)."""
         if (whose, found) != self._told:
             self._told = whose, found
-            self.refresh()
+            self.refresh(layout=True)
 
     def on_focus(self) -> None:
         self.refresh()
@@ -37,6 +37,8 @@ class LayerBars(Widget, can_focus=True):
         label = max(len(name) for name in found.layers)
         counts = {name: f"{amount(layer.survivors)}/{amount(layer.size)}" for name, layer in found.layers.items()}
         widest = max(map(len, counts.values()))
+        if self.size.width < label + widest + 15:
+            counts, widest = dict.fromkeys(counts, ""), 0
         width = max(4, min(30, self.size.width - label - widest - 11))
         for name, layer in found.layers.items():
             share = layer.survivors / layer.size

@@ -10,7 +10,7 @@ from engine.analysis import Ranked, chance_jaccard, jaccard, spearman, spearman_
 from engine.masks import random_masks
 
 
-def layer(seed: int, *, alive: float = 0.5, levels: int | None = None, size: int = 60) -> Ranked:
+def layer(seed: int, *, alive: float = 0.5, levels: int | None = None, size: int = 240) -> Ranked:
     """A random layer; of few `levels` of magnitude when ties are wanted."""
     rng = np.random.default_rng(seed)
     magnitudes = rng.random(size) if levels is None else rng.integers(1, levels + 1, size)

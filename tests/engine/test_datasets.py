@@ -69,7 +69,7 @@ def one_line(caught: pytest.ExceptionInfo[BadInput]) -> str:
 
 
 def test_importing_the_room_loads_no_heavy_library() -> None:
-    heavy = "tensorflow_datasets jax sklearn tensorflow requests scipy"
+    heavy = "tensorflow_datasets jax sklearn tensorflow requests scipy PIL"
     code = f"import sys, engine.datasets; print([m for m in {heavy.split()} if m in sys.modules])"
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
@@ -80,18 +80,24 @@ def test_importing_the_room_loads_no_heavy_library() -> None:
 
 def test_the_catalogue_lists_every_name_without_preparing_any(tmp_path: Path) -> None:
     listed = {entry.name: entry for entry in datasets.catalogue(tmp_path)}
-    assert tuple(listed) == datasets.names() == ("digits", "mnist")
+    assert tuple(listed) == datasets.names() == ("cifar10", "digits", "fashion_mnist", "mnist")
     assert listed["digits"].ready
     assert listed["digits"].advice == ""
     assert not listed["mnist"].ready
     assert "lth-tui data prepare mnist --from DIR" in listed["mnist"].advice
     assert (listed["mnist"].train, listed["mnist"].test, listed["mnist"].classes) == (60_000, 10_000, 10)
+    for name, shape in (("cifar10", (32, 32, 3)), ("fashion_mnist", (28, 28, 1))):
+        assert not listed[name].ready
+        assert f"lth-tui data prepare {name} --from DIR" in listed[name].advice
+        assert (listed[name].image_shape, listed[name].validation) == (shape, 5_000)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("use", [datasets.entry, datasets.load, datasets.prepare])
 def test_an_unknown_name_is_answered_with_the_known_ones(use, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"'minst' is not known; allowed: digits, mnist") as caught:
+    with pytest.raises(
+        BadInput, match=r"'minst' is not known; allowed: cifar10, digits, fashion_mnist, mnist, folder:PATH"
+    ) as caught:
         use("minst", tmp_path)
     one_line(caught)
 
@@ -124,7 +130,7 @@ def test_digits_are_stratified_and_always_the_same(digits: datasets.Dataset) -> 
     )
     np.testing.assert_allclose(share, 0.2, atol=0.005)
     assert digits.fingerprint == "11c4c9e5e1d757ca5ed9b7abfacab32d006a5f42ff016f37baa27f0787b6529d"
-    assert digits.fingerprint == kept.fingerprint(DIGITS.build(Path(), Path(), lambda stage, done: None))
+    assert digits.fingerprint == kept.fingerprint(DIGITS.build(DIGITS, Path(), Path(), lambda stage, done: None))
 
 
 def test_digits_load_mapped_and_read_only_the_second_time(digits: datasets.Dataset) -> None:
@@ -438,7 +444,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
 
 
 def tiny(files: tuple[Original, ...] = (), url: str = "") -> Recipe:
-    def build(draft: Path, files: Path, report: object) -> Arrays:
+    def build(recipe: Recipe, draft: Path, files: Path, report: object) -> Arrays:
         images, labels = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1), np.arange(6, dtype=np.int32)
         return Arrays(images[:4], labels[:4], images[4:], labels[4:])
 
@@ -484,7 +490,7 @@ def test_a_server_that_refuses_is_not_reachable(served: tuple[Path, Recipe]) -> 
 
 def write_draft(folder: Path, recipe: Recipe, mark: str) -> None:
     with kept.draft(folder) as draft:
-        kept.write(draft, recipe, recipe.build(draft, draft, lambda stage, done: None))
+        kept.write(draft, recipe, recipe.build(recipe, draft, draft, lambda stage, done: None))
         (draft / mark).touch()
         kept.publish(draft, folder, recipe)
 

@@ -1,6 +1,5 @@
-"""MNIST as a TFDS builder that needs no TensorFlow. Importing this module imports TFDS."""
+"""Published files as a TFDS data set that needs no TensorFlow. Importing this module imports TFDS."""
 
-import gzip
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,24 +9,36 @@ import numpy as np
 import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 
-from engine.datasets.mnist import MNIST
-from engine.datasets.recipe import Arrays, Report
+from engine.datasets.published import Card, Reader
+from engine.datasets.recipe import Arrays, Recipe, Report
 
-_CITATION = """@misc{lecun2010mnist, title={{MNIST} handwritten digit database},
-author={LeCun, Yann and Cortes, Corinna and Burges, C. J.}, year={2010}, url={http://yann.lecun.com/exdb/mnist/}}"""
 _REPORT_EVERY = 1000
 
 
-def build(folder: Path, originals: Path, report: Report) -> Arrays:
+def build(recipe: Recipe, card: Card, read: Reader, folder: Path, originals: Path, report: Report) -> Arrays:
     """Write TFDS's records below `folder` from the files in `originals`, where nothing is written.
 
     **Returns:** the arrays, in the order of the original files, which is the order of the records too.
     """
+    # TFDS wants these as attributes of the class.
+    attributes = {
+        "name": recipe.name,
+        "VERSION": tfds.core.Version(card.version),
+        "url_infos": {
+            recipe.url + original.name: tfds.download.checksums.UrlInfo(
+                size=original.size, checksum=original.sha256, filename=original.name
+            )
+            for original in recipe.originals
+        },
+    }
     tfds.disable_progress_bar()
-    builder = Mnist(
+    builder = type("Published", (_Records,), attributes, skip_registration=True)(
+        recipe,
+        card,
+        read,
+        lambda done: report("writing TFDS records", done),
         data_dir=str(folder),
         file_format="array_record",
-        report=lambda done: report("writing TFDS records", done),
     )
     builder.download_and_prepare(
         download_dir=str(folder / "downloads"),
@@ -36,61 +47,52 @@ def build(folder: Path, originals: Path, report: Report) -> Arrays:
         ),
     )
     shutil.rmtree(folder / "downloads")
-    arrays = builder.arrays
+    arrays: Arrays = builder.arrays
     for split, images, labels in (("train", *arrays[:2]), ("test", *arrays[2:])):
         _compare(builder.as_data_source(split), images, labels)
     return arrays
 
 
-class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc, call-arg]
-    """Examples `{"image": uint8 [28, 28, 1], "label": int32 []}`; splits `train` and `test`."""
+class _Records(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc, call-arg]
+    """Examples `{"image": uint8 [H, W, C], "label": int32 []}`; splits `train` and `test`."""
 
-    VERSION = tfds.core.Version("3.0.1")
+    VERSION = tfds.core.Version("0.0.0")
     # Nothing of this dataset is described in files beside the code.
     pkg_dir_path = Path(__file__).with_name("no-such-folder")
-    url_infos = {
-        MNIST.url + original.name: tfds.download.checksums.UrlInfo(
-            size=original.size, checksum=original.sha256, filename=original.name
-        )
-        for original in MNIST.originals
-    }
 
-    def __init__(self, *, report: Any, **options: Any):
-        self._report = report
+    def __init__(self, recipe: Recipe, card: Card, read: Reader, report: Any, **options: Any):
+        self._recipe, self._card, self._read, self._report = recipe, card, read, report
         super().__init__(**options)
 
     def _info(self) -> Any:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="The MNIST database of handwritten digits.",
+            description=self._card.description,
             # Image and ClassLabel features would import TensorFlow.
             features=tfds.features.FeaturesDict(
                 {
-                    "image": tfds.features.Tensor(shape=MNIST.image_shape, dtype=np.uint8),
+                    "image": tfds.features.Tensor(shape=self._recipe.image_shape, dtype=np.uint8),
                     "label": tfds.features.Scalar(dtype=np.int32),
                 }
             ),
             supervised_keys=("image", "label"),
-            homepage="http://yann.lecun.com/exdb/mnist/",
-            citation=_CITATION,
+            homepage=self._card.homepage,
+            citation=self._card.citation,
             disable_shuffling=True,
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        paths = dl_manager.download([MNIST.url + original.name for original in MNIST.originals])
-        images, labels, test_images, test_labels = (_read_idx(Path(path)) for path in paths)
-        self.arrays = Arrays(
-            images[..., None], labels.astype(np.int32), test_images[..., None], test_labels.astype(np.int32)
-        )
+        paths = dl_manager.download([self._recipe.url + original.name for original in self._recipe.originals])
+        self.arrays = self._read(self._recipe, [Path(path) for path in paths])
         return {
             "train": self._generate_examples(*self.arrays[:2], 0),
-            "test": self._generate_examples(*self.arrays[2:], len(labels)),
+            "test": self._generate_examples(*self.arrays[2:], self._recipe.train),
         }
 
     def _generate_examples(
         self, images: NDArray[np.uint8], labels: NDArray[np.int32], before: int
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        total = MNIST.train + MNIST.test
+        total = self._recipe.train + self._recipe.test
         for index, (image, label) in enumerate(zip(images, labels, strict=True)):
             if index % _REPORT_EVERY == 0:
                 self._report((before + index) / total)
@@ -101,14 +103,6 @@ class Mnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: i
 
     def _log_download_done(self) -> None:
         """As above."""
-
-
-def _read_idx(path: Path) -> NDArray[np.uint8]:
-    """An array from a gzipped IDX file: its fourth byte counts dimensions, big-endian sizes follow."""
-    data = gzip.decompress(path.read_bytes())
-    rank = data[3]
-    shape = np.frombuffer(data, ">u4", rank, offset=4)
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
 def _compare(records: Any, images: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:

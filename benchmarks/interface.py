@@ -1,0 +1,188 @@
+"""The interface beside the training: what it costs, and how long a key takes to reach the screen meanwhile.
+
+The interface is a process of its own under a pseudo-terminal of 120x36, read as a terminal would read it.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import statistics
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyte
+
+from benchmarks.sides import Sides, Spread, line
+from engine.store import RoundFinished, Store
+
+COLUMNS, ROWS = 120, 36
+ITERATIONS, ROUNDS, KEYS = 12_000, 3, 120
+PATIENCE = 120.0
+
+STUDY = """
+name = "bench"
+trials = 2
+seed = {seed}
+[base.data]
+name = "digits"
+[base.train]
+iterations = {iterations}
+evaluate_every = 500
+[base.prune]
+rounds = {rounds}
+[[arm]]
+name = "ticket"
+"""
+OPEN = "import sys; from pathlib import Path; from lth_tui.app import open_interface; "
+OPEN += "sys.exit(open_interface(Path(sys.argv[1]), sys.argv[2]))"
+
+
+def measure() -> bool:
+    """Print the figures of this machine; whether all targets are met."""
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        seeds = iter(range(1, 10_000, 10))
+        sides = Sides(
+            {
+                "with": lambda: _with_interface(home, next(seeds)),
+                "without": lambda: _without(home, next(seeds)),
+            },
+            ROUNDS,
+        )
+        print("interface: LeNet-300-100 on digits, two trials; training rates in iterations/s of all lanes")
+        line("with the interface open on Live", sides.rate("with"))
+        line("without", sides.rate("without"))
+        met = line("with / without", sides.ratio("with", "without"), 0.97)
+        return all([met, *_latency(home, next(seeds))])
+
+
+def _study(home: Path, seed: int, rounds: int) -> Path:
+    path = home / "bench.toml"
+    path.write_text(STUDY.format(seed=seed, iterations=ITERATIONS, rounds=rounds))
+    return path
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "LTH_TUI_HOME": str(home), "TERM": "xterm-256color"}
+
+
+def _rate(home: Path) -> float:
+    """Iterations a second of the newest run's last round, in which nothing is compiled."""
+    store = Store(home)
+    with store.open(store.runs()[0].id) as folder:
+        rounds = [stamped.event for stamped in folder.events() if isinstance(stamped.event, RoundFinished)]
+    last = max(event.round for event in rounds)
+    return sum(event.result.iterations / event.result.seconds for event in rounds if event.round == last)
+
+
+def _without(home: Path, seed: int) -> float:
+    command = [sys.executable, "-m", "lth_tui", "run", str(_study(home, seed, 1)), "--json"]
+    subprocess.run(command, env=_environment(home), check=True, stdout=subprocess.DEVNULL)
+    return _rate(home)
+
+
+def _with_interface(home: Path, seed: int) -> float:
+    with Screen(home, _study(home, seed, 1)) as screen:
+        screen.wait(lambda: "Start" in screen.text())
+        screen.press("s")
+        screen.wait(lambda: re.search(r"\bdone\b", screen.text()) is not None)
+    return _rate(home)
+
+
+def _latency(home: Path, seed: int) -> list[bool]:
+    """From a key to the changed screen, in milliseconds: idle, and while two lanes train."""
+    with Screen(home, _study(home, seed, 30)) as screen:
+        screen.wait(lambda: "Start" in screen.text())
+        idle = [_change(screen, "1" if number % 2 else "2", screen.text) for number in range(20)]
+        screen.press("s")
+        screen.wait(lambda: "ticket" in screen.text() and "training" in screen.text())
+        screen.press("4")
+        screen.wait(lambda: re.search(r"round 2 with 1|1 {1,3}\.\d", screen.text()) is not None)
+        busy = [_change(screen, "\x1b[C" if number % 2 else "\x1b[D", screen.read_out) for number in range(KEYS)]
+        screen.press("3")
+        screen.wait(lambda: "iteration" in screen.text())
+        screen.press("x")
+    print(f"interface: a key to the changed screen, {COLUMNS}x{ROWS}, in ms")
+    line("idle, changing between two screens", Spread.of(idle))
+    line("two lanes training, moving over the heatmap", Spread.of(busy))
+    percentile = statistics.quantiles(busy, n=100)[98]
+    return [line("the 99th percentile of these", Spread(percentile, min(busy), max(busy)), 50, at_most=True)]
+
+
+def _change(screen: "Screen", key: str, watched: Callable[[], str]) -> float:
+    before = watched()
+    begun = time.perf_counter()
+    screen.press(key)
+    screen.wait(lambda: watched() != before)
+    elapsed = time.perf_counter() - begun
+    time.sleep(0.05 + 0.1 * (begun % 1))  # keys come at all phases of the redraw timer
+    return 1000 * elapsed
+
+
+class Screen:
+    """The interface under a pseudo-terminal; leaving it quits the interface."""
+
+    def __init__(self, home: Path, study: Path):
+        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self._screen)
+        self._news = threading.Condition()
+        command = [sys.executable, "-c", OPEN, str(home), str(study)]
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        self._process = subprocess.Popen(
+            command, env=_environment(home), stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        )
+        os.close(slave)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for key in ("q", "y"):
+            self.press(key)
+            time.sleep(0.5)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._master)
+
+    def press(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def text(self) -> str:
+        return "\n".join(self._screen.display)
+
+    def read_out(self) -> str:
+        """The line that tells of the cell under the heatmap's cursor."""
+        return next((row for row in self._screen.display if re.search(r"round \d+ with \d+:", row)), "")
+
+    def wait(self, reached: Callable[[], bool]) -> None:
+        """Wait for a state of the screen."""
+        with self._news:
+            if not self._news.wait_for(reached, PATIENCE):
+                raise TimeoutError(f"the screen did not come to what was waited for:\n{self.text()}")
+
+    def _read(self) -> None:
+        while True:
+            try:
+                select.select([self._master], [], [])
+                data = os.read(self._master, 65536)
+            except (OSError, ValueError):
+                return
+            if not data:
+                return
+            with self._news:
+                self._stream.feed(data)
+                self._news.notify_all()

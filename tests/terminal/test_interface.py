@@ -1,0 +1,216 @@
+"""The interface in a real terminal: it opens, is used, resized and left, and the terminal is as it was."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pyte
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OPEN = """
+import sys
+from pathlib import Path
+from lth_tui.app import open_interface
+sys.exit(open_interface(Path(sys.argv[1])))
+"""
+
+NOISY = """
+import os, sys
+from pathlib import Path
+import lth_tui.worker
+def engine(folder, store):
+    os.write(2, b"NOISE FROM NATIVE CODE\\n")
+    return "done"
+lth_tui.worker.execute.__code__ = engine.__code__
+lth_tui.worker.execute.__globals__.update(os=os, sys=sys)
+from lth_tui.app import open_interface
+sys.exit(open_interface(Path(sys.argv[1])))
+"""
+
+
+# The process takes the pty as its terminal itself: fork without exec is not for a process with JAX's threads.
+TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+
+
+class Console:
+    """A process in a pty, and the screen that it draws."""
+
+    def __init__(self, code: str, home: Path, size: tuple[int, int] = (80, 24), **variables: str):
+        hidden = ("NO_COLOR", "COLORTERM", "TEXTUAL", "TERM_PROGRAM")
+        kept = {name: value for name, value in os.environ.items() if name not in hidden}
+        self.screen = pyte.Screen(*size)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.master, terminal = pty.openpty()
+        termios.tcsetwinsize(self.master, size[::-1])
+        self.before = termios.tcgetattr(self.master)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL + code, str(home)],
+            cwd=ROOT,
+            env={**kept, "PYTHONPATH": str(ROOT), **variables},
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+
+    def read(self) -> bool:
+        """Draw what arrived; False at the end."""
+        if not select.select([self.master], [], [], 0.1)[0]:
+            return True
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:
+            return False
+        self.raw += data
+        # pyte knows no private parameters of these two kinds; no cell depends on them.
+        self.stream.feed(re.sub(rb"\x1b\[[<>=][0-9;]*u|\x1b\[\?[0-9;]*\$p", b"", data))
+        return True
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.screen.display)
+
+    def until(self, *told: str, seconds: float = 30) -> None:
+        """Wait until the screen shows all that."""
+        deadline = time.monotonic() + seconds
+        while not all(words in self.text for words in told):
+            assert self.read(), f"ended early:\n{self.text}"
+            assert time.monotonic() < deadline, f"{told} never shown:\n{self.text}"
+
+    def keys(self, data: bytes) -> None:
+        os.write(self.master, data)
+
+    def resize(self, width: int, height: int) -> None:
+        self.screen.resize(height, width)
+        termios.tcsetwinsize(self.master, (height, width))
+
+    def end(self) -> int:
+        """Wait for the end; the exit code."""
+        deadline = time.monotonic() + 20
+        while self.process.poll() is None or self.read():
+            self.read()
+            assert time.monotonic() < deadline, f"did not end:\n{self.text}"
+            if self.process.poll() is not None and not select.select([self.master], [], [], 0)[0]:
+                break
+        return self.process.wait(5)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(5)
+        os.close(self.master)
+
+
+@pytest.fixture
+def console():
+    """Opens consoles, and closes them at the end."""
+    opened: list[Console] = []
+
+    def open_console(code: str, home: Path, **variables: str) -> Console:
+        opened.append(Console(code, home, **variables))
+        return opened[-1]
+
+    yield open_console
+    for item in opened:
+        item.close()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"TERM": "xterm-256color"}, {"TERM": "screen"}, {"TERM": "xterm-256color", "NO_COLOR": "1"}],
+    ids=["256", "16", "none"],
+)
+def test_open_use_resize_and_quit(console, tmp_path: Path, variables: dict[str, str]):
+    terminal = console(OPEN, tmp_path, **variables)
+    terminal.until("1 Configure", "quickstart", "165,000 iterations", "s Start")
+    terminal.keys(b"2")
+    terminal.until("No runs yet")
+    terminal.resize(120, 36)
+    terminal.until("^p palette")
+    terminal.keys(b"?")
+    terminal.until("Keys in Runs")
+    terminal.keys(b"\x1b")
+    terminal.resize(50, 12)
+    terminal.until("60x16 is the least")
+    terminal.resize(80, 24)
+    terminal.until("No runs yet")
+    styles = [style.split(b";") for style in re.findall(rb"\x1b\[([0-9;]*)m", terminal.raw)]
+    deep = [style for style in styles if b"38" in style or b"48" in style]
+    if "NO_COLOR" in variables:
+        assert not deep
+        assert {code for style in styles for code in style} <= {b"", b"0", b"1", b"2", b"3", b"4", b"7", b"39", b"49"}
+    elif variables["TERM"] == "screen":
+        assert not deep
+    else:
+        assert deep
+    terminal.keys(b"q")
+    assert terminal.end() == 0
+    after = terminal.raw[-400:]
+    for restored in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1003l", b"\x1b[?2004l"):
+        assert restored in after
+    assert b"Traceback" not in terminal.raw
+    assert termios.tcgetattr(terminal.master) == terminal.before
+
+
+def test_bytes_that_are_no_text_do_not_end_it(console, tmp_path: Path):
+    terminal = console(OPEN, tmp_path, TERM="xterm-256color")
+    terminal.until("s Start")
+    terminal.keys(b"\x1b[M\xc3\x28\xff\xfe\x80")
+    terminal.keys(b"\xe2\x28\xa1")
+    for _ in range(50):  # what the noise means as keys is not for this test
+        terminal.keys(b"2")
+        terminal.read()
+        if "No runs yet" in terminal.text:
+            break
+    terminal.until("No runs yet")
+    terminal.keys(b"q")
+    assert terminal.end() == 0
+
+
+def test_native_noise_goes_to_the_log_and_not_to_the_screen(console, tmp_path: Path):
+    terminal = console(NOISY, tmp_path, TERM="xterm-256color")
+    terminal.until("s Start", "165,000")
+    terminal.keys(b"s")
+    terminal.until("3 Live", "done")
+    terminal.keys(b"q")
+    assert terminal.end() == 0
+    assert b"NOISE" not in terminal.raw
+    log = (tmp_path / "lth-tui.log").read_text()
+    assert "NOISE FROM NATIVE CODE" in log
+
+
+def test_termination_restores_the_terminal(console, tmp_path: Path):
+    terminal = console(OPEN, tmp_path, TERM="xterm-256color")
+    terminal.until("s Start")
+    os.kill(terminal.process.pid, 15)
+    assert terminal.end() == 143
+    assert b"\x1b[?1049l" in terminal.raw[-400:]
+
+
+def test_without_a_terminal_it_says_what_to_run_instead():
+    done = subprocess.run(
+        [sys.executable, "-c", "from pathlib import Path\nfrom lth_tui.app import open_interface\n" + HEADLESS],
+        cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert done.stdout == "the interface needs a terminal; without one: lth-tui run STUDY\n['lth_tui.terminal']\n"
+
+
+HEADLESS = """
+import sys
+from engine.errors import BadInput
+try:
+    open_interface(Path("unused"))
+except BadInput as error:
+    print(error)
+print([name for name in ("textual", "jax", "lth_tui.terminal") if name in sys.modules])
+"""
