@@ -114,7 +114,7 @@ def _lanes(count: int) -> Callable[[], float]:
         pack = Pack(program, lanes, data, width)
         ticks: list[tuple[float, int]] = []
 
-        def between(iteration: int, _: object) -> bool:
+        def between(iteration: int, *_: object) -> bool:
             ticks.append((time.perf_counter(), iteration))
             return True
 

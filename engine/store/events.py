@@ -60,15 +60,15 @@ class RoundResult(Model):
     iterations: int
     early_stop_iteration: int | None
     validation_loss: float | None
-    validation_accuracy: float | None
     test_accuracy: float | None
     test_accuracy_end: float | None
     layers: dict[str, LayerCount]
-    magnitudes: dict[str, Magnitudes]
-    early_bird: EarlyBird | None
     seconds: float
     diverged: bool
-    collapsed: bool
+    collapsed: bool = False
+    validation_accuracy: float | None = None
+    magnitudes: dict[str, Magnitudes] = {}
+    early_bird: EarlyBird | None = None
 
     @property
     def survivors(self) -> int:

@@ -83,7 +83,7 @@ def trained(
     """Lanes trained to their end in one pack, each with its curve; `calls` gets where each call ended."""
     curves: list[list[Reading]] = [[] for _ in lanes]
 
-    def between(iteration: int, readings: list[list[Reading]]) -> bool:
+    def between(iteration: int, readings: list[list[Reading]], _: packs.Kept | None) -> bool:
         if calls is not None:
             calls.append(iteration)
         for curve, new in zip(curves, readings, strict=True):
@@ -342,7 +342,7 @@ def test_training_ends_where_it_is_told_to(digits: Digits) -> None:
     pack = Pack(program_of(SHORT), [digits.lane(SHORT, 1)], digits.on(1), 1)
     seen: list[int] = []
 
-    def between(iteration: int, _: list[list[Reading]]) -> bool:
+    def between(iteration: int, _: list[list[Reading]], __: packs.Kept | None) -> bool:
         seen.append(iteration)
         return iteration < 10
 
