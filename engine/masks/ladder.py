@@ -1,5 +1,6 @@
 """How many weights are left after each round: decided before anything is trained."""
 
+import math
 from dataclasses import dataclass
 
 from engine.networks import LayerShape
@@ -49,8 +50,12 @@ def ladder(layers: tuple[LayerShape, ...], recipe: Prune) -> Ladder:
 def _at_level(sizes: list[int], rates: list[float], level: float) -> tuple[int, ...]:
     from scipy.optimize import brentq  # here: a ladder by rounds is not to wait for SciPy
 
+    # In units of the fastest group's time, so that the smallest rates get there too.
+    decays = [math.log1p(-rate) for rate in rates]
+    decays = [decay / -min(decays) for decay in decays]
+
     def left(time: float) -> list[float]:
-        return [size * (1 - rate) ** time for size, rate in zip(sizes, rates, strict=True)]
+        return [size * math.exp(decay * time) for size, decay in zip(sizes, decays, strict=True)]
 
     def excess(time: float) -> float:
         return sum(left(time)) - level * sum(sizes)

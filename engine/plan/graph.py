@@ -235,7 +235,10 @@ def make_plan(study: Study, mark: DatasetMark, numerics: str) -> Plan:
                 )
                 item = replace(item, key=_key(item, mark, numerics))
                 keys[number] = item.key
-                rounds.setdefault(item.key, item)
+                known = rounds.setdefault(item.key, item)
+                if known.stop_on_collapse and not item.stop_on_collapse:
+                    # It is trained where any of the arms that share it goes on.
+                    rounds[item.key] = replace(known, stop_on_collapse=False)
                 places[Place(arm.name, trial, number)] = item.key
     return Plan(study, mark, layers, rounds, places)
 
@@ -244,6 +247,11 @@ def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetMark) -> Non
     arm = study.arm[position]
     where = f"arm.{position}.train.batch" if "batch" in arm.train else "base.train.batch"
     examples = round(mark.train * recipe.data.fraction)
+    if recipe.data.subset == "stratified" and examples < mark.train:
+        drawn = f"arm.{position}.data.fraction" if "fraction" in arm.data else "base.data.fraction"
+        if min(examples, mark.train - examples) < mark.classes:
+            allowed = f"one that takes and leaves out {mark.classes} or more of the {mark.train} training examples"
+            raise BadInput(f"{study.name}: {drawn}: found {recipe.data.fraction:g}; allowed: {allowed} of {mark.name}")
     if recipe.train.batch > examples:
         allowed = f"at most the {examples} training examples of {mark.name} that arm {arm.name!r} learns from"
         raise BadInput(f"{study.name}: {where}: found {recipe.train.batch}; allowed: {allowed}")

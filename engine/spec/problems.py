@@ -33,7 +33,7 @@ class Impossible(PydanticCustomError):
     def within(cls, error: ValidationError, root: Any, place: Place) -> Self:
         """The first problem of `error`, which is in the fields of `root`, moved below `place`."""
         first = _problem(error.errors(include_url=False)[0], FieldsAt(root))
-        return cls("impossible", "{allowed}", _context(f"{_dotted(place)}.{first.field}", first.found, first.allowed))
+        return cls("impossible", "{allowed}", _context(f"{dotted(place)}.{first.field}", first.found, first.allowed))
 
 
 def _context(field: str, found: str, allowed: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _context(field: str, found: str, allowed: str) -> dict[str, Any]:
 
 def impossible(place: str | Place, found: Any, allowed: str) -> Impossible:
     where = (place,) if isinstance(place, str) else place
-    return Impossible("impossible", "{allowed}", _context(_dotted(where), shown(found), allowed))
+    return Impossible("impossible", "{allowed}", _context(dotted(where), shown(found), allowed))
 
 
 def shown(value: Any) -> str:
@@ -56,7 +56,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _dotted(place: Place) -> str:
+def dotted(place: Sequence[str | int]) -> str:
     """The steps to a field; those that are no plain words quoted, so that the whole stays one line."""
     return ".".join(str(step) if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", str(step)) else shown(step) for step in place)
 
@@ -112,7 +112,7 @@ _BOUNDS = {
 
 def _problem(detail: ErrorDetails, fields_at: FieldsAt) -> Problem:
     place = tuple(part for part in detail["loc"] if part != "[key]")
-    field = _dotted(place)
+    field = dotted(place)
     kind, context = detail["type"], detail.get("ctx", {})
     found = shown(detail["input"])
     if kind == "impossible":

@@ -9,7 +9,7 @@ import tomlkit
 from pydantic import ValidationError
 
 from engine.errors import BadInput
-from engine.spec.problems import FieldsAt, Problem, problems_of
+from engine.spec.problems import FieldsAt, Problem, dotted, problems_of
 from engine.spec.study import Study
 
 MAX_STUDY_BYTES = 1_000_000
@@ -90,7 +90,7 @@ def with_settings(tables: dict[str, Any], settings: tuple[str, ...]) -> dict[str
         for step in steps[:-1]:
             here = _enter(here, step, setting)
         if not isinstance(here, dict):
-            raise BadInput(f"--set {setting!r}: {'.'.join(steps[:-1])} is not a table")
+            raise BadInput(f"--set {setting!r}: {dotted(steps[:-1])} is not a table")
         here[steps[-1]] = value
     return tables
 
@@ -104,7 +104,8 @@ def _enter(here: Any, step: str, setting: str) -> Any:
             return named[0]
         if step.isdecimal() and len(step) < 5 and int(step) < len(here):
             return here[int(step)]
-        names = ", ".join(str(item.get("name")) for item in here if isinstance(item, dict))
+        given = [item.get("name") for item in here if isinstance(item, dict)]
+        names = ", ".join(dotted((name,)) for name in given if isinstance(name, str))
         raise BadInput(f"--set {setting!r}: no item {step!r}; allowed: 0 to {len(here) - 1}, or {names}")
     raise BadInput(f"--set {setting!r}: {step!r} is inside a plain value, not a table")
 
