@@ -154,8 +154,9 @@ class _Watch:
 
     @property
     def over(self) -> bool:
-        """Whether all lanes have ended before their time."""
-        return all(end is not None for end in self.ends)
+        """Whether all lanes have ended before their time, and left the weights that others rewind to."""
+        left = all(own <= taken.keys() for own, taken in zip(self._marks, self.marks, strict=True))
+        return left and all(end is not None for end in self.ends)
 
     def take(self, iteration: int, kept: Kept) -> None:
         """Look at what was kept at an iteration."""

@@ -88,7 +88,9 @@ class Maker:
     def pruned(self, parent: Round, masks: Masks, weights: Weights, item: Round) -> Masks:
         """The masks that `item` has if its `parent` has these masks and ends with these weights."""
         assert isinstance(item.masks, Pruned)
-        start = self.start(parent) if item.masks.criterion != "magnitude" else weights
+        start = weights
+        if item.masks.criterion != "magnitude":
+            start = _clipped(self.start(parent), self._bounds(parent))
         return prune(scores(item.masks.criterion, start, weights, item.seed), masks, item.ladder, item.number)
 
     def early_bird_mask(self, item: Round, masks: Masks, weights: Weights) -> Masks:
