@@ -131,6 +131,26 @@ def show(run: str, as_json: bool) -> None:
     print_run(view, status)
 
 
+@command_line.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="as JSON")
+def claims(run: str, as_json: bool) -> None:
+    """Score what the paper and the article found against RUN."""
+    from engine.claims import judge, verdict_rows
+
+    with Store(places.home()).open(run) as folder:
+        study = folder.study()
+        view = fold(RunView(run=run, study=study.name), folder.events())
+        status = folder.status(view.status)
+    verdicts = judge(view, study)
+    if as_json:
+        click.echo(json.dumps(verdict_rows(verdicts), allow_nan=False, indent=1))
+        return
+    from lth_tui.printing import print_claims
+
+    print_claims(run, status, study, verdicts)
+
+
 @command_line.group(invoke_without_command=True)
 @click.pass_context
 def data(context: click.Context) -> None:

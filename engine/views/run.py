@@ -7,8 +7,10 @@ from engine.store.database import Stamped
 from engine.store.events import (
     DatasetFacts,
     Diverged,
+    EarlyBird,
     GuardFailed,
     LayerCount,
+    Magnitudes,
     Note,
     Paused,
     Resumed,
@@ -33,11 +35,15 @@ class RoundView:
     layers: Mapping[str, LayerCount]
     early_stop_iteration: int | None
     validation_loss: float | None
+    validation_accuracy: float | None
     test_accuracy: float | None
     test_accuracy_end: float | None
     seconds: float
     diverged: bool
+    collapsed: bool
     similarity: Mapping[str, Similarity]
+    magnitudes: Mapping[str, Magnitudes]
+    early_bird: EarlyBird | None
 
     @property
     def spearman(self) -> dict[str, float | None]:
@@ -246,9 +252,13 @@ def _round_view(event: RoundFinished) -> RoundView:
         layers=result.layers,
         early_stop_iteration=result.early_stop_iteration,
         validation_loss=result.validation_loss,
+        validation_accuracy=result.validation_accuracy,
         test_accuracy=result.test_accuracy,
         test_accuracy_end=result.test_accuracy_end,
         seconds=result.seconds,
         diverged=result.diverged,
+        collapsed=result.collapsed,
         similarity=event.similarity,
+        magnitudes=result.magnitudes,
+        early_bird=result.early_bird,
     )

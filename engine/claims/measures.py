@@ -1,0 +1,314 @@
+"""What is measured in a run: one value a trial, each measure a pure function of the view."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.claims.model import (
+    WITHIN,
+    Accuracy,
+    AtLevel,
+    BestGain,
+    DistanceFromUniform,
+    LayerGroup,
+    Measure,
+    RankAtCollapse,
+    RankCorrelation,
+    ShareAbove,
+    SmallestMatching,
+    SpeedUp,
+)
+from engine.spec import DRAWN, Study
+from engine.views import RoundView, RunView, TrialView
+
+SAME_LEVEL = 0.01
+"""Rounds of two arms are at the same P_m when these differ by no more than this part of it."""
+
+Quantity = Callable[[RoundView], float | None]
+Trials = tuple[tuple[TrialView, ...], ...]
+"""By trial of the study, the networks of an arm in it: one, or the controls drawn for its ticket."""
+
+
+class NotMeasured(Exception):
+    """The run has nothing to measure; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`values[t]` of trial t of the study, None where it has none; `p_m` in percent of the round that was taken."""
+
+    values: tuple[float | None, ...]
+    p_m: float | None = None
+
+
+def measured(measure: Measure, view: RunView, study: Study, deepest: float = 100.0) -> Measured:
+    """The measure in each trial, in its unit. Raises NotMeasured.
+
+    `deepest`: the P_m, percent, that an arm must have been pruned to for its smallest matching one to be known.
+
+    Several controls of one ticket are no independent trials: their mean is one value. A trial counts only where
+    all rounds that the measure looks at are known and have finite numbers.
+    """
+    run = _Run(view, study)
+    match measure:
+        case Accuracy():
+            return _accuracy(run, measure)
+        case BestGain():
+            return _best_gain(run, measure)
+        case SmallestMatching():
+            return _smallest_matching(run, measure, deepest)
+        case RankCorrelation():
+            return _rank_correlation(run, measure)
+        case RankAtCollapse():
+            return _rank_at_collapse(run, measure)
+        case DistanceFromUniform():
+            return _distance(run, measure)
+        case ShareAbove():
+            return _share_above(run, measure)
+        case AtLevel():
+            return _at_level(run, measure)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A view by arms and trials of the study."""
+
+    view: RunView
+    study: Study
+
+    def trials(self, arm: str) -> Trials:
+        copies = self.study.named(arm).per_ticket if self.study.named(arm).kind in DRAWN else 1
+        found = self.view.arm(arm).trials
+        return tuple(found[start : start + copies] for start in range(0, len(found), copies))
+
+    def has(self, arm: str) -> bool:
+        return any(item.name == arm for item in self.view.arms)
+
+    def levels(self, arm: str) -> dict[int, float]:
+        """P_m, percent, by number of the rounds known in any trial."""
+        found = {number: item.p_m for trial in self.view.arm(arm).trials for number, item in trial.rounds.items()}
+        return dict(sorted(found.items()))
+
+    def nearest(self, arm: str, at: float) -> int:
+        """The round nearest to that P_m."""
+        return _nearest(self.levels(arm), arm, at)
+
+    def layers(self, group: LayerGroup) -> tuple[str, ...]:
+        names = tuple(self.view.layers)
+        convolutions = tuple(name for name in names if name.startswith("conv"))
+        found = {"all": names, "output": names[-1:], "hidden": names[:-1], "middle": convolutions[1:-1]}[group]
+        if not found:
+            raise NotMeasured(f"the network has no {group} layers")
+        return found
+
+
+def _nearest(levels: dict[int, float], arm: str, at: float) -> int:
+    if levels:
+        number = min(levels, key=lambda number: abs(levels[number] - at))
+        if abs(levels[number] - at) <= WITHIN * at:
+            return number
+    raise NotMeasured(f"arm {arm!r} has no round near {at:g}% of the weights")
+
+
+def _mean(values: list[float | None]) -> float | None:
+    """The mean; None where one is missing or there is none."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _over(copies: tuple[TrialView, ...], number: int, quantity: Quantity) -> float | None:
+    """The mean of a quantity in one round over the networks of a trial."""
+    return _mean([quantity(trial.rounds[number]) if number in trial.rounds else None for trial in copies])
+
+
+def _percent(item: RoundView) -> float | None:
+    return None if item.test_accuracy is None else 100 * item.test_accuracy
+
+
+def _early_stop(item: RoundView) -> float | None:
+    """Iterations to the early stop; None for 0, of which there is no ratio."""
+    return item.early_stop_iteration or None
+
+
+def _accuracy(run: _Run, measure: Accuracy) -> Measured:
+    number = run.nearest(measure.arm, measure.at)
+    values = (_over(copies, number, _percent) for copies in run.trials(measure.arm))
+    return Measured(tuple(values), run.levels(measure.arm)[number])
+
+
+# An arm at a P_m against something
+
+
+def _at_level(run: _Run, measure: AtLevel) -> Measured:
+    quantity: Quantity = _early_stop if isinstance(measure, SpeedUp) else _percent
+    arm, other = measure.arm, measure.other or measure.arm
+    pairs = _pairs(run, measure)
+    values: list[float | None] = []
+    for mine, its in zip(run.trials(arm), run.trials(other), strict=False):
+        found = [(_over(mine, number, quantity), _over(its, against, quantity)) for number, against in pairs]
+        values.append(_mean([_compared(measure, *pair) for pair in found]))
+        if isinstance(measure, SpeedUp) and values[-1] is not None:
+            values[-1] = math.exp(values[-1])
+    return Measured(tuple(values), run.levels(arm)[pairs[0][0]] if len(pairs) == 1 else None)
+
+
+def _compared(measure: AtLevel, value: float | None, other: float | None) -> float | None:
+    """The difference, or for a ratio its logarithm."""
+    if value is None or other is None:
+        return None
+    return math.log(other / value) if isinstance(measure, SpeedUp) else value - other
+
+
+def _pairs(run: _Run, measure: AtLevel) -> list[tuple[int, int]]:
+    """(round of the arm, round of the other) that are to be compared."""
+    arm, levels = measure.arm, run.levels(measure.arm)
+    if measure.other is None or measure.other_at is not None:
+        against = run.nearest(measure.other or arm, measure.other_at or 100)
+        return [(number, against) for number in _numbers(levels, measure)]
+    others = run.levels(measure.other)
+    partners = {
+        number: its for number, p_m in levels.items() for its in others if abs(others[its] - p_m) <= SAME_LEVEL * p_m
+    }
+    both = {number: levels[number] for number in partners}
+    return [(number, partners[number]) for number in _numbers(both, measure)]
+
+
+def _numbers(levels: dict[int, float], measure: AtLevel) -> list[int]:
+    if not isinstance(measure.at, tuple):
+        return [_nearest(levels, measure.arm, measure.at)]
+    low, high = measure.at
+    found = [number for number, p_m in levels.items() if low <= p_m <= high]
+    if not found:
+        raise NotMeasured(f"arm {measure.arm!r} has no round between {low:g} and {high:g}% of the weights")
+    return found
+
+
+# Over all rounds of an arm
+
+
+def _best_gain(run: _Run, measure: BestGain) -> Measured:
+    trials = run.trials(measure.arm)
+    later = [number for number in run.view.arm(measure.arm).planned if number > 0]
+    gains: list[dict[int, float]] = []
+    for copies in trials:
+        dense = _over(copies, 0, _percent)
+        found = {number: _over(copies, number, _percent) for number in later}
+        gains.append(
+            {} if dense is None else {number: value - dense for number, value in found.items() if value is not None}
+        )
+    values: list[float | None] = []
+    for trial, mine in enumerate(gains):
+        others = [gain for place, gain in enumerate(gains) if place != trial and gain] or [mine]
+        shared = [number for number in mine if all(number in gain for gain in others)]
+        best = max(shared, key=lambda number: math.fsum(gain[number] for gain in others), default=None)
+        values.append(None if best is None else mine[best])
+    return Measured(tuple(values))
+
+
+def _smallest_matching(run: _Run, measure: SmallestMatching, deepest: float) -> Measured:
+    """Where an arm still matches in its last round, the true value is smaller than the one found. That does no harm
+    to a P_m when the last round is past every bound of the claim, nor to the arm's side of a ratio."""
+    if measure.other is None:
+        last = min(run.levels(measure.arm).values(), default=100.0)
+        if last > deepest:
+            raise NotMeasured(f"arm {measure.arm!r} goes down to {last:.3g}% only, not to {deepest:.3g}%")
+        return Measured(tuple(_smallest(run, copies, measure.arm) for copies in run.trials(measure.arm)))
+    last = min(run.levels(measure.other).values(), default=100.0)
+    ratios: list[float | None] = []
+    for mine, its in zip(run.trials(measure.arm), run.trials(measure.other), strict=False):
+        small, large = _smallest(run, mine, measure.arm), _smallest(run, its, measure.other)
+        if large is not None and large <= last:
+            raise NotMeasured(f"arm {measure.other!r} still matches dense in its last round")
+        ratios.append(None if small is None or large is None else large / small)
+    return Measured(tuple(ratios))
+
+
+def _smallest(run: _Run, copies: tuple[TrialView, ...], arm: str) -> float | None:
+    """The geometric mean over the networks of a trial; None until all have done their rounds."""
+    planned = run.view.arm(arm).planned
+    found: list[float] = []
+    for trial in copies:
+        last = max(trial.rounds, default=0)
+        dense = trial.rounds[0].test_accuracy if 0 in trial.rounds else None
+        if dense is None or not (last == planned[-1] or trial.rounds[last].diverged or trial.rounds[last].collapsed):
+            return None
+        matching = (item.p_m for item in trial.rounds.values() if (item.test_accuracy or 0) >= dense)
+        found.append(math.log(min(matching)))
+    return math.exp(math.fsum(found) / len(found)) if found else None
+
+
+def _share_above(run: _Run, measure: ShareAbove) -> Measured:
+    arms = [arm for arm in measure.among if run.has(arm)]
+    if not arms:
+        raise NotMeasured(f"no arm of {', '.join(measure.among)}")
+    values: list[float | None] = []
+    for trial, dense_copies in enumerate(run.trials(measure.arm)):
+        dense = _over(dense_copies, 0, _percent)
+        copies = [copy for arm in arms for copy in run.trials(arm)[trial]]
+        found = [_percent(item) for copy in copies for item in copy.rounds.values()]
+        known = [value for value in found if value is not None]
+        above = None if dense is None or not known else sum(value > dense for value in known) / len(known)
+        values.append(None if above is None else 100 * above)
+    return Measured(tuple(values))
+
+
+# Ranks and magnitudes
+
+
+def _rank_correlation(run: _Run, measure: RankCorrelation) -> Measured:
+    numbers = measure.rounds or (run.nearest(measure.arm, measure.at or 100),)
+    layers = run.layers(measure.layers)
+    others = run.layers(measure.minus_layers or measure.layers)
+    values: list[float | None] = []
+    for copies in run.trials(measure.arm):
+        value = _rank(copies, numbers, layers, measure.variant)
+        if measure.minus_layers is not None or measure.minus_rounds is not None:
+            minus = _rank(copies, measure.minus_rounds or numbers, others, measure.variant)
+            value = None if value is None or minus is None else value - minus
+        values.append(value)
+    if all(value is None for value in values):
+        raise NotMeasured(f"arm {measure.arm!r} has no rank correlation in those rounds")
+    return Measured(tuple(values), run.levels(measure.arm)[numbers[0]] if measure.at else None)
+
+
+def _rank(
+    copies: tuple[TrialView, ...], numbers: tuple[int, ...], layers: tuple[str, ...], variant: str
+) -> float | None:
+    """The mean over rounds and layers of the correlation with the round before."""
+
+    def rank(item: RoundView) -> float | None:
+        return _mean([_similar(item, name, variant) for name in layers])
+
+    return _mean([_over(copies, number, rank) for number in numbers])
+
+
+def _similar(item: RoundView, layer: str, variant: str) -> float | None:
+    if layer not in item.similarity:
+        return None
+    values: tuple[float | None, ...] = getattr(item.similarity[layer], variant)
+    return values[-1] if values else None
+
+
+def _rank_at_collapse(run: _Run, measure: RankAtCollapse) -> Measured:
+    layers = run.layers(measure.layers)
+    values: list[float | None] = []
+    for copies in run.trials(measure.arm):
+        collapsed = [number for copy in copies for number, item in copy.rounds.items() if number > 0 and item.collapsed]
+        values.append(_rank(copies, (min(collapsed),), layers, measure.variant) if collapsed else None)
+    if all(value is None for value in values):
+        raise NotMeasured(f"the accuracy of arm {measure.arm!r} never fell to chance")
+    return Measured(tuple(values))
+
+
+def _distance(run: _Run, measure: DistanceFromUniform) -> Measured:
+    layers = run.layers(measure.layers)
+
+    def distance(item: RoundView) -> float | None:
+        return _mean([item.magnitudes[name].end_distance if name in item.magnitudes else None for name in layers])
+
+    mine = [_over(copies, 0, distance) for copies in run.trials(measure.arm)]
+    if measure.other is None:
+        return Measured(tuple(mine), 100.0)
+    its = [_over(copies, 0, distance) for copies in run.trials(measure.other)]
+    pairs = zip(mine, its, strict=False)
+    return Measured(tuple(None if a is None or b is None else a - b for a, b in pairs), 100.0)
