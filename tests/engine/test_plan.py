@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadInput
-from engine.plan import DatasetMark, Dense, Place, Plan, Pruned, RandomLike, SameAs, forecast, make_plan
+from engine.plan import DatasetMark, Dense, Initial, Place, Plan, Pruned, RandomLike, SameAs, forecast, make_plan
 from engine.plan.forecast import rate_name
 from engine.spec import Study, parse_study
 from engine.store import RunFolder, Store
@@ -56,7 +56,7 @@ def test_every_round_comes_after_the_one_it_needs() -> None:
     seen: set[str] = set()
     for name, item in plan.rounds.items():
         assert name == item.key
-        assert item.needs is None or item.needs in seen
+        assert item.needs <= seen
         seen.add(name)
     assert set(plan.places.values()) == seen
 
@@ -92,9 +92,14 @@ def test_seeds_are_the_trials_and_each_controls_own() -> None:
         "random-mask": (1007, 1008),
     }
     fresh = [plan.rounds[key(plan, "reinit", 1, trial)] for trial in range(4)]
-    assert [(item.weights_seed, item.order_seed) for item in fresh] == [(1007, 7), (2007, 7), (1008, 8), (2008, 8)]
+    assert [(item.start, item.seed) for item in fresh] == [
+        (Initial(1007), 7),
+        (Initial(2007), 7),
+        (Initial(1008), 8),
+        (Initial(2008), 8),
+    ]
     random = plan.rounds[key(plan, "random-mask", 2, 1)]
-    assert (random.weights_seed, random.order_seed) == (8, 8)
+    assert (random.start, random.seed) == (Initial(8), 8)
 
 
 @pytest.mark.parametrize("same", ['name="other"', "trials=3", "base.prune.rounds=9", 'about="words"'])
@@ -157,14 +162,34 @@ def test_keys_are_equal_exactly_where_all_that_counts_is(one: dict[str, object],
 
 
 @pytest.mark.parametrize(
-    ("setting", "field"),
-    [("base.train.batch=1295", "base.train.batch"), ("arm.1.train.batch=1295", "arm.1.train.batch")],
+    ("setting", "field", "arm"),
+    [
+        ("base.train.batch=1295", "base.train.batch", "ticket"),
+        ("arm.1.train.batch=1295", "arm.1.train.batch", "one-shot"),
+    ],
 )
-def test_a_batch_larger_than_the_training_set_is_refused(setting: str, field: str) -> None:
+def test_a_batch_larger_than_the_training_set_is_refused(setting: str, field: str, arm: str) -> None:
     with pytest.raises(BadInput) as caught:
         planned(setting)
-    assert str(caught.value) == f"x: {field}: found 1295; allowed: at most the 1294 training examples of digits"
+    allowed = f"at most the 1294 training examples of digits that arm {arm!r} learns from"
+    assert str(caught.value) == f"x: {field}: found 1295; allowed: {allowed}"
     assert planned(setting.replace("1295", "1294"))
+
+
+def test_a_batch_larger_than_an_arms_own_part_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"found 130; allowed: at most the 129 training .* that arm 'one-shot' learns"):
+        planned("arm.1.data.fraction=0.1", "base.train.batch=130")
+    assert planned("arm.1.data.fraction=0.1", "base.train.batch=129")
+
+
+@pytest.mark.parametrize("fraction", [0.0005, 0.007, 0.999, 0.9935])
+def test_a_fraction_that_no_stratified_part_can_have_is_refused(fraction: float) -> None:
+    asked = (f"arm.1.data.fraction={fraction}", "base.train.batch=1")
+    with pytest.raises(BadInput) as caught:
+        planned(*asked)
+    allowed = "one that takes and leaves out 10 or more of the 1294 training examples of digits"
+    assert str(caught.value) == f"x: arm.1.data.fraction: found {fraction:g}; allowed: {allowed}"
+    assert planned(*asked, "arm.1.data.subset=random")
 
 
 def test_the_forecast_before_the_first_run_knows_the_rounds_but_no_rate(

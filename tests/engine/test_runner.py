@@ -409,7 +409,7 @@ def test_a_control_with_another_mask_stops_the_run(tiny: Tiny, new_home: NewHome
     Store(home).rounds.write(replace(other, key=item.key))
     error, _ = fails(execute, tiny(*QUICK), home)
     assert (error.layer, error.round) == ("dense1", 2)
-    assert "a re-initialised control has the ticket's mask" in str(error)
+    assert "a control has the ticket's mask" in str(error)
 
 
 @pytest.mark.parametrize("part", ["final", "best", "moments"])
