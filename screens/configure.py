@@ -1,5 +1,6 @@
 """Configure: a study as a form, what it will cost, and the key that starts it."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 
@@ -13,7 +14,9 @@ from textual.widgets import Button, Label, Select, Static
 
 from engine import datasets
 from engine.errors import BadInput
+from engine.plan import forecast
 from engine.spec import Study, load_study, preset_names, study_problems
+from engine.store import Store
 from screens.base import LabScreen
 from screens.form import FIELDS, arm_choices, filled, place_of, shown_values, tables_of
 from screens.messages import StartStudy
@@ -64,6 +67,7 @@ class ConfigureScreen(LabScreen):
         super().on_mount()
         self._study: Study | None = None
         self._timer: Timer | None = None
+        self._said: dict[str, str] = {}
         self._begun = tables_of(self.lab.study)
         self.call_after_refresh(self._check)
         self.query_one("#start").focus()
@@ -134,11 +138,17 @@ class ConfigureScreen(LabScreen):
         self.query_one("#start", Button).disabled = self._study is None
         count = len(told) + len(elsewhere)
         lines = elsewhere or ([f"{count} field{'s' if count > 1 else ''} to mend"] if told else [])
-        problems = self.query_one("#problems", Static)
-        problems.display = bool(lines)
-        problems.update(Content("\n").join(Content(plain(line)) for line in lines))
-        self.query_one("#about", Static).update(Content(plain(str(tables.get("about", "")))))
+        self._say("problems", "\n".join(plain(line) for line in lines))
+        self._say("about", plain(str(tables.get("about", ""))))
         self._plan_forecast()
+
+    def _say(self, where: str, words: str) -> None:
+        """Put words into a Static of that id, if they are others; one without words takes no room."""
+        if self._said.get(where) != words:
+            self._said[where] = words
+            pane = self.query_one(f"#{where}", Static)
+            pane.display = bool(words)
+            pane.update(Content(words))
 
     def _plan_forecast(self) -> None:
         if self._timer is not None:
@@ -149,9 +159,14 @@ class ConfigureScreen(LabScreen):
             self._timer = self.set_timer(self.FORECAST_AFTER, self._forecast)
 
     def _forecast(self) -> None:
-        if self._study is None:
-            return
-        self.query_one("#forecast", Static).update(_forecast_words(self._study, self.lab))
+        if self._study is not None:
+            self.run_worker(self._show_forecast(self._study), group="forecast", exclusive=True)
+
+    async def _show_forecast(self, study: Study) -> None:
+        """Hashing the keys of a large study takes longer than a key press may."""
+        words = await asyncio.to_thread(_forecast_words, study, self.lab.store)
+        if study is self._study:
+            self.query_one("#forecast", Static).update(words)
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
@@ -190,10 +205,7 @@ class ConfigureScreen(LabScreen):
         return True
 
 
-def _forecast_words(study: Study, lab: object) -> Content:
-    from engine.plan import forecast
-
-    store = lab.store  # type: ignore[attr-defined]
+def _forecast_words(study: Study, store: Store) -> Content:
     lines: list[tuple[str, str]] = []
     name = study.base.data.name
     try:

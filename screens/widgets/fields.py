@@ -27,13 +27,17 @@ class ProblemLine(Static):
 class Row(Vertical):
     """A row of the form."""
 
+    _told = ""
+
     class Changed(Message):
         """Something in a row has a new value."""
 
     def tell(self, words: str) -> None:
         """Show what is wrong beside the row; nothing for ''."""
-        self.set_class(bool(words), "-wrong")
-        self.query_one(ProblemLine).tell(words)
+        if words != self._told:
+            self._told = words
+            self.set_class(bool(words), "-wrong")
+            self.query_one(ProblemLine).tell(words)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
