@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from textual import on
+from textual import events, on, work
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -62,6 +62,7 @@ class ConfigureScreen(LabScreen):
                 yield Static("", id="problems", markup=False)
                 yield Static("", id="about", markup=False)
                 yield Static("", id="forecast", markup=False)
+        yield Static("", id="hint", markup=False)
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -160,13 +161,18 @@ class ConfigureScreen(LabScreen):
 
     def _forecast(self) -> None:
         if self._study is not None:
-            self.run_worker(self._show_forecast(self._study), group="forecast", exclusive=True)
+            self._show_forecast(self._study)
 
+    @work(exclusive=True, group="forecast")
     async def _show_forecast(self, study: Study) -> None:
         """Hashing the keys of a large study takes longer than a key press may."""
-        words = await asyncio.to_thread(_forecast_words, study, self.lab.store)
-        if study is self._study:
+        words, problem = await asyncio.to_thread(_forecast_words, study, self.lab.store)
+        if study is self._study and self.is_attached:
             self.query_one("#forecast", Static).update(words)
+            self._say("problems", problem)
+            if problem:
+                self._study = None
+                self.query_one("#start", Button).disabled = True
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
@@ -178,11 +184,17 @@ class ConfigureScreen(LabScreen):
         """Ask for a run of the study in the form."""
         if self._study is None:
             wrong = [row for row in self.query(Row) if row.has_class("-wrong")]
-            self.notify("Not yet: a field is wrong.", severity="warning", markup=False)
+            words = "Not yet: a field is wrong." if wrong else self._said.get("problems") or "Not yet."
+            self.notify(words, severity="warning", markup=False)
             if wrong:
                 wrong[0].query("Input, Select, Checkbox").first().focus()
             return
         self.post_message(StartStudy(self._study))
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """What the focused field means, for those without a mouse."""
+        tooltip = event.widget.tooltip
+        self._say("hint", plain(tooltip) if isinstance(tooltip, str) else "")
 
     def action_edit(self) -> None:
         """Go to the form."""
@@ -205,8 +217,10 @@ class ConfigureScreen(LabScreen):
         return True
 
 
-def _forecast_words(study: Study, store: Store) -> Content:
+def _forecast_words(study: Study, store: Store) -> tuple[Content, str]:
+    """What the study will cost, and why it cannot run, if so."""
     lines: list[tuple[str, str]] = []
+    problem = ""
     name = study.base.data.name
     try:
         told = forecast(study, store)
@@ -222,7 +236,7 @@ def _forecast_words(study: Study, store: Store) -> Content:
             ("disk", size(told.bytes)),
         ]
     except BadInput as error:
-        lines = [("cannot run", plain(str(error)))]
+        problem = f"cannot run: {plain(str(error))}"
     entry = datasets.entry(name, store.home)
     lines.append(("data", f"{entry.name}, {amount(entry.train)}+{amount(entry.test)}"))
     if not entry.ready:
@@ -231,4 +245,4 @@ def _forecast_words(study: Study, store: Store) -> Content:
     parts: list[tuple[str, str]] = []
     for label, words in lines:
         parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$warning"), (f"{words}\n", "")]
-    return Content.assemble(*parts)
+    return Content.assemble(*parts), problem

@@ -121,6 +121,7 @@ class ArmRow(Row):
         yield ProblemLine()
 
     def on_mount(self) -> None:
+        self.query_one(Checkbox).tooltip = "space switches the arm on or off"
         for control in self.query(".per-ticket"):
             control.tooltip = "made from each ticket"
         for control in self.query(".rounds"):
