@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import interface, lanes
+from benchmarks import convolutions, interface, lanes
 
-BENCHMARKS = {"lanes": lanes.measure, "interface": interface.measure}
+BENCHMARKS = {"lanes": lanes.measure, "convolutions": convolutions.measure, "interface": interface.measure}
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or list(BENCHMARKS)

@@ -1,9 +1,10 @@
 """Configure: a study as a form, what it will cost, and the key that starts it."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from textual import on
+from textual import events, on, work
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -13,7 +14,9 @@ from textual.widgets import Button, Label, Select, Static
 
 from engine import datasets
 from engine.errors import BadInput
+from engine.plan import forecast
 from engine.spec import Study, load_study, preset_names, study_problems
+from engine.store import Store
 from screens.base import LabScreen
 from screens.form import FIELDS, arm_choices, filled, place_of, shown_values, tables_of
 from screens.messages import StartStudy
@@ -59,11 +62,13 @@ class ConfigureScreen(LabScreen):
                 yield Static("", id="problems", markup=False)
                 yield Static("", id="about", markup=False)
                 yield Static("", id="forecast", markup=False)
+        yield Static("", id="hint", markup=False)
 
     def on_mount(self) -> None:
         super().on_mount()
         self._study: Study | None = None
         self._timer: Timer | None = None
+        self._said: dict[str, str] = {}
         self._begun = tables_of(self.lab.study)
         self.call_after_refresh(self._check)
         self.query_one("#start").focus()
@@ -134,11 +139,17 @@ class ConfigureScreen(LabScreen):
         self.query_one("#start", Button).disabled = self._study is None
         count = len(told) + len(elsewhere)
         lines = elsewhere or ([f"{count} field{'s' if count > 1 else ''} to mend"] if told else [])
-        problems = self.query_one("#problems", Static)
-        problems.display = bool(lines)
-        problems.update(Content("\n").join(Content(plain(line)) for line in lines))
-        self.query_one("#about", Static).update(Content(plain(str(tables.get("about", "")))))
+        self._say("problems", "\n".join(plain(line) for line in lines))
+        self._say("about", plain(str(tables.get("about", ""))))
         self._plan_forecast()
+
+    def _say(self, where: str, words: str) -> None:
+        """Put words into a Static of that id, if they are others; one without words takes no room."""
+        if self._said.get(where) != words:
+            self._said[where] = words
+            pane = self.query_one(f"#{where}", Static)
+            pane.display = bool(words)
+            pane.update(Content(words))
 
     def _plan_forecast(self) -> None:
         if self._timer is not None:
@@ -149,9 +160,19 @@ class ConfigureScreen(LabScreen):
             self._timer = self.set_timer(self.FORECAST_AFTER, self._forecast)
 
     def _forecast(self) -> None:
-        if self._study is None:
-            return
-        self.query_one("#forecast", Static).update(_forecast_words(self._study, self.lab))
+        if self._study is not None:
+            self._show_forecast(self._study)
+
+    @work(exclusive=True, group="forecast")
+    async def _show_forecast(self, study: Study) -> None:
+        """Hashing the keys of a large study takes longer than a key press may."""
+        words, problem = await asyncio.to_thread(_forecast_words, study, self.lab.store)
+        if study is self._study and self.is_attached:
+            self.query_one("#forecast", Static).update(words)
+            self._say("problems", problem)
+            if problem:
+                self._study = None
+                self.query_one("#start", Button).disabled = True
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
@@ -163,11 +184,17 @@ class ConfigureScreen(LabScreen):
         """Ask for a run of the study in the form."""
         if self._study is None:
             wrong = [row for row in self.query(Row) if row.has_class("-wrong")]
-            self.notify("Not yet: a field is wrong.", severity="warning", markup=False)
+            words = "Not yet: a field is wrong." if wrong else self._said.get("problems") or "Not yet."
+            self.notify(words, severity="warning", markup=False)
             if wrong:
                 wrong[0].query("Input, Select, Checkbox").first().focus()
             return
         self.post_message(StartStudy(self._study))
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """What the focused field means, for those without a mouse."""
+        tooltip = event.widget.tooltip
+        self._say("hint", plain(tooltip) if isinstance(tooltip, str) else "")
 
     def action_edit(self) -> None:
         """Go to the form."""
@@ -190,11 +217,10 @@ class ConfigureScreen(LabScreen):
         return True
 
 
-def _forecast_words(study: Study, lab: object) -> Content:
-    from engine.plan import forecast
-
-    store = lab.store  # type: ignore[attr-defined]
+def _forecast_words(study: Study, store: Store) -> tuple[Content, str]:
+    """What the study will cost, and why it cannot run, if so."""
     lines: list[tuple[str, str]] = []
+    problem = ""
     name = study.base.data.name
     try:
         told = forecast(study, store)
@@ -210,7 +236,7 @@ def _forecast_words(study: Study, lab: object) -> Content:
             ("disk", size(told.bytes)),
         ]
     except BadInput as error:
-        lines = [("cannot run", plain(str(error)))]
+        problem = f"cannot run: {plain(str(error))}"
     entry = datasets.entry(name, store.home)
     lines.append(("data", f"{entry.name}, {amount(entry.train)}+{amount(entry.test)}"))
     if not entry.ready:
@@ -219,4 +245,4 @@ def _forecast_words(study: Study, lab: object) -> Content:
     parts: list[tuple[str, str]] = []
     for label, words in lines:
         parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$warning"), (f"{words}\n", "")]
-    return Content.assemble(*parts)
+    return Content.assemble(*parts), problem

@@ -76,6 +76,7 @@ class LiveScreen(LabScreen):
         self._drawn_event = -1
         self._logged = self._log_width = 0
         self._state: object = None
+        self._ticks = 0
         self._lane: int | None = None
         self._key = ""
         self._points: list[CurvePoint] = []
@@ -111,17 +112,20 @@ class LiveScreen(LabScreen):
         self.query_one(RunStatus).show(follower, state)
         if follower is None:
             return
+        if (state, follower.requested) != self._state:
+            self._state = (state, follower.requested)
+            self.refresh_bindings()
+        self._ticks += 1
         if follower.run != self._drawn_run:
             self._begin(follower.run)
+        elif follower.at_work and self._ticks % 2:
+            return  # the plots of a run at work are drawn at half the pace of its counters
         if follower.view.last_event != self._drawn_event:
             self._drawn_event = follower.view.last_event
             self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view, close=self._close))
             self._write_log(follower.view.log)
             self._show_layers(follower)
         self._show_curve(follower)
-        if (state, follower.requested) != self._state:
-            self._state = (state, follower.requested)
-            self.refresh_bindings()
 
     def _begin(self, run: str) -> None:
         self._drawn_run, self._drawn_event, self._logged = run, -1, 0

@@ -22,7 +22,7 @@ def accuracy_picture(view: RunView, *, close: bool = False) -> Picture:
         lines.append(Line(series.name, series.x, tuple(100 * value for value in series.mean), number, bars))
     dense = dense_accuracy(view)
     return Picture(
-        "test accuracy % / weights left %",
+        "test accuracy % / weights left %" + (", near dense" if close else ""),
         tuple(lines),
         log_x=True,
         level=None if dense is None else ("dense", 100 * dense),

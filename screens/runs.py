@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
-from textual import on
+from textual import on, work
 from textual.binding import Binding
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
@@ -59,14 +59,15 @@ class RunsScreen(LabScreen):
         """Read the list beside the loop, and draw it when it changed."""
         if not self._reading:
             self._reading = True
-            self.run_worker(self._read(), group="runs", exit_on_error=True)
+            self._read()
 
+    @work(group="runs")
     async def _read(self) -> None:
         try:
             runs = await asyncio.to_thread(self.lab.store.runs)
         finally:
             self._reading = False
-        if runs != self._shown:
+        if runs != self._shown and self.is_attached:
             self._fill(runs)
 
     def _fill(self, runs: list[RunSummary]) -> None:

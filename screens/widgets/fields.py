@@ -27,13 +27,17 @@ class ProblemLine(Static):
 class Row(Vertical):
     """A row of the form."""
 
+    _told = ""
+
     class Changed(Message):
         """Something in a row has a new value."""
 
     def tell(self, words: str) -> None:
         """Show what is wrong beside the row; nothing for ''."""
-        self.set_class(bool(words), "-wrong")
-        self.query_one(ProblemLine).tell(words)
+        if words != self._told:
+            self._told = words
+            self.set_class(bool(words), "-wrong")
+            self.query_one(ProblemLine).tell(words)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -117,6 +121,7 @@ class ArmRow(Row):
         yield ProblemLine()
 
     def on_mount(self) -> None:
+        self.query_one(Checkbox).tooltip = "space switches the arm on or off"
         for control in self.query(".per-ticket"):
             control.tooltip = "made from each ticket"
         for control in self.query(".rounds"):

@@ -142,8 +142,8 @@ class LinePlot(PlotextPlot, can_focus=True):
         for line, parts in reversed(drawn):  # the first line is drawn last and hidden by none
             for points in parts:
                 if line.dots or len(points) == 1:
-                    x, y = [sign * x for x, _ in points], [y for _, y in points]
-                    plt.scatter(x, y, marker=line.marker, color=line.colour)
+                    along, up = [sign * x for x, _ in points], [y for _, y in points]
+                    plt.scatter(along, up, marker=line.marker, color=line.colour)
         return str(plt.build())
 
 

@@ -28,8 +28,8 @@ class RunStatus(Widget):
 
     def show(self, follower: Follower | None, state: str) -> None:
         """Tell of a run in a state."""
-        told = None if follower is None else (follower.run, follower.progress, state, follower.view.last_event)
-        told = (told, self.size.width)
+        run = None if follower is None else (follower.run, follower.progress, state, follower.view.last_event)
+        told = (run, self.size.width)
         if told == self._told:
             return
         self._told = told

@@ -80,6 +80,7 @@ async def test_keys_of_the_screen_can_be_typed_into_a_field(tmp_path: Path):
     async with app.run_test() as pilot:
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.focused, Input))
+        await until(pilot, lambda: words(app, "#hint") == "what the run is called")
         await pilot.press("end", *"-q2s3")
         await pilot.pause()
         assert field(app, "name").value == "quickstart-q2s3"
@@ -135,7 +136,14 @@ async def test_a_batch_that_the_data_cannot_fill_is_told_before_the_start(tmp_pa
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
         field(app, "base.train.batch").value = "5000"
-        await until(pilot, lambda: "cannot run" in words(app, "#forecast"))
+        await until(pilot, lambda: "cannot run" in words(app, "#problems"))
+        assert app.screen.query_one("#start", Button).disabled
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: any("cannot run" in note.message for note in app._notifications))
+        assert not Store(tmp_path).runs()
+        field(app, "base.train.batch").value = "60"
+        await until(pilot, lambda: not app.screen.query_one("#start", Button).disabled)
+        assert not app.screen.query_one("#problems").display
 
 
 async def test_a_study_from_a_file_is_ready_beside_the_presets(tmp_path: Path):
