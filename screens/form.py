@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.spec import ARM_KINDS, CONTROLS, Problem, Study
+from engine.spec import ARM_KINDS, DRAWN, Problem, Study
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ArmChoice:
 
     @property
     def control(self) -> bool:
-        return self.kind in CONTROLS
+        return self.kind in DRAWN
 
 
 def tables_of(study: Study) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def arm_choices(study: Study) -> list[ArmChoice]:
             arm.name,
             arm.kind,
             on=True,
-            per_ticket=str(arm.per_ticket) if arm.kind in CONTROLS else "",
+            per_ticket=str(arm.per_ticket) if arm.kind in DRAWN else "",
             rounds="" if arm.kind == "ticket" else rounds_text(arm.rounds),
             place=place,
         )
@@ -76,9 +76,9 @@ def arm_choices(study: Study) -> list[ArmChoice]:
     ]
     names = {choice.name for choice in choices}
     kinds = {choice.kind for choice in choices}
-    for kind in ARM_KINDS:
+    for kind in (kind for kind in ARM_KINDS if kind != "retrain"):  # which is nothing without tables of its own
         if kind not in names and kind not in kinds:
-            control = kind in CONTROLS
+            control = kind in DRAWN
             rounds = "" if kind == "ticket" else "all"
             choices.append(ArmChoice(kind, kind, on=False, per_ticket="1" if control else "", rounds=rounds))
     return choices
