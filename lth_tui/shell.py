@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from textual.app import App, SystemCommand
@@ -74,13 +75,15 @@ class LabApp(App[None]):
         source: str,
         driver_class: type[Driver] | None = None,
         engine: Engine = execute,
+        first: str = "configure",
     ):
         super().__init__(driver_class=driver_class or _driver())
         self.lab = Lab(Store(home), study, source)
         self.worker = Worker(home, self.engine_ended, engine)
         self._leaving = False
+        self._first = first
         for mode, screen in SCREENS.items():
-            self.add_mode(mode, lambda screen=screen: screen(self.lab))
+            self.add_mode(mode, partial(screen, self.lab))
         if self.no_color or self.console.color_system in (None, "standard"):
             self.theme = "ansi-dark"
         if self.no_color:
@@ -88,7 +91,7 @@ class LabApp(App[None]):
             self._filters = [NoColor() if isinstance(item, Monochrome) else item for item in self._filters]
 
     def on_mount(self) -> None:
-        self.switch_mode("configure")
+        self.switch_mode(self._first)
         if not self.is_headless and os.name == "posix":
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=143))
 
@@ -198,8 +201,8 @@ class LabApp(App[None]):
         elif ended.status == "failed":
             self._complain(ended.message or f"{ended.run} failed")
         else:
-            severity = "information" if ended.status == "done" else "warning"
-            self.notify(plain(f"{ended.run}: {ended.status}"), severity=severity, markup=False)
+            words = plain(f"{ended.run}: {ended.status}")
+            self.notify(words, severity="information" if ended.status == "done" else "warning", markup=False)
 
     def _complain(self, words: str) -> None:
         self.notify(plain(words), severity="error", timeout=15, markup=False)

@@ -67,7 +67,10 @@ def ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten times 1, 2 and 5 between `low` and `high` (both positive), at most `most` of them."""
+    """Powers of ten times 1, 2 and 5 between `low` and `high` (both positive), at most `most` of them.
+
+    Between ends so near that fewer than three would be left, round numbers.
+    """
     if not 0 < low <= high or most < 1:
         return []
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
@@ -75,7 +78,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
         found = [scale * 10.0**power for power in range(first, last + 1) for scale in scales]
         found = [tick for tick in found if low * 0.999 <= tick <= high * 1.001]
         if len(found) <= most:
-            return found
+            return found if len(found) > 2 else ticks(low, high, most) or found
     return found[:: math.ceil(len(found) / most)]
 
 

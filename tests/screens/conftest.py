@@ -1,18 +1,9 @@
 """A home with a run that the engine made."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
-from driving import tiny_study
+from driving import Finished, tiny_study
 
 from engine.store import Store
-
-
-@dataclass(frozen=True)
-class Finished:
-    home: Path
-    run: str
 
 
 @pytest.fixture(scope="session")

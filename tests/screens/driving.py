@@ -1,6 +1,7 @@
 """What drives the interface in tests: an App on a home, waiting for conditions, runs written by hand."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -47,6 +48,14 @@ name = "reinit"
 LAYERS = {"dense1": 100, "output": 20}
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A run that the engine made, and its home."""
+
+    home: Path
+    run: str
+
+
 def tiny_study() -> Study:
     return parse_study(TINY, source="tiny")
 
@@ -55,9 +64,20 @@ def idle_engine(folder: RunFolder, store: Store) -> str:
     return "done"
 
 
-def lab_app(home: Path, study: Study | None = None, engine: Engine = idle_engine) -> LabApp:
+def lab_app(
+    home: Path,
+    study: Study | None = None,
+    engine: Engine = idle_engine,
+    *,
+    first: str = "configure",
+    run: str | None = None,
+) -> LabApp:
+    """An App that opens with the mode `first`, following `run`."""
     source = "quickstart" if study is None else "tiny.toml"
-    return LabApp(home, study=study or load_study("quickstart"), source=source, engine=engine)
+    app = LabApp(home, study=study or load_study("quickstart"), source=source, engine=engine, first=first)
+    if run is not None:
+        app.lab.follow(run)
+    return app
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object], tries: int = 1500) -> None:

@@ -5,8 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import Finished
-from driving import lab_app, picture_of, tiny_study, until
+from driving import Finished, lab_app, picture_of, tiny_study, until
 from textual.command import CommandPalette
 
 from engine.errors import GuardBroken
@@ -80,9 +79,8 @@ def _bindings(app, mode: str):
 
 
 async def test_the_palette_has_every_action(tmp_path: Path):
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="runs")
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("2")
         await until(pilot, lambda: app.current_mode == "runs")
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
         assert {"Theme", "Configure", "Live", "Heatmaps", "Help", "Quit"} <= set(commands)
@@ -114,7 +112,7 @@ async def test_quit_with_nothing_at_work(tmp_path: Path, key: str):
 
 async def test_quit_asks_while_a_run_is_at_work(tmp_path: Path):
     released = threading.Event()
-    app = lab_app(tmp_path, tiny_study(), engine=patient_engine(released))
+    app = lab_app(tmp_path, tiny_study(), engine=patient_engine(released), first="live")
     async with app.run_test(size=(80, 24)) as pilot:
         app.post_message(StartStudy(tiny_study()))
         await until(pilot, lambda: app.current_mode == "live" and app.worker.active)
@@ -149,7 +147,7 @@ async def test_stopping_is_shown_until_the_thread_has_ended(tmp_path: Path, pati
         slow.wait(30)
         return "stopped"
 
-    app = lab_app(tmp_path, tiny_study(), engine=engine)
+    app = lab_app(tmp_path, tiny_study(), engine=engine, first="live")
     async with app.run_test(size=(80, 24)) as pilot:
         app.post_message(StartStudy(tiny_study()))
         await until(pilot, lambda: app.current_mode == "live" and app.worker.active)
@@ -176,7 +174,7 @@ async def test_an_engine_that_fails_leaves_the_interface_alive(tmp_path: Path, c
         folder.own()
         raise ZeroDivisionError("a [b]sum[/b] gone wrong")
 
-    app = lab_app(tmp_path, tiny_study(), engine=engine)
+    app = lab_app(tmp_path, tiny_study(), engine=engine, first="live")
     async with app.run_test(size=(80, 24)) as pilot:
         app.post_message(StartStudy(tiny_study()))
         await until(pilot, lambda: any("[b]sum[/b]" in words for words in messages(app)))
@@ -193,7 +191,7 @@ async def test_a_broken_guard_is_told_in_its_words(tmp_path: Path):
     def engine(folder: RunFolder, store: Store) -> str:
         raise GuardBroken("a pruned weight is zero", round=3, layer="dense1", found="2 are not")
 
-    app = lab_app(tmp_path, tiny_study(), engine=engine)
+    app = lab_app(tmp_path, tiny_study(), engine=engine, first="live")
     async with app.run_test() as pilot:
         app.post_message(StartStudy(tiny_study()))
         await until(pilot, lambda: messages(app))

@@ -3,20 +3,15 @@
 from pathlib import Path
 
 import pytest
-from conftest import Finished
+from driving import Finished, lab_app, picture_of, started, until, words, write_run
 from driving import finished as round_finished
-from driving import lab_app, picture_of, started, until, words, write_run
 
 from engine.store import Store
 from engine.views import RunView, fold
-from screens.messages import OpenRun
 from screens.widgets.heatmap import Heatmap
 
 
-async def show(pilot, app, run: str) -> None:
-    app.post_message(OpenRun(run))
-    await until(pilot, lambda: app.current_mode == "live")
-    await pilot.press("4")
+async def shown(pilot, app) -> None:
     await until(pilot, lambda: app.current_mode == "heatmaps" and words(app, "#readout"))
 
 
@@ -24,9 +19,9 @@ async def test_cells_are_what_the_engine_measured(finished: Finished):
     with Store(finished.home).open(finished.run) as folder:
         view = fold(RunView(), folder.events())
     rounds = view.arm("ticket").trials[0].rounds
-    app = lab_app(finished.home)
+    app = lab_app(finished.home, first="heatmaps", run=finished.run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await show(pilot, app, finished.run)
+        await shown(pilot, app)
         grid = app.screen.query_one("#by-layer", Heatmap).grid
         assert (grid.rows, grid.columns) == (("dense1", "dense2", "output"), ("1", "2", "3"))
         assert grid.values[0] == tuple(rounds[number].spearman["dense1"] for number in (1, 2, 3))
@@ -46,9 +41,9 @@ async def test_cells_are_what_the_engine_measured(finished: Finished):
 
 
 async def test_keys_choose_arm_trial_layer_measure_and_scale(finished: Finished):
-    app = lab_app(finished.home)
+    app = lab_app(finished.home, first="heatmaps", run=finished.run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await show(pilot, app, finished.run)
+        await shown(pilot, app)
         heatmap = app.screen.query_one("#by-layer", Heatmap)
         for key, told in (("a", "reinit (2 of 2)"), ("t", "trial 2 of 2"), ("m", "all weights"), ("m", "Jaccard")):
             await pilot.press(key)
@@ -66,9 +61,9 @@ async def test_keys_choose_arm_trial_layer_measure_and_scale(finished: Finished)
 
 
 async def test_both_are_shown_where_they_fit(finished: Finished):
-    app = lab_app(finished.home)
+    app = lab_app(finished.home, first="heatmaps", run=finished.run)
     async with app.run_test(size=(120, 36)) as pilot:
-        await show(pilot, app, finished.run)
+        await shown(pilot, app)
         assert "layer by round" in picture_of(app)
         assert "dense1: every pair" in picture_of(app)
         await pilot.press("tab")
@@ -79,9 +74,9 @@ async def test_both_are_shown_where_they_fit(finished: Finished):
 
 async def test_what_is_missing_is_a_dot(tmp_path: Path):
     run = write_run(tmp_path, [started("a", rounds=3), round_finished(0), round_finished(1)])
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="heatmaps", run=run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await show(pilot, app, run)
+        await shown(pilot, app)
         assert ".50" in picture_of(app)
         assert "·" in picture_of(app)
         await pilot.press("end")
@@ -92,9 +87,9 @@ async def test_what_is_missing_is_a_dot(tmp_path: Path):
 
 async def test_many_rounds_scroll_with_the_cursor(tmp_path: Path):
     run = write_run(tmp_path, [started("a", rounds=60), *(round_finished(number) for number in range(61))])
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="heatmaps", run=run)
     async with app.run_test(size=(60, 16)) as pilot:
-        await show(pilot, app, run)
+        await shown(pilot, app)
         await pilot.press("g", "end")
         await until(pilot, lambda: "round 60 with 0" in words(app, "#readout"))
         app.screen.query_one("#by-round", Heatmap).action_move(60, 0)
@@ -104,12 +99,8 @@ async def test_many_rounds_scroll_with_the_cursor(tmp_path: Path):
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_nothing_to_compare_says_what_to_do(tmp_path: Path, begun):
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="heatmaps", run=write_run(tmp_path, []) if begun else None)
     async with app.run_test() as pilot:
-        if begun:
-            app.post_message(OpenRun(write_run(tmp_path, [])))
-            await until(pilot, lambda: app.current_mode == "live")
-        await pilot.press("4")
         await until(pilot, lambda: "Nothing to compare yet" in picture_of(app))
         await pilot.press("g", "a", "right", "m", "s")
         assert app.current_mode == "heatmaps"

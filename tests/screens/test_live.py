@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import Finished
+from driving import Finished, lab_app, picture_of, points, started, training, until, write_run
 from driving import (
     finished as round_finished,
 )
-from driving import lab_app, picture_of, points, started, training, until, write_run
 from textual.widgets import RichLog
 
 from engine.spec import Study
@@ -17,16 +16,13 @@ from screens.widgets.layers import LayerBars
 from screens.widgets.plot import LinePlot
 
 
-async def show(pilot, app, run: str) -> None:
-    app.post_message(OpenRun(run))
-    await until(pilot, lambda: app.current_mode == "live" and app.screen.query("#accuracy"))
-    await until(pilot, lambda: app.screen._drawn_event >= 0)
+async def shown(pilot, app) -> None:
+    await until(pilot, lambda: app.current_mode == "live" and app.screen._drawn_event >= 0)
 
 
 async def test_without_a_run_it_says_where_to_find_one(tmp_path: Path):
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="live")
     async with app.run_test() as pilot:
-        await pilot.press("3")
         await until(pilot, lambda: app.current_mode == "live" and app.screen.has_class("-empty"))
         assert "Press 1 for Configure" in picture_of(app)
         await pilot.press("p", "x", "n", "v", "f", "a", "t", "right_square_bracket")
@@ -35,9 +31,9 @@ async def test_without_a_run_it_says_where_to_find_one(tmp_path: Path):
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (60, 16)])
 async def test_a_run_of_the_engine_is_drawn(finished: Finished, size):
-    app = lab_app(finished.home)
+    app = lab_app(finished.home, first="live", run=finished.run)
     async with app.run_test(size=size) as pilot:
-        await show(pilot, app, finished.run)
+        await shown(pilot, app)
         await pilot.pause()
         screen = picture_of(app)
         assert "✓ done" in screen
@@ -59,9 +55,9 @@ async def test_a_run_of_the_engine_is_drawn(finished: Finished, size):
 
 
 async def test_keys_choose_curves_and_layers(finished: Finished):
-    app = lab_app(finished.home)
+    app = lab_app(finished.home, first="live", run=finished.run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await show(pilot, app, finished.run)
+        await shown(pilot, app)
         loss = app.screen.query_one("#loss", LinePlot)
         assert "ticket t1 r0 1/16" in loss.picture.title
         await pilot.press("right_square_bracket")
@@ -89,9 +85,9 @@ async def test_keys_choose_curves_and_layers(finished: Finished):
 async def test_a_run_that_is_written_elsewhere_is_followed(tmp_path: Path):
     run = write_run(tmp_path, [started("a")], owned=True)
     store = Store(tmp_path)
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="live", run=run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await show(pilot, app, run)
+        await shown(pilot, app)
         accuracy = app.screen.query_one("#accuracy", LinePlot)
         assert accuracy.picture.lines[0].x == ()
         await until(pilot, lambda: "The first rounds are at work" in picture_of(app))
@@ -118,11 +114,11 @@ async def test_a_run_that_is_written_elsewhere_is_followed(tmp_path: Path):
 
 async def test_pause_resume_and_stop_are_requests_in_the_store(tmp_path: Path):
     run = write_run(tmp_path, [started("a"), round_finished(0)], owned=True)
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="live", run=run)
     async with app.run_test(size=(80, 24)) as pilot:
         with Store(tmp_path).open(run) as folder:
             folder.set_progress(training("now"))
-            await show(pilot, app, run)
+            await shown(pilot, app)
             await until(pilot, lambda: "p Pause" in picture_of(app))
             await pilot.press("p")
             await until(pilot, lambda: folder.requested() is Request.PAUSE)
@@ -153,9 +149,9 @@ async def test_a_loss_that_is_no_number_is_a_gap_and_a_message(tmp_path: Path):
     with Store(tmp_path).open(run) as folder:
         folder.append_curve("ticket00", points(2.0, None, 1.0, None, None, 0.5))
         folder.append_curve("ticket01", points(None, None))
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="live", run=run)
     async with app.run_test(size=(120, 36)) as pilot:
-        await show(pilot, app, run)
+        await shown(pilot, app)
         accuracy = app.screen.query_one("#accuracy", LinePlot).picture
         assert accuracy.lines[0].y == pytest.approx((92.0, 92.0))
         assert accuracy.lines[0].bars == ((100.0, 91.0, 93.0),)
@@ -171,21 +167,21 @@ async def test_a_broken_guard_and_an_interrupted_run_are_told(tmp_path: Path):
     broken = GuardFailed(law="zero", layer="dense1", round=1, found="3")
     first = write_run(tmp_path, [started("a"), round_finished(0), broken, failed])
     second = write_run(tmp_path, [started("b"), round_finished(0)])
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="live", run=first)
     async with app.run_test(size=(100, 30)) as pilot:
-        await show(pilot, app, first)
+        await shown(pilot, app)
         await until(pilot, lambda: "✗ failed" in picture_of(app))
         assert "guard broken at layer dense1, round 1" in picture_of(app)
         assert "\\x1b[31m[b]x[/b]" in picture_of(app)
-        await show(pilot, app, second)
+        app.post_message(OpenRun(second))
         await until(pilot, lambda: "interrupted: its process is gone" in picture_of(app))
         assert len(app.screen.query_one(RichLog).lines) == 2, "the log is of this run alone"
 
 
 async def test_resizing_keeps_it_whole(finished: Finished):
-    app = lab_app(finished.home)
+    app = lab_app(finished.home, first="live", run=finished.run)
     async with app.run_test(size=(120, 36)) as pilot:
-        await show(pilot, app, finished.run)
+        await shown(pilot, app)
         assert app.screen.query_one("#loss").display
         assert app.screen.query_one("#validation").display
         await pilot.resize_terminal(50, 12)
@@ -199,8 +195,8 @@ async def test_resizing_keeps_it_whole(finished: Finished):
 async def test_start_again_from_live(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = write_run(tmp_path, [started("a"), RunFinished(status="stopped", trained=0, reused=0, seconds=1)])
     seen: list[Study] = []
-    app = lab_app(tmp_path, engine=lambda folder, store: seen.append(folder.study()) or "done")
+    app = lab_app(tmp_path, first="live", run=run, engine=lambda folder, store: seen.append(folder.study()) or "done")
     async with app.run_test() as pilot:
-        await show(pilot, app, run)
+        await shown(pilot, app)
         await pilot.press("n")
         await until(pilot, lambda: seen and app.lab.follower is not None and app.lab.follower.run != run)

@@ -47,7 +47,7 @@ async def test_marks_names_and_level_are_there(plot: LinePlot):
     assert text.count("x reinit") == 1
     assert "- - dense" in text
     axis = text.splitlines()[-1].split()
-    assert axis == ["100", "50"], "weights left fall to the right"
+    assert axis == ["100", "80", "60", "40"], "weights left fall to the right"
     assert "│" in text
 
 

@@ -12,7 +12,6 @@ from screens.widgets.fields import FieldRow
 
 
 async def open_runs(pilot, app, count: int) -> DataTable:
-    await pilot.press("2")
     await until(pilot, lambda: app.current_mode == "runs")
     table = app.screen.query_one(DataTable)
     await until(pilot, lambda: table.row_count == count)
@@ -20,7 +19,7 @@ async def open_runs(pilot, app, count: int) -> DataTable:
 
 
 async def test_an_empty_store_says_what_to_do(tmp_path: Path):
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="runs")
     async with app.run_test(size=(80, 24)) as pilot:
         await open_runs(pilot, app, 0)
         await until(pilot, lambda: app.screen.has_class("-empty"))
@@ -40,7 +39,7 @@ async def test_status_is_true(tmp_path: Path):
     broken = tmp_path / "runs" / "broken"
     broken.mkdir()
     (broken / "run.db").write_bytes(b"no database")
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="runs")
     async with app.run_test(size=(80, 24)) as pilot:
         table = await open_runs(pilot, app, 4)
         told = {row.value: str(table.get_row(row)[0]) for row in table.rows}
@@ -54,7 +53,7 @@ async def test_status_is_true(tmp_path: Path):
 
 async def test_open_shows_the_run_in_live(tmp_path: Path):
     run = write_run(tmp_path, [started("a"), finished(0)])
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="runs")
     async with app.run_test() as pilot:
         await open_runs(pilot, app, 1)
         await pilot.press("enter")
@@ -65,7 +64,7 @@ async def test_open_shows_the_run_in_live(tmp_path: Path):
 async def test_a_damaged_run_is_told_and_nothing_breaks(tmp_path: Path):
     run = write_run(tmp_path, [started("a")])
     (tmp_path / "runs" / run / "run.db").write_bytes(b"no database")
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="runs")
     async with app.run_test() as pilot:
         await open_runs(pilot, app, 1)
         await pilot.press("enter")
@@ -76,7 +75,7 @@ async def test_a_damaged_run_is_told_and_nothing_breaks(tmp_path: Path):
 
 async def test_start_again_is_a_new_run_of_the_same_study(tmp_path: Path):
     write_run(tmp_path, [started("a")])
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="runs")
     async with app.run_test() as pilot:
         await open_runs(pilot, app, 1)
         await pilot.press("n")
@@ -90,7 +89,7 @@ async def test_start_again_is_a_new_run_of_the_same_study(tmp_path: Path):
 async def test_edit_puts_its_study_into_the_form(tmp_path: Path):
     study = parse_study('name="mine"\ntrials=7\n[[arm]]\nname="ticket"\n', source="mine")
     write_run(tmp_path, [started("a")], study)
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="runs")
     async with app.run_test() as pilot:
         await open_runs(pilot, app, 1)
         await pilot.press("e")
@@ -102,7 +101,7 @@ async def test_edit_puts_its_study_into_the_form(tmp_path: Path):
 async def test_the_cursor_stays_on_its_run_when_another_arrives(tmp_path: Path):
     first = write_run(tmp_path, [started("a")])
     second = write_run(tmp_path, [started("b")])
-    app = lab_app(tmp_path)
+    app = lab_app(tmp_path, first="runs")
     async with app.run_test() as pilot:
         table = await open_runs(pilot, app, 2)
         await pilot.press("j")

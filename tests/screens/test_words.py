@@ -69,6 +69,7 @@ def test_ticks_are_inside_and_few(low, width, most):
 def test_ticks_are_round():
     assert ticks(0.93, 0.99, 4) == pytest.approx([0.94, 0.96, 0.98])
     assert log_ticks(1.9, 100, 9) == pytest.approx([2, 5, 10, 20, 50, 100])
+    assert log_ticks(64, 100, 5) == pytest.approx([70, 80, 90, 100])
     assert log_ticks(0, 100, 9) == []
     assert ticks(1, 1, 4) == []
     assert tick_label(0.3000001, 0.1) == "0.3"
