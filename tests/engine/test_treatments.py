@@ -491,13 +491,6 @@ def test_no_magnitude_is_ever_above_its_bound(clamped: Watched) -> None:
 def test_clamped_magnitudes_end_nearer_to_uniform(clamped: Watched) -> None:
     ticket, bound = (clamped.stored(arm, 0).result.magnitudes for arm in ("ticket", "clamped"))
     for name in bound:
-        print(
-            name,
-            bound[name].start_distance,
-            bound[name].end_distance,
-            ticket[name].start_distance,
-            ticket[name].end_distance,
-        )
         assert bound[name].end_distance < ticket[name].start_distance, "than the initial weights as they were drawn"
         assert bound[name].end_distance < ticket[name].end_distance
         assert sum(bound[name].end) == clamped.stored("clamped", 0).result.layers[name].survivors
