@@ -6,6 +6,7 @@ from pathlib import Path
 from driving import lab_app, tiny_study, until, words
 from textual.widgets import Button, Input, Select
 
+from engine.spec import preset_names
 from engine.store import RunFolder, Store
 from screens.widgets.fields import ArmRow, FieldRow, Switch
 
@@ -174,4 +175,4 @@ async def test_p_opens_the_presets(tmp_path: Path):
         await pilot.press("p")
         await until(pilot, lambda: app.screen.query_one("#preset", Select).expanded)
         await pilot.press("down", "enter")
-        await until(pilot, lambda: app.screen.query_one("#preset", Select).value == "lenet-mnist")
+        await until(pilot, lambda: app.screen.query_one("#preset", Select).value == preset_names()[1])
