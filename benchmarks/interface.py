@@ -15,6 +15,7 @@ import sys
 import termios
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,9 @@ from engine.store import RoundFinished, Store
 COLUMNS, ROWS = 120, 36
 ITERATIONS, ROUNDS, KEYS = 12_000, 3, 120
 PATIENCE = 120.0
+_MODES = ("2", b"study"), ("1", b"preset")
+_CELLS = ("\x1b[C", b"round 2 with 1"), ("\x1b[D", b"round 1 with 0")
+"""Keys and what is written when they have done their work."""
 
 STUDY = """
 name = "bench"
@@ -102,12 +106,12 @@ def _latency(home: Path, seed: int) -> list[bool]:
     """From a key to the changed screen, in milliseconds: idle, and while two lanes train."""
     with Screen(home, _study(home, seed, 30)) as screen:
         screen.wait(lambda: "Start" in screen.text())
-        idle = [_change(screen, "1" if number % 2 else "2", screen.text) for number in range(20)]
+        idle = [_milliseconds(screen, *_MODES[number % 2]) for number in range(20)]
         screen.press("s")
         screen.wait(lambda: "ticket" in screen.text() and "training" in screen.text())
         screen.press("4")
-        screen.wait(lambda: re.search(r"round 2 with 1|1 {1,3}\.\d", screen.text()) is not None)
-        busy = [_change(screen, "\x1b[C" if number % 2 else "\x1b[D", screen.read_out) for number in range(KEYS)]
+        screen.wait(lambda: re.search(r"\b([4-9]|\d\d)/31 rounds", screen.text()) is not None)
+        busy = [_milliseconds(screen, *_CELLS[number % 2]) for number in range(KEYS)]
         screen.press("3")
         screen.wait(lambda: "iteration" in screen.text())
         screen.press("x")
@@ -118,11 +122,11 @@ def _latency(home: Path, seed: int) -> list[bool]:
     return [line("the 99th percentile of these", Spread(percentile, min(busy), max(busy)), 50, at_most=True)]
 
 
-def _change(screen: "Screen", key: str, watched: Callable[[], str]) -> float:
-    before = watched()
+def _milliseconds(screen: "Screen", key: str, written: bytes) -> float:
+    """From a key to the terminal's having been sent what it brings."""
     begun = time.perf_counter()
     screen.press(key)
-    screen.wait(lambda: watched() != before)
+    screen.wait_for(written, since=begun)
     elapsed = time.perf_counter() - begun
     time.sleep(0.05 + 0.1 * (begun % 1))  # keys come at all phases of the redraw timer
     return 1000 * elapsed
@@ -135,6 +139,7 @@ class Screen:
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self._news = threading.Condition()
+        self._sent: deque[tuple[float, bytes]] = deque(maxlen=64)
         command = [sys.executable, "-c", OPEN, str(home), str(study)]
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -164,15 +169,17 @@ class Screen:
     def text(self) -> str:
         return "\n".join(self._screen.display)
 
-    def read_out(self) -> str:
-        """The line that tells of the cell under the heatmap's cursor."""
-        return next((row for row in self._screen.display if re.search(r"round \d+ with \d+:", row)), "")
-
     def wait(self, reached: Callable[[], bool]) -> None:
         """Wait for a state of the screen."""
         with self._news:
             if not self._news.wait_for(reached, PATIENCE):
                 raise TimeoutError(f"the screen did not come to what was waited for:\n{self.text()}")
+
+    def wait_for(self, written: bytes, since: float) -> None:
+        """Wait until `written` is sent to the terminal after the time `since`."""
+        with self._news:
+            if not self._news.wait_for(lambda: any(t >= since and written in data for t, data in self._sent), PATIENCE):
+                raise TimeoutError(f"{written!r} was not sent:\n{self.text()}")
 
     def _read(self) -> None:
         while True:
@@ -183,6 +190,9 @@ class Screen:
                 return
             if not data:
                 return
+            with self._news:  # noted before the slow reading of it as a terminal
+                self._sent.append((time.perf_counter(), data))
+                self._news.notify_all()
             with self._news:
                 self._stream.feed(data)
                 self._news.notify_all()

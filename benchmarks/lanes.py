@@ -32,7 +32,7 @@ from engine.spec import Train
 
 EXAMPLES, BATCH, STEPS = 20_000, 60, 1_500
 IMAGE, CLASSES = (28, 28, 1), 10
-ROUNDS = 5
+ROUNDS = 9
 
 
 def measure() -> bool:

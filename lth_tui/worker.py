@@ -1,6 +1,8 @@
 """The one thread in which the engine works while the interface draws."""
 
 import contextlib
+import os
+import sys
 import threading
 import time
 import traceback
@@ -11,6 +13,10 @@ from pathlib import Path
 from engine.errors import BadInput, LabError
 from engine.places import log_file
 from engine.store import RunFinished, RunFolder, Store
+
+NICENESS = 5
+SWITCH_INTERVAL = 0.001
+"""Seconds that the engine's Python may keep the interface waiting for the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Worker:
         return self._idle.wait(seconds)
 
     def _work(self, run: str) -> None:
+        _give_way()
         began = time.time()
         status, message = "failed", ""
         try:
@@ -90,6 +97,14 @@ class Worker:
             traceback.print_exception(error, file=file)
         words = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return f"the engine failed ({words}); the traceback is in {log}"
+
+
+def _give_way() -> None:
+    """Let the interface go first: this thread, and those that the engine starts from it, are niced where threads
+    can be, and the interpreter changes threads soon."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _close_events(folder: RunFolder, message: str, seconds: float) -> None:
