@@ -1,6 +1,6 @@
 """What rounds have in common and what they say: ranks, overlap, early birds, distributions, signals."""
 
-from engine.analysis.early_bird import BIRD_RULE, EarlyBirdWatch, mask_distance
+from engine.analysis.early_bird import BIRD_RULE, WINDOW, EarlyBirdWatch, mask_distance
 from engine.analysis.magnitudes import distance_from_uniform, histogram
 from engine.analysis.overlap import chance_jaccard, jaccard
 from engine.analysis.ranks import Ranked, spearman, spearman_all
@@ -11,6 +11,7 @@ __all__ = [
     "CHANCE_RULE",
     "COLLAPSE_RULE",
     "STABLE_RULE",
+    "WINDOW",
     "EarlyBirdWatch",
     "Ranked",
     "at_chance",

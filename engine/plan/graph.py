@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from engine.analysis import WINDOW
 from engine.datasets import Entry
 from engine.errors import BadInput
 from engine.masks import Ladder, ladder
@@ -255,6 +256,11 @@ def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetMark) -> Non
     if recipe.train.batch > examples:
         allowed = f"at most the {examples} training examples of {mark.name} that arm {arm.name!r} learns from"
         raise BadInput(f"{study.name}: {where}: found {recipe.train.batch}; allowed: {allowed}")
+    epochs, every = -(-WINDOW * examples // recipe.train.batch), recipe.train.evaluate_every
+    if recipe.prune.early_bird == "stop" and every > epochs < recipe.train.iterations:
+        where = f"arm.{position}.train.evaluate_every" if "evaluate_every" in arm.train else "base.train.evaluate_every"
+        allowed = f"at most {epochs}, after which early_bird 'stop' can end a round of arm {arm.name!r}"
+        raise BadInput(f"{study.name}: {where}: found {every}; allowed: {allowed}")
 
 
 def _trials(study: Study, arm: Arm) -> list[tuple[int, int, int]]:

@@ -351,6 +351,75 @@ def test_training_ends_where_it_is_told_to(digits: Digits) -> None:
     assert seen[-1] < SHORT.iterations
 
 
+# Units left out
+
+DROPOUT = SHORT.model_copy(update={"dropout": 0.5})
+
+
+def test_dropout_is_in_training_alone(digits: Digits) -> None:
+    """Each reading is that of the whole network with the weights of then, so are both tests at the end."""
+    lane = digits.lane(DROPOUT, 1, alive=0.5)
+    pack, plain = Pack(program_of(DROPOUT), [lane], digits.on(1), 1), Plain(SHORT, lane, digits.data)
+    for steps in (10, 10, 10, 10, 5):
+        ((reading,),) = pack.dispatch(1, steps, True).wait()
+        weights, rows = Plain.double(pack.started()[0]), lane.validation
+        whole = plain.measured(weights, digits.data.train_images[rows], digits.data.train_labels[rows])
+        assert (reading.validation_loss, reading.validation_accuracy) == pytest.approx(whole, abs=1e-5)
+    (end,) = pack.finish()
+    assert end.test_accuracy == pytest.approx(plain.tested(Plain.double(end.best)), abs=1e-6)
+    assert end.test_accuracy_end == pytest.approx(plain.tested(Plain.double(end.final)), abs=1e-6)
+    same_masks(end, lane.masks)
+
+
+def test_dropout_makes_another_training_of_every_seed(digits: Digits) -> None:
+    lane = digits.lane(SHORT, 1, alive=0.5)
+    ends = [trained(SHORT, [lane], digits.on(1), 1)[0][0]]
+    ends += [trained(DROPOUT, [replace(lane, seed=seed)], digits.on(1), 1)[0][0] for seed in (1, 2)]
+    for place, one in enumerate(ends):
+        same_masks(one, lane.masks)
+        for other in ends[:place]:
+            alive = lane.masks["dense2"]
+            assert (one.final["dense2"]["kernel"] != other.final["dense2"]["kernel"])[alive].mean() > 0.9
+
+
+def test_how_dropout_is_divided_into_calls_changes_no_bit(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane, ends = replace(digits.lane(DROPOUT, 1, alive=0.5), seed=7), []
+    for seconds in (1e9, 7.0, 0.0):
+        monkeypatch.setattr(packs, "CHUNK_SECONDS", seconds)
+        ends.extend(trained(DROPOUT, [lane], digits.on(1), 1))
+    same_bits(ends[0], ends[1])
+    same_bits(ends[0], ends[2])
+
+
+def test_lanes_with_dropout_beside_each_other_are_what_each_is_alone(digits: Digits, two_devices: None) -> None:
+    lanes = [replace(digits.lane(DROPOUT, seed), seed=seed) for seed in (1, 2)]
+    for lane, together in zip(lanes, trained(DROPOUT, lanes, digits.on(2), 2), strict=True):
+        same_bits(together, trained(DROPOUT, [lane], digits.on(1), 1)[0])
+
+
+# Weights held
+
+
+def test_every_step_ends_within_the_bounds_and_else_is_a_plain_step(digits: Digits) -> None:
+    """A lane whose bounds nothing reaches is a free one; one with tight bounds is at them."""
+    train = SHORT.model_copy(update={"clamp": 1.0})
+    lane = digits.lane(train, 1, alive=0.5)
+    far = {name: np.full(mask.shape, 1e9, np.float32) for name, mask in lane.masks.items()}
+    near = {
+        name: (permutation(mask.size, 5, 1) / mask.size * 0.02).reshape(mask.shape) for name, mask in lane.masks.items()
+    }
+    near = {name: bound.astype(np.float32) for name, bound in near.items()}
+    same_bits(
+        trained(train, [replace(lane, bounds=far)], digits.on(1), 1)[0], trained(SHORT, [lane], digits.on(1), 1)[0]
+    )
+    pack = Pack(program_of(train), [replace(lane, bounds=near)], digits.on(1), 1)
+    for _ in range(5):
+        pack.dispatch(1, 1, False).wait()
+        for name, tensors in pack.started()[0].items():
+            assert (np.abs(tensors["kernel"]) <= near[name]).all()
+    same_masks(pack.finish()[0], lane.masks)
+
+
 # Numbers that are none
 
 WILD = Train(iterations=40, batch=20, optimizer="sgd", learning_rate=100, evaluate_every=10)

@@ -103,6 +103,58 @@ def test_a_round_takes_its_rate_of_the_survivors_to_the_nearest_weight(size: int
     assert all(0 <= after <= before for before, after in pairwise(left))
 
 
+def at_level(level: float, rates: tuple[float, ...]) -> list[float]:
+    """LeNet's layers after as many rounds (a fraction, too) as bring all together to `level`, by halving."""
+    low, high, left = 0.0, 2000.0, [0.0]
+    for _ in range(100):
+        time = (low + high) / 2
+        left = [layer.size * (1 - rate) ** time for layer, rate in zip(LENET, rates, strict=True)]
+        low, high = (time, high) if sum(left) > level * 266_200 else (low, time)
+    return left
+
+
+LEVELS = st.sets(st.floats(0.01, 99.9), min_size=1, max_size=6).map(lambda found: sorted(found, reverse=True))
+RATES = st.floats(0.01, 0.9)
+
+
+@given(LEVELS, RATES, RATES)
+@settings(max_examples=60, deadline=None)
+def test_levels_are_met_to_the_rounding_and_every_layer_is_as_far_as_its_rate_takes_it(
+    levels: list[float], rate: float, output: float
+) -> None:
+    steps = ladder(LENET, Prune.model_validate({"levels": levels, "rate": rate, "rates": {"output": output}}))
+    assert len(steps.survivors) == len(levels) + 1
+    for number, level in enumerate(levels, 1):
+        assert abs(steps.p_m(number) - level) <= 100 * 1.5 / 266_200 + 1e-6
+        for left, exact in zip(steps.survivors[number], at_level(level / 100, (rate, rate, output)), strict=True):
+            assert abs(left - exact) <= 0.5 + 1e-3
+    assert all(
+        after <= before for one, other in pairwise(steps.survivors) for before, after in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize("rates", [{}, {"output": 0.2}, {"dense": 0.5, "output": 0.1}])
+def test_a_level_where_rounds_pass_is_the_rounds(rates: dict[str, float]) -> None:
+    rounds = ladder(LENET, Prune.model_validate({"rounds": 20, "rates": rates}))
+    levels = ladder(LENET, Prune.model_validate({"levels": [rounds.p_m(k) for k in (3, 8, 20)], "rates": rates}))
+    for number, k in enumerate((3, 8, 20), 1):
+        assert levels.p_m(number) == pytest.approx(rounds.p_m(k), abs=100 * 1.5 / 266_200)
+        for left, expected in zip(levels.survivors[number], rounds.survivors[k], strict=True):
+            assert abs(left - expected) <= 5, "each round rounds"
+
+
+def test_levels_in_global_scope_are_of_all_weights() -> None:
+    steps = ladder(LENET, Prune(scope="global", levels=(50, 3.58, 0.001)))
+    assert steps.survivors == ((266_200,), (133_100,), (9530,), (3,))
+
+
+@pytest.mark.parametrize("rate", [5e-324, 1e-17, 1e-9, 1 - 2**-53])
+def test_levels_are_met_at_the_ends_of_what_a_rate_can_be(rate: float) -> None:
+    steps = ladder(SMALL, Prune(levels=(50, 10), rate=rate, rates={"output": rate}))
+    assert steps.survivors[1] == (15, 10, 6)
+    assert steps.survivors[2] == (3, 2, 1)
+
+
 # Pruning
 
 

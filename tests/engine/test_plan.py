@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from engine.errors import BadInput
 from engine.plan import DatasetMark, Dense, Initial, Place, Plan, Pruned, RandomLike, SameAs, forecast, make_plan
 from engine.plan.forecast import rate_name
-from engine.spec import Study, parse_study
-from engine.store import RunFolder, Store
+from engine.spec import Study, load_study, parse_study, preset_names
+from engine.store import RoundFinished, RunFinished, RunFolder, RunStarted, Store
 
 DIGITS = DatasetMark("digits", "print", (8, 8, 1), 10, train=1294, validation=143, test=360)
 STUDY = """
@@ -190,6 +190,143 @@ def test_a_fraction_that_no_stratified_part_can_have_is_refused(fraction: float)
     allowed = "one that takes and leaves out 10 or more of the 1294 training examples of digits"
     assert str(caught.value) == f"x: arm.1.data.fraction: found {fraction:g}; allowed: {allowed}"
     assert planned(*asked, "arm.1.data.subset=random")
+
+
+def test_an_early_bird_that_stops_before_any_validation_is_refused() -> None:
+    asked = ("base.train.batch=130", "arm.1.data.fraction=0.5", "base.prune.early_bird=stop")
+    with pytest.raises(BadInput) as caught:
+        planned(*asked, "base.train.evaluate_every=26")
+    allowed = "at most 25, after which early_bird 'stop' can end a round of arm 'one-shot'"
+    assert str(caught.value) == f"x: base.train.evaluate_every: found 26; allowed: {allowed}"
+    assert planned(*asked, "base.train.evaluate_every=25")
+    assert planned(*asked, "base.train.evaluate_every=26", "base.train.iterations=20")
+    assert planned(*asked, "base.train.evaluate_every=26", "base.prune.early_bird=watch")
+
+
+EIGHT = """
+name = "eight"
+trials = 2
+[base.train]
+iterations = 30
+batch = 30
+evaluate_every = 15
+[base.prune]
+rounds = 3
+rate = 0.5
+[[arm]]
+name = "ticket"
+[[arm]]
+name = "one-shot"
+[[arm]]
+name = "reinit"
+per_ticket = 2
+[[arm]]
+name = "random-mask"
+[[arm]]
+name = "retrain"
+data = { fraction = 0.5 }
+[[arm]]
+name = "search"
+kind = "ticket"
+data = { fraction = 0.5 }
+[[arm]]
+name = "rewound"
+kind = "ticket"
+restart = { treatment = "rewind", iteration = 15 }
+[[arm]]
+name = "fine-tuned"
+kind = "ticket"
+restart = { treatment = "keep" }
+"""
+
+
+def test_eight_arms_have_each_distinct_round_once() -> None:
+    plan = make_plan(parse_study(EIGHT, source="eight.toml"), DIGITS, "")
+    dense, pruned = 2 + 2, {"ticket": 6, "one-shot": 4, "reinit": 12, "random-mask": 6}
+    pruned |= dict.fromkeys(("retrain", "search", "rewound", "fine-tuned"), 6)
+    assert len(plan.study.arm) == 8
+    assert len(plan.places) == 8 * 8 + 8
+    assert len(plan.rounds) == dense + sum(pruned.values()) == 56
+    assert {name: len({plan.places[it] for it in plan.places if it.arm == name and it.number}) for name in pruned} == {
+        **pruned,
+        "one-shot": 6,
+    }
+    assert {key(plan, "one-shot", 1, trial) for trial in (0, 1)} == {key(plan, "ticket", 1, trial) for trial in (0, 1)}
+    assert {key(plan, arm, 0) for arm in ("retrain", "search")} == {key(plan, "search", 0)}
+    assert key(plan, "search", 0) != key(plan, "ticket", 0) == key(plan, "rewound", 0) == key(plan, "fine-tuned", 0)
+    assert sum(item.iterations for item in plan.rounds.values()) == 50 * 30 + 6 * 15
+    assert plan.marks_of(key(plan, "ticket", 0)) == {15}
+    assert plan.marks_of(key(plan, "search", 0)) == frozenset()
+
+
+def test_eight_arms_train_each_distinct_round_once(
+    jax_ready: None, new_home: Callable[[], Path], execute: Callable[..., tuple[str, RunFolder]]
+) -> None:
+    study = parse_study(EIGHT, source="eight.toml", settings=("trials=1", "base.prune.rounds=2"))
+    home = new_home()
+    status, folder = execute(study, home)
+    events = [stamped.event for stamped in folder.events()]
+    finished = [event for event in events if isinstance(event, RoundFinished)]
+    (started,) = (event for event in events if isinstance(event, RunStarted))
+    (end,) = (event for event in events if isinstance(event, RunFinished))
+    assert (status, len(finished), started.distinct) == ("done", 27, 19)
+    assert (end.trained, end.reused) == (19, 0), "nothing was in the store before"
+    assert sum(event.reused for event in finished) == 8
+    assert len({event.key for event in finished if not event.reused}) == 19
+    assert len({event.key for event in finished}) == len(list((home / "rounds").rglob("*.safetensors"))) == 19
+    again = forecast(study, Store(home))
+    assert (again.rounds, again.distinct, again.stored, again.iterations) == (27, 19, 19, 0)
+
+
+@pytest.mark.parametrize("order", [("true", "false"), ("false", "true")])
+def test_arms_that_share_a_round_stop_on_collapse_only_if_both_do(order: tuple[str, str]) -> None:
+    asked = [f"arm.{place}.prune.stop_on_collapse={it}" for place, it in enumerate(order)]
+    plan = planned("trials=1", *asked)
+    stops = {arm: plan.rounds[key(plan, arm, 2)].stop_on_collapse for arm in ("ticket", "one-shot")}
+    assert stops == {"ticket": order[0] == "true", "one-shot": order[1] == "true"}
+    assert key(plan, "ticket", 1) == key(plan, "one-shot", 1)
+    assert not plan.rounds[key(plan, "ticket", 1)].stop_on_collapse
+    assert plan.rounds[key(planned("base.prune.stop_on_collapse=true"), "ticket", 1)].stop_on_collapse is False
+
+
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [
+        ("base.prune.criterion=random", {0}),
+        ("base.restart.treatment=reshuffle", {0}),
+        ("base.restart.keep_signs=true", {0}),
+        ("base.prune.stop_on_collapse=true", {0, 1, 2, 3}),
+        ("base.prune.early_bird=watch", set()),
+        ("base.train.dropout=0.1", set()),
+        ("base.train.clamp=1", set()),
+        ("base.data.fraction=0.5", set()),
+    ],
+)
+def test_what_a_setting_changes_is_what_it_is_of(other: str, shared: set[int]) -> None:
+    plans = [make_plan(parse_study(TICKET, source="x.toml", settings=it), DIGITS, "") for it in ((), (other,))]
+    assert {number for number in range(4) if len({key(plan, "ticket", number) for plan in plans}) == 1} == shared
+
+
+def test_levels_share_the_dense_round_and_whatever_steps_they_have_in_common() -> None:
+    texts = [TICKET.replace("rounds = 3", it) for it in ("rounds = 3", "levels = [80, 60]", "levels = [80, 50, 40]")]
+    plans = [make_plan(parse_study(text, source="x.toml"), DIGITS, "") for text in texts]
+    dense = {key(plan, "ticket", 0) for plan in plans}
+    first = [key(plan, "ticket", 1) for plan in plans]
+    assert len(dense) == 1
+    assert first[0] != first[1] == first[2]
+    assert key(plans[1], "ticket", 2) != key(plans[2], "ticket", 2)
+
+
+TICKET = 'name = "x"\n[base.prune]\n[[arm]]\nname = "ticket"\nprune = { rounds = 3 }\n'
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_the_arms_of_a_preset_share_the_dense_rounds_of_the_same_training(name: str) -> None:
+    study = load_study(name, ("trials=2",))
+    shape = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[study.base.data.name]
+    plan = make_plan(study, replace(DIGITS, image_shape=shape, train=45_000), "")
+    ways = {(study.recipe(arm).data, study.recipe(arm).train) for arm in study.arm}
+    assert len({plan.places[place] for place in plan.places if place.number == 0}) == 2 * len(ways)
 
 
 def test_the_forecast_before_the_first_run_knows_the_rounds_but_no_rate(

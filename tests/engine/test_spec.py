@@ -292,6 +292,33 @@ def test_an_arm_is_the_base_under_its_own_tables_and_a_control_under_its_tickets
     assert (reinit.batch, reinit.iterations) == (40, 7)
 
 
+def test_levels_or_rounds_whichever_the_arm_has() -> None:
+    by_levels = with_set("base.prune.levels=[50, 10]", "arm.ticket.prune.rounds=3")
+    assert (by_levels.base.prune.steps, by_levels.recipe(by_levels.named("ticket")).prune.steps) == (2, 3)
+    by_rounds = with_set("base.prune.rounds=7", "arm.ticket.prune.levels=[50, 10, 1, 0.1]")
+    assert [by_rounds.recipe(arm).prune.steps for arm in by_rounds.arm] == [4, 4]
+    assert by_rounds.recipe(by_rounds.named("reinit")).prune.levels == (50, 10, 1, 0.1)
+
+
+@pytest.mark.parametrize("treatment", ["reinit", "reshuffle", "keep", "lr-rewind"])
+@pytest.mark.parametrize("kind", ["random-mask", "retrain"])
+def test_a_control_that_starts_as_its_ticket_needs_one_that_starts_at_given_weights(treatment: str, kind: str) -> None:
+    line = complaint(f"arm.0.restart.treatment={treatment}", f"arm.1.kind={kind}")
+    allowed = f"an arm with treatment 'reset' or 'rewind' for kind '{kind}'"
+    assert line == f'small.toml: arm.1.of: found "ticket"; allowed: {allowed}'
+    assert with_set(f"arm.0.restart.treatment={treatment}")
+
+
+def test_a_rewound_tickets_control_trains_as_long_as_it() -> None:
+    rewound = ("arm.0.restart.treatment=rewind", "arm.0.restart.iteration=500", "arm.1.kind=retrain")
+    line = complaint(*rewound, "arm.1.train.iterations=600")
+    assert line.startswith("small.toml: arm.1.train.iterations: found 600; allowed: 50000, the iterations of 'ticket'")
+    assert complaint("base.train.iterations=500", *rewound).startswith(
+        "small.toml: arm.0.restart.iteration: found 500; "
+    )
+    assert with_set(*rewound, "base.train.iterations=501")
+
+
 # What is not
 
 
@@ -339,6 +366,8 @@ def test_an_arm_is_the_base_under_its_own_tables_and_a_control_under_its_tickets
         ("base.train.clamp=0", "base.train.clamp", "0", "more than 0"),
         ("base.prune.criterion=smallest", "base.prune.criterion", '"smallest"', "'magnitude', 'largest'"),
         ("base.prune.early_bird=true", "base.prune.early_bird", "true", "'off', 'watch' or 'stop'"),
+        ("base.prune={ levels = [50], rounds = 3 }", "base.prune.levels", "[50.0]", "only without rounds"),
+        ("arm.0.prune={ levels = [50], rounds = 3 }", "arm.0.prune.levels", "[50.0]", "only without rounds"),
         ("base.prune.levels=[100]", "base.prune.levels.0", "100", "less than 100"),
         ("base.prune.levels=[5, 50]", "base.prune.levels", "[5.0, 50.0]", "in falling order, each once"),
         ("arm.0.prune.levels=[50, 50]", "arm.0.prune.levels", "[50.0, 50.0]", "in falling order, each once"),
