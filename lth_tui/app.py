@@ -10,6 +10,8 @@ from engine.spec import load_study
 from lth_tui import terminal
 
 FIRST_PRESET = "quickstart"
+FRAMES = "120"
+"""Frames a second at the most; nothing is drawn where nothing changed."""
 
 
 def open_interface(home: Path, preset_or_study: str | None = None) -> int:
@@ -21,6 +23,8 @@ def open_interface(home: Path, preset_or_study: str | None = None) -> int:
     study = load_study(name)
     if not terminal.is_terminal():
         raise BadInput("the interface needs a terminal; without one: lth-tui run STUDY")
+    # Read by Textual when it is imported. A key is drawn at the next frame, what it sets off at the one after.
+    os.environ.setdefault("TEXTUAL_FPS", FRAMES)
     screen = terminal.prepare(log_file(home))
     try:
         from lth_tui.shell import LabApp

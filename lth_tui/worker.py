@@ -1,6 +1,7 @@
 """The one thread in which the engine works while the interface draws."""
 
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -15,6 +16,8 @@ from engine.places import log_file
 from engine.store import RunFinished, RunFolder, Store
 
 NICENESS = 5
+COLLECT_AFTER = (10_000, 20, 1_000)
+"""New objects before the youngest are collected, and how often before the older generations are too."""
 SWITCH_INTERVAL = 0.001
 """Seconds that the engine's Python may keep the interface waiting for the interpreter."""
 
@@ -35,6 +38,10 @@ def execute(folder: RunFolder, store: Store) -> str:
     """Run the study; JAX is first imported here, in the worker's thread."""
     from engine.runner import run
 
+    # JAX brings a million objects that live as long as the process. A full collection that looks at them all holds
+    # the interpreter, and with it the interface, for a third of a second.
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     return run(folder, store)
 
 

@@ -102,8 +102,10 @@ class HeatmapsScreen(LabScreen):
                 self._drawn_run = follower.run
                 self._at.update(arm=0, trial=0, layer=0)
             self._drawn = known
+            was = self.has_class("-empty")
             self._redraw()
-            self.refresh_bindings()
+            if self.has_class("-empty") != was:
+                self.refresh_bindings()
 
     def _redraw(self) -> None:
         view, chosen = self._view, self.chosen
@@ -127,10 +129,10 @@ class HeatmapsScreen(LabScreen):
             f"  {known}/{len(arm.planned)} rounds  ",
             (MEASURES[measure], "bold"),
         )
-        self.query_one("#which", Static).update(words)
+        _write(self.query_one("#which", Static), words)
         titles = ("layer by round: each with the round before", f"{plain(layer)}: every pair of rounds")
         for part, title in zip(self.query(".grid-title").results(Static), titles, strict=True):
-            part.update(Text(title, "dim"))
+            _write(part, Text(title, "dim"))
         self._tell_cell()
 
     @property
@@ -141,7 +143,7 @@ class HeatmapsScreen(LabScreen):
         view, chosen = self._view, self.chosen
         heatmap = self._shown_heatmap
         if view is None or chosen is None or heatmap.grid is None or not heatmap.grid.columns:
-            self.query_one("#readout", Static).update("")
+            _write(self.query_one("#readout", Static), Text())
             return
         arm, trial, layer, _ = chosen
         row, column = heatmap.cursor
@@ -151,9 +153,9 @@ class HeatmapsScreen(LabScreen):
             pair = (before[-1] if before else 0, second)
         else:
             pair = (int(heatmap.grid.rows[row]), second)
-        self.query_one("#readout", Static).update(pair_words(view, arm.name, trial, layer, pair))
+        _write(self.query_one("#readout", Static), pair_words(view, arm.name, trial, layer, pair))
         sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
-        self.query_one("#legend", Static).update(legend(heatmap.scale, self.size.width, sixteen=sixteen))
+        _write(self.query_one("#legend", Static), legend(heatmap.scale, self.size.width, sixteen=sixteen))
 
     @on(Heatmap.Moved)
     def _cursor_moved(self, event: Heatmap.Moved) -> None:
@@ -193,3 +195,9 @@ class HeatmapsScreen(LabScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without a run there is nothing to choose."""
         return self.chosen is not None if action in ("grid", "step", "scale") and hasattr(self, "_at") else True
+
+
+def _write(place: Static, words: Text) -> None:
+    """Write words of a fixed height, if they are others: laying the screen out again would cost more than all else."""
+    if place.content != words:
+        place.update(words, layout=False)

@@ -75,7 +75,7 @@ class LiveScreen(LabScreen):
         self._drawn_run: str | None = None
         self._drawn_event = -1
         self._logged = self._log_width = 0
-        self._state: object = None
+        self._shown_allowed: dict[str, bool] = {}
         self._ticks = 0
         self._lane: int | None = None
         self._key = ""
@@ -112,8 +112,10 @@ class LiveScreen(LabScreen):
         self.query_one(RunStatus).show(follower, state)
         if follower is None:
             return
-        if (state, follower.requested) != self._state:
-            self._state = (state, follower.requested)
+        # The footer is made anew with its bindings, which takes as long as all else: only when they differ.
+        allowed = self._allowed()
+        if allowed != self._shown_allowed:
+            self._shown_allowed = allowed
             self.refresh_bindings()
         self._ticks += 1
         if follower.run != self._drawn_run:
@@ -257,15 +259,17 @@ class LiveScreen(LabScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the state of the run allows."""
+        if action in ("lane", "value", "arm", "trial", "fill", "close"):
+            return self.lab.follower is not None
+        return self._allowed().get(action, True)
+
+    def _allowed(self) -> dict[str, bool]:
         follower = self.lab.follower
         at_work = follower is not None and follower.at_work and self.lab.state() != "stopping"
         paused = follower is not None and follower.pausing
-        allowed = {
+        return {
             "pause": at_work and not paused,
             "resume": at_work and paused,
             "stop": at_work,
             "again": follower is not None and not at_work,
         }
-        if action in ("lane", "value", "arm", "trial", "fill", "close"):
-            return follower is not None
-        return allowed.get(action, True)

@@ -7,7 +7,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -100,9 +100,19 @@ class Heatmap(Widget, can_focus=True):
         row = max(0, min(row, len(self._grid.rows) - 1))
         column = max(0, min(column, len(self._grid.columns) - 1))
         if (row, column) != (self._row, self._column):
-            self._row, self._column = row, column
-            self.refresh()
+            before, self._row, self._column = self._row, row, column
+            self._refresh_rows({before, row})
             self.post_message(self.Moved(self, row, column))
+
+    def _refresh_rows(self, numbers: set[int]) -> None:
+        """Draw those rows again, or everything when they are reached by scrolling."""
+        first, layout = self._first, self._layout(self.size)
+        if layout is None or self._first != first:
+            self.refresh()
+            return
+        for number in numbers:
+            top = 1 + (number - layout.first_row) * layout.cell_height
+            self.refresh(Region(0, top, self.size.width, layout.cell_height))
 
     def action_move(self, down: int, right: int) -> None:
         """Move the cursor by rows and columns."""
