@@ -113,7 +113,7 @@ class Bench:
             layers={
                 layer.name: LayerCount(survivors=counts[layer.name], size=layer.size) for layer in self.plan.layers
             },
-            magnitudes=_distribution(made.lane.start, end) if end.finite else {},
+            magnitudes=_distribution(self._maker.start(item), end) if end.finite else {},
             early_bird=watch.early_bird(lane),
             seconds=seconds,
             diverged=not end.finite,

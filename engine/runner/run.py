@@ -128,7 +128,10 @@ class _Walk:
         if finished is None:
             return False
         for item, stored in zip(pack, finished, strict=True):
-            self._store.rounds.write(stored)
+            before = self._store.rounds.read(item.key) if self._store.rounds.has(item.key) else None
+            # Trained again for a mark that others rewind to: those that it had stay.
+            marks = {**before.marks, **stored.marks} if before else stored.marks
+            self._store.rounds.write(replace(stored, marks=marks))
             self.trained += 1
             self._done(item, stored, trained=True)
         if self.trained == len(pack):

@@ -26,7 +26,7 @@ class DatasetFacts(Model):
 
 
 class Magnitudes(Model):
-    """Survivors' |w| of a layer before and after training: counts in equal bins from 0 to the greatest, and the
+    """Survivors' |w| of a layer before training, not clamped yet, and after: counts in equal bins from 0 to the greatest, and the
     Kolmogorov-Smirnov distance (0 to 1) from a uniform distribution between the same ends."""
 
     start: tuple[int, ...]
