@@ -26,8 +26,8 @@ class DatasetFacts(Model):
 
 
 class Magnitudes(Model):
-    """Survivors' |w| of a layer before training, not clamped yet, and after: counts in equal bins from 0 to the greatest, and the
-    Kolmogorov-Smirnov distance (0 to 1) from a uniform distribution between the same ends."""
+    """Survivors' |w| of a layer before training (and clamping) and after: counts in equal bins from 0 to the greatest,
+    and the Kolmogorov-Smirnov distance (0 to 1) from a uniform distribution between the same ends."""
 
     start: tuple[int, ...]
     end: tuple[int, ...]
