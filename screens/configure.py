@@ -237,11 +237,14 @@ def _forecast_words(study: Study, store: Store) -> tuple[Content, str]:
         ]
     except BadInput as error:
         problem = f"cannot run: {plain(str(error))}"
-    entry = datasets.entry(name, store.home)
-    lines.append(("data", f"{entry.name}, {amount(entry.train)}+{amount(entry.test)}"))
-    if not entry.ready:
-        lines.append(("", plain(entry.advice)))
-    width = max(len(label) for label, _ in lines) + 1
+    try:
+        entry = datasets.entry(name, store.home)
+        lines.append(("data", f"{plain(entry.name)}, {amount(entry.train)}+{amount(entry.test)}"))
+        if not entry.ready:
+            lines.append(("", plain(entry.advice)))
+    except BadInput:
+        pass  # which the forecast has said
+    width = max((len(label) for label, _ in lines), default=0) + 1
     parts: list[tuple[str, str]] = []
     for label, words in lines:
         parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$warning"), (f"{words}\n", "")]

@@ -6,7 +6,7 @@ from pathlib import Path
 from driving import lab_app, tiny_study, until, words
 from textual.widgets import Button, Input, Select
 
-from engine.spec import preset_names
+from engine.spec import load_study, preset_names
 from engine.store import RunFolder, Store
 from screens.widgets.fields import ArmRow, FieldRow, Switch
 
@@ -176,3 +176,13 @@ async def test_p_opens_the_presets(tmp_path: Path):
         await until(pilot, lambda: app.screen.query_one("#preset", Select).expanded)
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.screen.query_one("#preset", Select).value == preset_names()[1])
+
+
+async def test_a_data_set_that_there_is_not_is_said_and_nothing_starts(tmp_path: Path):
+    study = load_study("quickstart", ("base.data.name=folder:/nowhere",))
+    app = lab_app(tmp_path, study)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "cannot run" in words(app, "#forecast") + words(app, "#problems"))
+        await pilot.press("s")
+        await pilot.pause()
+        assert not (tmp_path / "runs").exists()
