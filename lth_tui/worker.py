@@ -15,10 +15,10 @@ from engine.errors import BadInput, LabError
 from engine.places import log_file
 from engine.store import RunFinished, RunFolder, Store
 
-NICENESS = 5
+NICENESS = 10
 COLLECT_AFTER = (10_000, 20, 1_000)
 """New objects before the youngest are collected, and how often before the older generations are too."""
-SWITCH_INTERVAL = 0.001
+SWITCH_INTERVAL = 0.0002
 """Seconds that the engine's Python may keep the interface waiting for the interpreter."""
 
 
