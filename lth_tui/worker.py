@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import os
 import sys
 import threading
 import time
@@ -15,7 +14,6 @@ from engine.errors import BadInput, LabError
 from engine.places import log_file
 from engine.store import RunFinished, RunFolder, Store
 
-NICENESS = 10
 COLLECT_AFTER = (10_000, 20, 1_000)
 """New objects before the youngest are collected, and how often before the older generations are too."""
 SWITCH_INTERVAL = 0.0002
@@ -79,7 +77,7 @@ class Worker:
         return self._idle.wait(seconds)
 
     def _work(self, run: str) -> None:
-        _give_way()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         began = time.time()
         status, message = "failed", ""
         try:
@@ -104,14 +102,6 @@ class Worker:
             traceback.print_exception(error, file=file)
         words = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return f"the engine failed ({words}); the traceback is in {log}"
-
-
-def _give_way() -> None:
-    """Let the interface go first: this thread, and those that the engine starts from it, are niced where threads
-    can be, and the interpreter changes threads soon."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _close_events(folder: RunFolder, message: str, seconds: float) -> None:
