@@ -303,9 +303,9 @@ def _start(arm: Arm, number: int, parent: str, dense: str, seed: int, own: int, 
             assert restart.iteration is not None
             return Marked(dense, restart.iteration)
         case "reinit":
-            return Initial(seed + SEED_STRIDE * number)
+            return Initial(seed + SEED_STRIDE * (SEED_STRIDE + number))
         case "reshuffle":
-            return Shuffled(seed, seed + SEED_STRIDE * number)
+            return Shuffled(seed, seed + SEED_STRIDE * (SEED_STRIDE + number))
         case "keep" | "lr-rewind":
             return Final(parent)
 
@@ -332,6 +332,7 @@ def _key(item: Round, mark: DatasetMark, numerics: str) -> str:
             "data": {"fingerprint": mark.fingerprint, **item.data.model_dump(mode="json", exclude={"name"})},
             "network": item.network,
             "train": item.train.model_dump(mode="json"),
+            "bounds": item.number if item.train.clamp is not None else None,
             "seed": item.seed,
             "masks": masks,
             "start": {"source": type(item.start).__name__, **asdict(item.start)},

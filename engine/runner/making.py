@@ -131,13 +131,13 @@ class Maker:
 
     def _bounds(self, item: Round) -> dict[str, NDArray[np.float32]]:
         """The bound of every weight's magnitude, where the recipe clamps: uniform from 0 to `clamp` times the
-        standard deviation of the layer's initial weights, the same in every round of a trial."""
+        standard deviation of the layer's initial weights, each round of a trial its own draw."""
         if item.train.clamp is None:
             return {}
         initial = self._initial(item.seed)
         return {
             name: (
-                uniform(tensors["kernel"].size, item.seed, _BOUND_STREAM, depth).reshape(tensors["kernel"].shape)
+                uniform(tensors["kernel"].size, item.seed, _BOUND_STREAM, item.number, depth).reshape(tensors["kernel"].shape)
                 * np.float32(item.train.clamp * tensors["kernel"].std())
             ).astype(np.float32)
             for depth, (name, tensors) in enumerate(initial.items())

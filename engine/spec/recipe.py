@@ -58,7 +58,9 @@ class Train(Model):
     `warmup` raises the learning rate linearly from 0 over the first iterations; the `step` schedule
     multiplies it by `decay` at each of `milestones`. `dropout` is the rate at which units are left out.
     `clamp` c keeps every weight's magnitude below a bound of its own, drawn uniformly between 0 and c standard
-    deviations of its layer's initial weights: magnitudes then end about uniform, and say little of the weights.
+    deviations of its layer's initial weights, afresh for every round. Most weights end at their bounds: magnitudes
+    are then about uniform and say nothing of the weights. Bounds that stayed would say which weights the next round
+    can use, and survivors chosen for theirs would do better than random ones.
     """
 
     iterations: Annotated[int, Field(ge=1, le=10_000_000, description="optimizer steps in a round")] = 50_000

@@ -76,7 +76,8 @@ class Study(Model):
     """A question: a base recipe, its arms, and how many trials of each.
 
     `seed` is the first trial's seed; trial t has `seed + t`. Control r of a trial draws from the trial's
-    seed + 1000 (r + 1), and that is the seed shown for it.
+    seed + 1000 (r + 1), and that is the seed shown for it; what a treatment draws for round n comes from
+    seed + 1000 (1000 + n).
     """
 
     name: Name

@@ -307,6 +307,25 @@ def test_what_a_setting_changes_is_what_it_is_of(other: str, shared: set[int]) -
     assert {number for number in range(4) if len({key(plan, "ticket", number) for plan in plans}) == 1} == shared
 
 
+def test_a_clamped_round_is_of_its_number_whose_bounds_it_has() -> None:
+    text = """
+name = "n"
+[base.prune]
+{}
+[[arm]]
+name = "one-shot"
+{}
+"""
+    by_rounds, by_levels = text.format("rounds = 3", "rounds = [3]"), text.format("levels = [{}]", "rounds = [1]")
+    p_m = make_plan(parse_study(by_rounds, source="x.toml"), DIGITS, "").rounds
+    third = next(item for item in p_m.values() if item.number == 3)
+    level = third.ladder.p_m(3)
+    for clamp, same in (((), True), (("base.train.clamp=1",), False)):
+        one = make_plan(parse_study(by_rounds, source="x.toml", settings=clamp), DIGITS, "")
+        other = make_plan(parse_study(by_levels.format(level), source="x.toml", settings=clamp), DIGITS, "")
+        assert (key(one, "one-shot", 3) == key(other, "one-shot", 1)) == same
+
+
 def test_levels_share_the_dense_round_and_whatever_steps_they_have_in_common() -> None:
     texts = [TICKET.replace("rounds = 3", it) for it in ("rounds = 3", "levels = [80, 60]", "levels = [80, 50, 40]")]
     plans = [make_plan(parse_study(text, source="x.toml"), DIGITS, "") for text in texts]

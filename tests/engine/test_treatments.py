@@ -164,12 +164,12 @@ def restart(run: Watched, treatment: str, signs: bool, number: int) -> Weights:
         case "rewind":
             weights = run.stored(arm, 0).marks[K]
         case "reinit":
-            weights = drawn_from(1 + 1000 * number)
+            weights = drawn_from(1 + 1000 * (1000 + number))
         case "reshuffle":
             weights, mask = {}, run.stored(arm, number).masks
             for depth, name in enumerate(first):
                 kernel, alive = first[name]["kernel"].copy(), np.flatnonzero(mask[name])
-                kernel.flat[alive] = kernel.flat[alive[permutation(len(alive), 1 + 1000 * number, 0x5F1E, depth)]]
+                kernel.flat[alive] = kernel.flat[alive[permutation(len(alive), 1 + 1000 * (1000 + number), 0x5F1E, depth)]]
                 weights[name] = {**first[name], "kernel": kernel}
         case _:
             weights = run.stored(arm, number - 1).final
@@ -461,6 +461,10 @@ name = "moved"
 kind = "ticket"
 train = {{ clamp = {CLAMP} }}
 prune = {{ criterion = "movement" }}
+[[arm]]
+name = "control"
+kind = "random-mask"
+of = "clamped"
 """
 
 
@@ -475,7 +479,6 @@ def test_no_magnitude_is_ever_above_its_bound(clamped: Watched) -> None:
         bounds, found = clamped.lane("clamped", number).bounds, clamped.stored("clamped", number)
         for name, bound in bounds.items():
             top = CLAMP * first[name]["kernel"].std()
-            np.testing.assert_array_equal(bound, clamped.lane("clamped", 0).bounds[name])
             assert 0 <= bound.min() < 0.01 * top
             assert 0.98 * top < bound.max() <= top * 1.000001
             for weights in (clamped.started("clamped", number), found.final, found.best):
@@ -486,6 +489,16 @@ def test_no_magnitude_is_ever_above_its_bound(clamped: Watched) -> None:
             name: {**it, "kernel": np.clip(it["kernel"], -bounds[name], bounds[name])} for name, it in first.items()
         }
         same_weights(clamped.started("clamped", number), masked(start, found.masks))
+
+
+def test_bounds_say_nothing_of_the_rounds_before_and_a_control_has_its_rounds(clamped: Watched) -> None:
+    for number in (1, 2):
+        bounds, masks = clamped.lane("clamped", number).bounds, clamped.stored("clamped", number).masks
+        for name, bound in bounds.items():
+            before = clamped.lane("clamped", number - 1).bounds[name]
+            assert abs(np.corrcoef(bound.ravel(), before.ravel())[0, 1]) < 5 / np.sqrt(bound.size)
+            assert abs(bound[masks[name]].mean() / bound.mean() - 1) < 4 / np.sqrt(masks[name].sum())
+            np.testing.assert_array_equal(bound, clamped.lane("control", number).bounds[name])
 
 
 def test_clamped_magnitudes_end_nearer_to_uniform(clamped: Watched) -> None:
