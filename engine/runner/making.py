@@ -134,14 +134,12 @@ class Maker:
         standard deviation of the layer's initial weights, each round of a trial its own draw."""
         if item.train.clamp is None:
             return {}
-        initial = self._initial(item.seed)
-        return {
-            name: (
-                uniform(tensors["kernel"].size, item.seed, _BOUND_STREAM, item.number, depth).reshape(tensors["kernel"].shape)
-                * np.float32(item.train.clamp * tensors["kernel"].std())
-            ).astype(np.float32)
-            for depth, (name, tensors) in enumerate(initial.items())
-        }
+        bounds = {}
+        for depth, (name, tensors) in enumerate(self._initial(item.seed).items()):
+            kernel = tensors["kernel"]
+            drawn = uniform(kernel.size, item.seed, _BOUND_STREAM, item.number, depth).reshape(kernel.shape)
+            bounds[name] = (drawn * np.float32(item.train.clamp * kernel.std())).astype(np.float32)
+        return bounds
 
 
 def _clipped(weights: Weights, bounds: dict[str, NDArray[np.float32]]) -> Weights:

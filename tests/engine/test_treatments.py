@@ -169,7 +169,9 @@ def restart(run: Watched, treatment: str, signs: bool, number: int) -> Weights:
             weights, mask = {}, run.stored(arm, number).masks
             for depth, name in enumerate(first):
                 kernel, alive = first[name]["kernel"].copy(), np.flatnonzero(mask[name])
-                kernel.flat[alive] = kernel.flat[alive[permutation(len(alive), 1 + 1000 * (1000 + number), 0x5F1E, depth)]]
+                kernel.flat[alive] = kernel.flat[
+                    alive[permutation(len(alive), 1 + 1000 * (1000 + number), 0x5F1E, depth)]
+                ]
                 weights[name] = {**first[name], "kernel": kernel}
         case _:
             weights = run.stored(arm, number - 1).final
