@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from engine.claims.measures import NotMeasured, measured
-from engine.claims.model import Claim, ShareAbove, all_claims, in_logarithms, unit
+from engine.claims.model import Claim, RankCorrelation, ShareAbove, all_claims, in_logarithms, unit
 from engine.claims.verdict import MANY, Outcome, decide, mean_and_error
 from engine.spec import Study, load_study, preset_names
 from engine.views import RunView
@@ -131,6 +131,10 @@ def _why_not(claim: Claim, study: Study) -> str:
     reference = _reference(claim, study)
     if reference is None:
         return "no preset tells what its arms are"
+    if isinstance(claim.measure, RankCorrelation) and (claim.measure.rounds or claim.measure.minus_rounds):
+        mine, its = (one.recipe(one.named(claim.measure.arm)).prune for one in (study, reference))
+        if (mine.levels, mine.rate, mine.rates) != (its.levels, its.rate, its.rates):
+            return f"the rounds of arm {claim.measure.arm!r} are of other sizes than in {reference.name}"
     named = (arm for arm in claim.measure.arms if arm not in missing)
     return next((why for arm in named if (why := _other_arm(study, reference, arm))), "")
 

@@ -9,6 +9,7 @@ from engine.claims.model import (
     Accuracy,
     AtLevel,
     BestGain,
+    Damage,
     DistanceFromUniform,
     LayerGroup,
     Measure,
@@ -53,6 +54,8 @@ def measured(measure: Measure, view: RunView, study: Study, deepest: float = 100
     match measure:
         case Accuracy():
             return _accuracy(run, measure)
+        case Damage():
+            return _damage(run, measure)
         case BestGain():
             return _best_gain(run, measure)
         case SmallestMatching():
@@ -133,6 +136,20 @@ def _early_stop(item: RoundView) -> float | None:
 def _accuracy(run: _Run, measure: Accuracy) -> Measured:
     number = run.nearest(measure.arm, measure.at)
     values = (_over(copies, number, _percent) for copies in run.trials(measure.arm))
+    return Measured(tuple(values), run.levels(measure.arm)[number])
+
+
+def _damage(run: _Run, measure: Damage) -> Measured:
+    number = run.nearest(measure.arm, measure.at)
+    before = 0 if run.study.named(measure.arm).kind == "one-shot" else number - 1
+
+    def lost(trial: TrialView) -> float | None:
+        if number not in trial.rounds or before not in trial.rounds:
+            return None
+        pruned, whole = trial.rounds[number].test_accuracy_pruned, trial.rounds[before].test_accuracy_end
+        return None if pruned is None or whole is None else 100 * (pruned - whole)
+
+    values = (_mean([lost(trial) for trial in copies]) for copies in run.trials(measure.arm))
     return Measured(tuple(values), run.levels(measure.arm)[number])
 
 

@@ -81,6 +81,16 @@ class AccuracyDifference(AtLevel):
     kind: Literal["accuracy-difference"]
 
 
+class Damage(OfArm):
+    """Test accuracy right after pruning, before training again, less that right before it, points of a percent.
+
+    Both with the weights that the round before ended with; a one-shot arm is pruned from its dense round.
+    """
+
+    kind: Literal["damage"]
+    at: P_m
+
+
 class SpeedUp(AtLevel):
     """Early-stop iteration of the other over that of the arm: how many times sooner the arm learns."""
 
@@ -159,6 +169,7 @@ class ShareAbove(Model):
 Measure = Annotated[
     Accuracy
     | AccuracyDifference
+    | Damage
     | SpeedUp
     | BestGain
     | SmallestMatching
@@ -175,7 +186,7 @@ def unit(measure: Measure) -> str:
     match measure:
         case Accuracy() | ShareAbove():
             return "%"
-        case AccuracyDifference() | BestGain():
+        case AccuracyDifference() | Damage() | BestGain():
             return "points"
         case SpeedUp():
             return "x"

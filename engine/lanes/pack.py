@@ -130,6 +130,12 @@ class Pack:
         """The weights on the devices now, by lane."""
         return self._unstacked(self._state.params)
 
+    def tested(self, weights: Sequence[Weights]) -> list[float]:
+        """Test accuracy (0 to 1) of other weights for each lane, of the same shapes."""
+        test = compiled.test_program(self._code, self._data.devices)
+        stacked = self._stacked([*weights, *[weights[0]] * (len(self._lanes) - len(weights))])
+        return [float(value) for value in np.asarray(test(stacked, self._fixed, self._data.test)[1])[: self.count]]
+
     def dispatch(self, intervals: int, steps: int, evaluate: bool, keep: bool = False) -> "Pending":
         """Send off `intervals` times `steps` steps, each time with a validation if `evaluate`; does not wait.
 

@@ -23,7 +23,7 @@ from engine.spec import (
     digest,
 )
 
-KEY_FORMAT = 1
+KEY_FORMAT = 2
 """Raised when the engine comes to compute something else from the same study."""
 
 

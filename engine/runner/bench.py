@@ -46,6 +46,7 @@ class Bench:
             guards.validation_unseen(
                 each.lane.order, self.split.validation, len(self.dataset.train_labels), item.number
             )
+        pruned = self._just_pruned(rounds, made, pack)
         watch = _Watch(self._maker, rounds, made, [self.plan.marks_of(item.key) for item in rounds])
 
         def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
@@ -60,7 +61,7 @@ class Bench:
         ends = watch.settled(pack)
         seconds = time.perf_counter() - begun - pilot.paused_seconds
         return [
-            self._concluded(item, each, end, curve, watch, lane, seconds)
+            self._concluded(item, each, end, curve, watch, lane, pruned[lane], seconds)
             for lane, (item, each, end, curve) in enumerate(zip(rounds, made, ends, pilot.curves, strict=True))
         ]
 
@@ -91,6 +92,7 @@ class Bench:
         readings: list[Reading],
         watch: "_Watch",
         lane: int,
+        pruned: float | None,
         seconds: float,
     ) -> StoredRound:
         # The masks that came back from the device are the ones that were trained with.
@@ -110,6 +112,7 @@ class Bench:
             validation_accuracy=best and best.validation_accuracy,
             test_accuracy=best and end.test_accuracy,
             test_accuracy_end=end.test_accuracy_end if end.finite else None,
+            test_accuracy_pruned=pruned,
             layers={
                 layer.name: LayerCount(survivors=counts[layer.name], size=layer.size) for layer in self.plan.layers
             },
@@ -128,6 +131,17 @@ class Bench:
             best=end.best,
             marks={mark: masked(weights, end.masks) for mark, weights in watch.marks[lane].items()},
         )
+
+    def _just_pruned(self, rounds: list[Round], made: list[Ingredients], pack: Pack) -> list[float | None]:
+        """Test accuracy of the networks that rounds were pruned from, under the new masks and not trained again."""
+        parents = [item.masks.parent if isinstance(item.masks, Pruned) else None for item in rounds]
+        if not any(parents):
+            return [None] * len(rounds)
+        weights = [
+            masked(self._maker.stored(parent).final, each.lane.masks) if parent else each.lane.start
+            for parent, each in zip(parents, made, strict=True)
+        ]
+        return [accuracy if parent else None for parent, accuracy in zip(parents, pack.tested(weights), strict=True)]
 
     def _put(self, devices: int) -> DataOnDevices:
         data = self.dataset

@@ -38,6 +38,7 @@ class RoundView:
     validation_accuracy: float | None
     test_accuracy: float | None
     test_accuracy_end: float | None
+    test_accuracy_pruned: float | None
     seconds: float
     diverged: bool
     collapsed: bool
@@ -255,6 +256,7 @@ def _round_view(event: RoundFinished) -> RoundView:
         validation_accuracy=result.validation_accuracy,
         test_accuracy=result.test_accuracy,
         test_accuracy_end=result.test_accuracy_end,
+        test_accuracy_pruned=result.test_accuracy_pruned,
         seconds=result.seconds,
         diverged=result.diverged,
         collapsed=result.collapsed,

@@ -64,6 +64,7 @@ def _round(item: RoundView) -> Mapping[str, Any]:
         "validation_loss": item.validation_loss,
         "test_accuracy": item.test_accuracy,
         "test_accuracy_end": item.test_accuracy_end,
+        "test_accuracy_pruned": item.test_accuracy_pruned,
         "spearman": item.spearman,
         "seconds": item.seconds,
         "key": item.key,

@@ -18,7 +18,7 @@ from scipy import stats
 from engine.claims import MANY, Claim, NotMeasured, Verdict, all_claims, decide, judge, measured, shortcomings
 from engine.claims.model import ShareAbove
 from engine.errors import BadInput
-from engine.spec import Study, load_study, parse_study, preset_names
+from engine.spec import Study, load_study, parse_study, preset_names, preset_text
 from engine.store import (
     ArmPlan,
     DatasetFacts,
@@ -70,6 +70,7 @@ def finished(arm: str, trial: int, number: int, facts: Facts) -> RoundFinished:
             validation_accuracy=accuracy,
             test_accuracy=accuracy,
             test_accuracy_end=accuracy,
+            test_accuracy_pruned=facts.get("pruned"),
             layers={name: LayerCount(survivors=left(number), size=size) for name, size in LAYERS.items()},
             magnitudes=dict.fromkeys(LAYERS, bins),
             early_bird=None,
@@ -421,6 +422,24 @@ def test_ranks_are_those_of_the_layers_and_rounds_named() -> None:
         values_of(at_collapse, study, plain)
     with pytest.raises(NotMeasured, match="no rank correlation"):
         values_of({**measure, "layers": "all", "rounds": [99]}, study, tell)
+
+
+def test_damage_is_what_pruning_costs_before_training_again() -> None:
+    study = a_study("one-shot", trials=2)
+    tell = telling(lambda arm, trial, n: {"accuracy": 0.9 - 0.01 * n, "pruned": 0.5 - 0.01 * n - 0.1 * trial})
+    assert values_of({"kind": "damage", "arm": "ticket", "at": 64}, study, tell) == pytest.approx((-41, -51))
+    assert values_of({"kind": "damage", "arm": "one-shot", "at": 64}, study, tell) == pytest.approx((-42, -52))
+    assert values_of({"kind": "damage", "arm": "ticket", "at": 64}, study, plain) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [("rounds = 20", "rounds = 20\nrate = 0.3"), ("rounds = 20", "levels = [50, 10]")]
+)
+def test_rounds_of_other_sizes_are_no_rounds_of_a_claim(was: str, now: str) -> None:
+    text = preset_text("rank-correlation-quick").replace("rounds = 32", was).replace(was, now)
+    found = {item.claim.id: item for item in judge(RunView(), parse_study(text, source="x.toml"))}
+    assert "other sizes" in found["ranks-output-early"].reason
+    assert "other sizes" not in found["ticket-matches"].reason
 
 
 def test_distances_and_shares() -> None:

@@ -57,6 +57,7 @@ def a_round(key: str = KEY) -> StoredRound:
         validation_loss=None,
         test_accuracy=0.1,
         test_accuracy_end=1.0,
+        test_accuracy_pruned=0.5,
         layers={"dense1": LayerCount(survivors=4, size=6)},
         seconds=0.25,
         diverged=True,

@@ -219,6 +219,13 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     same_weights(found.final, end.final)
     same_weights(found.best, end.best)
     assert found.result.test_accuracy_end == end.test_accuracy_end
+    pixels = (data.test_images.reshape(len(data.test_images), -1) / 255 - treated.split.mean) / treated.split.std
+    for name, tensors in masked(before.final, masks).items():
+        pixels = pixels @ tensors["kernel"] + tensors["bias"]
+        pixels = pixels if name == "output" else np.maximum(pixels, 0)
+    right = (pixels.argmax(1) == data.test_labels).mean()
+    assert found.result.test_accuracy_pruned == pytest.approx(right, abs=1.5 / len(data.test_labels))
+    assert treated.stored(arm, 0).result.test_accuracy_pruned is None
     assert found.result.early_stop_iteration == first + end.best_iteration
     assert found.result.iterations == 40 - first
 

@@ -60,6 +60,7 @@ def ended(
         validation_loss=None if accuracy is None else 0.5,
         test_accuracy=accuracy,
         test_accuracy_end=accuracy,
+        test_accuracy_pruned=None,
         layers=left,
         seconds=1.5,
         diverged=accuracy is None,

@@ -141,6 +141,7 @@ def finished(number: int, accuracy: float | None = 0.9, arm: str = "ticket", tri
             validation_loss=None if accuracy is None else 0.3,
             test_accuracy=accuracy,
             test_accuracy_end=accuracy,
+            test_accuracy_pruned=None,
             layers={name: LayerCount(survivors=int(size * left), size=size) for name, size in LAYERS.items()},
             seconds=1.5,
             diverged=accuracy is None,
