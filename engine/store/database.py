@@ -190,6 +190,12 @@ class RunFolder:
         assert cursor.lastrowid is not None
         return Stamped(cursor.lastrowid, now, event)
 
+    def restore(self, created: float, events: Iterable[tuple[float, Event]]) -> None:
+        """Keep what happened elsewhere, in order and with the times that it had there, all or nothing."""
+        rows = [(when, event.model_dump_json()) for when, event in events]
+        self._all_or_none("INSERT INTO events (time, event) VALUES (?, ?)", rows)
+        self._set_facts({"created": repr(created)})
+
     def append_curve(self, key: str, points: Iterable[CurvePoint]) -> None:
         rows = [(key, p.iteration, p.train_loss, p.validation_loss, p.validation_accuracy) for p in points]
         self._all_or_none("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", rows)

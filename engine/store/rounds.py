@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ Weights = dict[str, dict[str, NDArray[np.float32]]]
 Masks = dict[str, NDArray[np.bool_]]
 
 _CURVE = TypeAdapter(list[CurvePoint])
+_KEY = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class RoundStore:
         self._folder = folder
 
     def path(self, key: str) -> Path:
+        """Where the round of that key is kept. Raises ValueError for what is no key: events of strangers name some."""
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"not a key of 40 hex digits: {key!r}")
         return self._folder / key[:2] / f"{key}.safetensors"
 
     def has(self, key: str) -> bool:
@@ -91,7 +96,7 @@ class RoundStore:
                 best=_weights(arrays, "best", layers),
                 marks={mark: _weights(arrays, f"at{mark}", layers) for mark in json.loads(facts["marks"])},
             )
-        except (OSError, SafetensorError, KeyError, ValueError, ValidationError):
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError, ValidationError):
             return None
 
 

@@ -12,7 +12,7 @@ from engine.store.events import RoundFinished, RunFinished, RunStarted
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore
 
-_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class Store:
         folder = self.home / "runs"
         if not folder.is_dir():
             return []
-        found = [_summary(path) for path in folder.iterdir() if path.is_dir() and _RUN_NAME.fullmatch(path.name)]
+        found = [_summary(path) for path in folder.iterdir() if path.is_dir() and RUN_NAME.fullmatch(path.name)]
         return sorted(found, key=lambda run: (run.created, run.id), reverse=True)
 
     def open(self, run: str) -> RunFolder:
         """The run of that name. Raises BadInput naming those that there are."""
-        if not _RUN_NAME.fullmatch(run) or not (self.home / "runs" / run).is_dir():
+        if not RUN_NAME.fullmatch(run) or not (self.home / "runs" / run).is_dir():
             newest = ", ".join(item.id for item in self.runs()[:3])
             raise BadInput(f"run {run!r}: there is none of that name; allowed: {newest or 'none yet'} (`lth-tui runs`)")
         return RunFolder(self.home / "runs" / run)
 
     def create(self, study: Study, name: str | None = None) -> RunFolder:
         """A new run of `study`, called `name` or after the study and the time. Raises BadInput."""
-        if name is not None and not _RUN_NAME.fullmatch(name):
+        if name is not None and not RUN_NAME.fullmatch(name):
             raise BadInput(
                 f"--name {name!r}: allowed: up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
             )
@@ -69,6 +69,18 @@ class Store:
                     if not folder.exists():
                         raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
         raise BadInput(f"--name {name!r}: there is a run of that name; allowed: a name not in `lth-tui runs`")
+
+    def free_name(self, name: str) -> str:
+        """That name of a run, or with -2, -3... where it is taken."""
+        candidates = (name, *(f"{name[:95]}-{more}" for more in range(2, 10_000)))
+        return next(item for item in candidates if not (self.home / "runs" / item).exists())
+
+    def adopt(self, built: Path) -> None:
+        """Take in the run whose folder was built at `built`, on the same disk, under that folder's name: whole or not
+        at all. Raises OSError, also where the name is taken."""
+        folder = self.home / "runs" / built.name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        built.rename(folder)
 
 
 def _summary(path: Path) -> RunSummary:
