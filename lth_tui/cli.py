@@ -146,9 +146,32 @@ def claims(run: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(verdict_rows(verdicts), allow_nan=False, indent=1))
         return
-    from lth_tui.printing import print_claims
+    from lth_tui.verdicts import print_claims
 
     print_claims(run, status, study, verdicts)
+
+
+@command_line.command()
+@click.option("--quick", is_flag=True, help="the presets' short twins, which fit two cores")
+@click.option("--data", "instead", multiple=True, metavar="NAME=OTHER", help="e.g. cifar10=folder:pictures")
+@click.option("--json", "as_json", is_flag=True, help="the verdicts as JSON, and nothing else on stdout")
+def reproduce(quick: bool, instead: tuple[str, ...], as_json: bool) -> int:
+    """Run the article's experiments in order, and score what they found.
+
+    What was done before is not run again; stopped, the list goes on where it was when it is asked for again.
+    """
+    from lth_tui.reproduce import experiment_rows, read_instead, reproduce
+    from lth_tui.verdicts import print_reproduction
+
+    store = Store(places.home())
+    found = list(reproduce(store, quick=quick, instead=read_instead(instead), quiet=as_json))
+    if as_json:
+        click.echo(json.dumps(experiment_rows(found), allow_nan=False, indent=1))
+    else:
+        print_reproduction(found)
+    if found and found[-1].status == "stopped":
+        return STOPPED
+    return DONE if all(item.status == "done" for item in found) else FAILED
 
 
 @command_line.group(invoke_without_command=True)

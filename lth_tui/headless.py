@@ -21,18 +21,26 @@ from lth_tui.printing import duration, print_run
 _POLL = 0.25
 
 
-def run_headless(study: Study, store: Store, name: str | None, *, as_json: bool) -> str:
-    """Run `study` and print what it found; "done", or "stopped" by a signal or from elsewhere. Raises LabError."""
-    if not datasets.entry(study.base.data.name, store.home).ready:
-        prepare_with_progress(study.base.data.name, store.home, None)
+def run_headless(study: Study, store: Store, name: str | None, *, as_json: bool, show: bool = True) -> str:
+    """Run `study` and print what it found; "done", or "stopped" by a signal or from elsewhere. Raises LabError.
+
+    As JSON, events are printed as they happen; else, with `show`, the table and the plot at the end.
+    """
+    prepare_data(study, store)
     forecast(study, store)
     with store.create(study, name) as folder:
         with _signals(store, folder.id):
             status = _as_json(folder, store) if as_json else _with_progress(folder, store)
-        if not as_json:
+        if show and not as_json:
             view = fold(RunView(run=folder.id, study=study.name), folder.events())
             print_run(view, view.status)
     return status
+
+
+def prepare_data(study: Study, store: Store) -> None:
+    """See that the study's data set is ready. Raises BadInput."""
+    if not datasets.entry(study.base.data.name, store.home).ready:
+        prepare_with_progress(study.base.data.name, store.home, None)
 
 
 def prepare_with_progress(name: str, home: Path, source: Path | None) -> Path:

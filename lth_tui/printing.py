@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.claims import RULE, SOURCES, Verdict
 from engine.datasets import Entry
 from engine.spec import Study
 from engine.store import RunSummary
@@ -25,7 +24,8 @@ def console() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=100)
 
 
-def _table(*headers: str) -> Table:
+def table_of(*headers: str) -> Table:
+    """A plain table with bold headers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
         table.add_column(header)
@@ -34,7 +34,7 @@ def _table(*headers: str) -> Table:
 
 def print_presets(studies: Mapping[str, Study]) -> None:
     """A line a preset: what it runs and what to look for."""
-    table = _table("preset", "data", "trials", "arms", "what to look for")
+    table = table_of("preset", "data", "trials", "arms", "what to look for")
     for name, study in studies.items():
         arms = ", ".join(arm.name for arm in study.arm)
         table.add_row(name, study.base.data.name, str(study.trials), arms, study.about)
@@ -46,7 +46,7 @@ def print_runs(found: Sequence[RunSummary]) -> None:
     if not found:
         console().print("No runs yet. Start one: lth-tui run quickstart")
         return
-    table = _table("run", "study", "data", "status", "rounds", "started", "took")
+    table = table_of("run", "study", "data", "status", "rounds", "started", "took")
     for item in found:
         took = "" if item.seconds is None else duration(item.seconds)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.created))
@@ -57,7 +57,7 @@ def print_runs(found: Sequence[RunSummary]) -> None:
 
 def print_data(entries: Sequence[Entry]) -> None:
     """A line a data set; for those not ready, what to do."""
-    table = _table("data set", "images", "training", "validation", "test", "")
+    table = table_of("data set", "images", "training", "validation", "test", "")
     for entry in entries:
         shape = "x".join(map(str, entry.image_shape))
         counts = (entry.train - entry.validation, entry.validation, entry.test)
@@ -78,7 +78,7 @@ def print_run(view: RunView, status: str) -> None:
         markup=False,
     )
     header, rows = table_rows(view)
-    table = _table(*header)
+    table = table_of(*header)
     for column in table.columns:
         column.justify = "right"
     for row in rows:
@@ -88,66 +88,6 @@ def print_run(view: RunView, status: str) -> None:
         out.print(Text.from_ansi(accuracy_plot(view, min(out.width, 100), colour=out.is_terminal)))
     last = summary(view) if view.status in ("done", "stopped", "failed") else status
     out.print(f"{view.run}: {last}", markup=False)
-
-
-_MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not measured": "–"}
-_BOUNDS = {"at least": "≥", "at most": "≤", "about": "≈"}
-_SOURCES = {"paper": "paper", "article": "article", "replications": "repeats", "mode connectivity": "modes"}
-
-
-def print_claims(run: str, status: str, study: Study, verdicts: Sequence[Verdict]) -> None:
-    """A line a claim with its verdict, in word and mark; below, what they rest on."""
-    out = console()
-    out.print(f"{run}: {study.name}, {study.base.network.name} on {study.base.data.name}, {status}", markup=False)
-    if not verdicts:
-        out.print("No claim of the paper or the article speaks of this network, data and arms.")
-        return
-    table = _table("claim", "source", "claimed", "measured", "n", "verdict")
-    for column, width in zip(table.columns, (None, 9, 12, 16, 3, 15), strict=True):
-        column.width = width
-    for item in verdicts:
-        row = (
-            item.claim.text,
-            _source(item),
-            _claimed(item),
-            item.reason or _measured(item),
-            f"{item.trials} of {item.trials + item.left_out}" if item.left_out else str(item.trials or ""),
-            f"{_MARKS[item.outcome]} {item.outcome}" + (f"\n  {item.more} more" if item.more else ""),
-        )
-        table.add_row(*map(Text, row))
-    out.print(table)
-    counts = {outcome: sum(item.outcome == outcome for item in verdicts) for outcome in _MARKS}
-    out.print(", ".join(f"{_MARKS[outcome]} {outcome}: {count}" for outcome, count in counts.items()), markup=False)
-    out.print(RULE, markup=False)
-    out.print("Measured: mean ± standard error (least to most) over n trials; x is a ratio, points are of accuracy.")
-    for source in dict.fromkeys(item.claim.source for item in verdicts):
-        out.print(f"{_SOURCES[source]}: {SOURCES[source]}", markup=False)
-    if any(item.claim.second_hand for item in verdicts):
-        out.print("*: quoted second hand")
-    if verdicts[0].caveat:
-        out.print(verdicts[0].caveat[0].upper() + verdicts[0].caveat[1:] + ".", markup=False)
-
-
-def _source(item: Verdict) -> str:
-    section = f" §{item.claim.section[0]}" if item.claim.source == "paper" else ""
-    return _SOURCES[item.claim.source] + section + ("*" if item.claim.second_hand else "")
-
-
-def _claimed(item: Verdict) -> str:
-    unit = f" {item.unit}" if item.unit == "points" else item.unit
-    tolerance = f"\n± {item.claim.tolerance:g}" if item.claim.tolerance else ""
-    return f"{_BOUNDS[item.claim.direction]} {item.claim.claimed:g}{unit}{tolerance}"
-
-
-def _measured(item: Verdict) -> str:
-    """Mean ± standard error, and the extremes."""
-    words = _number(item.mean) + ("" if item.error is None else f" ± {_number(item.error)}")
-    return words + (f"\n({_number(item.low)} to {_number(item.high)})" if item.trials > 1 else "")
-
-
-def _number(value: float | None) -> str:
-    text = "" if value is None else f"{value:.2f}"
-    return "0.00" if text == "-0.00" else text
 
 
 def accuracy_plot(view: RunView, width: int, *, colour: bool) -> str:

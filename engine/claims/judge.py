@@ -8,10 +8,9 @@ from typing import Any
 from engine.claims.measures import NotMeasured, measured
 from engine.claims.model import Claim, RankCorrelation, ShareAbove, all_claims, in_logarithms, unit
 from engine.claims.verdict import MANY, Outcome, decide, mean_and_error
-from engine.spec import Study, load_study, preset_names
+from engine.spec import QUICK, Study, load_study, preset_names
 from engine.views import RunView
 
-QUICK = "-quick"
 _SMALL = "quickstart"
 _PAPER = {
     "lenet-300-100": "lenet-mnist",

@@ -2,6 +2,8 @@
 
 from engine.spec.problems import Problem
 from engine.spec.read import (
+    EXPERIMENTS,
+    QUICK,
     load_study,
     parse_study,
     preset_names,
@@ -28,6 +30,8 @@ __all__ = [
     "ARM_KINDS",
     "CONTROLS",
     "DRAWN",
+    "EXPERIMENTS",
+    "QUICK",
     "SEED_STRIDE",
     "Arm",
     "ArmKind",

@@ -13,6 +13,27 @@ from engine.spec.problems import FieldsAt, Problem, dotted, problems_of
 from engine.spec.study import Study
 
 MAX_STUDY_BYTES = 1_000_000
+QUICK = "-quick"
+"""What the name of a preset's short twin ends with."""
+EXPERIMENTS = (
+    "lenet-mnist",
+    "one-shot",
+    "rewinding",
+    "conv2-cifar10",
+    "conv4-cifar10",
+    "conv6-cifar10",
+    "less-data-lenet",
+    "less-data-conv2",
+    "less-data-conv4",
+    "less-data-conv6",
+    "inverse-pruning",
+    "weight-clamping",
+    "rank-correlation",
+    "dropout-conv2",
+    "dropout-conv4",
+    "dropout-conv6",
+)
+"""The article's experiments in its order, and last the paper's on dropout, as presets; each has a quick twin."""
 _PRESETS = resources.files("engine") / "presets"
 _FIELDS_AT = FieldsAt(Study)
 

@@ -63,7 +63,7 @@ class RoundResult(Model):
     validation_loss: float | None
     test_accuracy: float | None
     test_accuracy_end: float | None
-    test_accuracy_pruned: float | None
+    test_accuracy_pruned: float | None = None
     layers: dict[str, LayerCount]
     seconds: float
     diverged: bool
