@@ -4,6 +4,7 @@ The store is the only door between the engine and the screens: the engine writes
 control goes back as requests in the run's database.
 """
 
+from engine.store.checkpoints import Checkpoint, CheckpointStore
 from engine.store.database import Request, RunFolder, Stamped
 from engine.store.events import (
     ArmPlan,
@@ -35,6 +36,8 @@ from engine.store.runs import RunSummary, Store
 
 __all__ = [
     "ArmPlan",
+    "Checkpoint",
+    "CheckpointStore",
     "CurvePoint",
     "DatasetFacts",
     "Diverged",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.errors import BadInput
 from engine.spec import Study, to_toml
+from engine.store.checkpoints import CheckpointStore
 from engine.store.database import RunFolder
 from engine.store.events import RoundFinished, RunFinished, RunStarted
 from engine.store.machine import MachineFacts
@@ -30,11 +31,12 @@ class RunSummary:
 
 
 class Store:
-    """The runs, rounds and facts of the machine kept below `home`. Nothing is made until something is written."""
+    """What is kept below `home`: runs, rounds, checkpoints, facts of the machine. Nothing is made before it is written."""
 
     def __init__(self, home: Path):
         self.home = home
         self.rounds = RoundStore(home / "rounds")
+        self.checkpoints = CheckpointStore(home / "checkpoints")
         self.machine = MachineFacts(home / "machine.json")
 
     def runs(self) -> list[RunSummary]:

@@ -1,0 +1,67 @@
+"""Files of named arrays and facts that are whole and proven, or do not count."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from engine.store.files import write_atomic
+
+Weights = dict[str, dict[str, NDArray[np.float32]]]
+Masks = dict[str, NDArray[np.bool_]]
+Arrays = dict[str, NDArray[Any]]
+
+_KEY = re.compile(r"[0-9a-f]{40}")
+
+
+def keyed(folder: Path, key: str) -> Path:
+    """Where what has that key is kept. Raises ValueError for what is no key: events of strangers name some."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"not a key of 40 hex digits: {key!r}")
+    return folder / key[:2] / f"{key}.safetensors"
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> int:
+    """Keep arrays and facts in one safetensors file with their digest, atomically; its size in bytes."""
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    data = save(whole, metadata={**facts, "digest": _digest(whole, facts)})
+    write_atomic(path, data)
+    return len(data)
+
+
+def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]] | None:
+    """The arrays and facts of a file; None for one that is not there, not whole, or not what its digest says."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return None
+    return (arrays, facts) if facts.pop("digest", None) == _digest(arrays, facts) else None
+
+
+def flat(group: str, weights: Weights) -> Arrays:
+    """Weights as arrays named group/layer/kernel and group/layer/bias."""
+    return {f"{group}/{layer}/{name}": array for layer, tensors in weights.items() for name, array in tensors.items()}
+
+
+def weights_of(arrays: Mapping[str, NDArray[Any]], group: str, layers: list[str]) -> Weights:
+    """The weights of a group. Raises KeyError where one is missing."""
+    return {layer: {name: arrays[f"{group}/{layer}/{name}"] for name in ("kernel", "bias")} for layer in layers}
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> str:
+    whole = hashlib.sha256()
+    for name, text in sorted(facts.items()):
+        whole.update(f"{name}={text}\n".encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        whole.update(f"{name}{array.dtype.str}{array.shape}\n".encode())
+        whole.update(array.reshape(-1).view(np.uint8).data)
+    return whole.hexdigest()

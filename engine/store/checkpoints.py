@@ -1,0 +1,100 @@
+"""Rounds on their way by content key: one safetensors file each, until the round is finished."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from engine.store.arrays import Arrays, Masks, Weights, flat, keyed, read_arrays, weights_of, write_arrays
+from engine.store.events import CurvePoint, EarlyBird
+from engine.store.rounds import CURVE
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a round needs to go on bit for bit.
+
+    `state`: what training changes, as it is after `iteration` steps, under the names of the lanes; `ended`: likewise
+    where the round ended before its time, None while it goes on. `seconds` of training and the `curve` so far; `marks`:
+    weights after the iterations that others rewind to. Where masks are drawn after each epoch, `early_bird` is what
+    they said so far and `recent` are the newest ones.
+    """
+
+    key: str
+    iteration: int
+    seconds: float
+    state: Arrays
+    ended: Arrays | None
+    curve: list[CurvePoint]
+    marks: dict[int, Weights]
+    early_bird: EarlyBird | None
+    recent: list[Masks]
+
+
+class CheckpointStore:
+    """The checkpoints in `folder`. What is not whole, or not what its digest says, does not count and is removed."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def path(self, key: str) -> Path:
+        """Where the checkpoint of the round of that key is kept. Raises ValueError for what is no key."""
+        return keyed(self._folder, key)
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint, atomically, in place of the one before."""
+        arrays = _grouped("state", checkpoint.state)
+        if checkpoint.ended is not None:
+            arrays |= _grouped("ended", checkpoint.ended)
+        for iteration, weights in checkpoint.marks.items():
+            arrays |= flat(f"at{iteration}", weights)
+        for place, masks in enumerate(checkpoint.recent):
+            arrays |= _grouped(f"mask{place}", masks)
+        bird = checkpoint.early_bird
+        facts = {
+            "key": checkpoint.key,
+            "iteration": str(checkpoint.iteration),
+            "seconds": repr(checkpoint.seconds),
+            "curve": CURVE.dump_json(checkpoint.curve).decode(),
+            "marks": json.dumps({at: list(weights) for at, weights in checkpoint.marks.items()}),
+            "early_bird": "" if bird is None else bird.model_dump_json(),
+            "recent": str(len(checkpoint.recent)),
+        }
+        write_arrays(self.path(checkpoint.key), arrays, facts)
+
+    def read(self, key: str) -> Checkpoint | None:
+        """The checkpoint of that round; None, and its file removed, when there is none that can be believed."""
+        found = read_arrays(self.path(key))
+        if found is not None:
+            arrays, facts = found
+            try:
+                if facts["key"] == key:
+                    marks: dict[str, list[str]] = json.loads(facts["marks"])
+                    return Checkpoint(
+                        key=key,
+                        iteration=int(facts["iteration"]),
+                        seconds=float(facts["seconds"]),
+                        state=_group(arrays, "state"),
+                        ended=_group(arrays, "ended") or None,
+                        curve=CURVE.validate_json(facts["curve"]),
+                        marks={int(at): weights_of(arrays, f"at{at}", layers) for at, layers in marks.items()},
+                        early_bird=EarlyBird.model_validate_json(facts["early_bird"]) if facts["early_bird"] else None,
+                        recent=[_group(arrays, f"mask{place}") for place in range(int(facts["recent"]))],
+                    )
+            except (KeyError, ValueError, TypeError, RecursionError, ValidationError):
+                pass
+        self.remove(key)
+        return None
+
+    def remove(self, key: str) -> None:
+        """The round is finished, or its checkpoint of no use."""
+        self.path(key).unlink(missing_ok=True)
+
+
+def _grouped(group: str, arrays: Arrays | Masks) -> Arrays:
+    return {f"{group}/{name}": array for name, array in arrays.items()}
+
+
+def _group(arrays: Arrays, group: str) -> Arrays:
+    return {name.removeprefix(f"{group}/"): array for name, array in arrays.items() if name.startswith(f"{group}/")}
