@@ -61,13 +61,11 @@ class RoundStore:
 
     def read(self, key: str) -> StoredRound | None:
         """The round of that key; None when there is none that can be believed."""
-        found = read_arrays(self.path(key))
-        if found is None:
-            return None
-        arrays, facts = found
         try:
-            if facts["key"] != key:
+            found = read_arrays(self.path(key))
+            if found is None or found[1]["key"] != key:
                 return None
+            arrays, facts = found
             layers: list[str] = json.loads(facts["layers"])
             return StoredRound(
                 key=key,

@@ -31,7 +31,7 @@ class RunSummary:
 
 
 class Store:
-    """What is kept below `home`: runs, rounds, checkpoints, facts of the machine. Nothing is made before it is written."""
+    """Runs, rounds, checkpoints and facts of the machine, kept below `home`. Nothing is made before it is written."""
 
     def __init__(self, home: Path):
         self.home = home
