@@ -1,8 +1,9 @@
 """A recipe: every value that decides what a round computes, but for seeds."""
 
+import os
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from engine.spec.problems import impossible
 
@@ -32,12 +33,19 @@ class Data(Model):
     """What is learned from. `seed` draws the validation split, the same for every trial.
 
     `fraction` of the training examples is used, each trial's own draw: stratified by class, or not.
+    A `folder:PATH` is taken from where the process works, and then absolute: the study means the same anywhere.
     """
 
     name: Annotated[str, Field(description="a data set's name")] = "digits"
     seed: Annotated[int, Field(ge=0, lt=2**31, description="draws the validation examples")] = 0
     fraction: Annotated[float, Field(gt=0, le=1, description="of the training examples")] = 1.0
     subset: Annotated[Literal["stratified", "random"], Field(description="how a fraction is drawn")] = "stratified"
+
+    @field_validator("name")
+    @classmethod
+    def _absolute(cls, name: str) -> str:
+        kind, colon, path = name.partition(":")
+        return f"{kind}:{os.path.abspath(os.path.expanduser(path))}" if colon and kind == "folder" and path else name
 
     @model_validator(mode="after")
     def _combination(self) -> Self:

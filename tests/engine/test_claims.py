@@ -570,7 +570,7 @@ def test_pictures_from_a_folder_are_judged_and_named() -> None:
     study = load_study("conv2-cifar10-quick", ("base.data.name=folder:pictures",))
     found = judge(RunView(), study)
     assert "conv2-gain-5" in {item.claim.id for item in found}
-    assert "folder:pictures instead of cifar10" in found[0].caveat
+    assert f"folder:{Path.cwd()}/pictures instead of cifar10" in found[0].caveat
     assert judge(RunView(), load_study("conv2-cifar10", ("base.data.name=digits",))) == []
 
 

@@ -3,6 +3,7 @@
 import datetime
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -291,6 +292,15 @@ def test_an_arm_is_the_base_under_its_own_tables_and_a_control_under_its_tickets
     ticket, reinit = (study.recipe(arm).train for arm in study.arm)
     assert (ticket.batch, ticket.iterations) == (40, 50_000)
     assert (reinit.batch, reinit.iterations) == (40, 7)
+
+
+def test_a_folder_of_pictures_is_the_same_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = with_set("base.data.name=folder:./cats/../dogs")
+    assert study.base.data.name == f"folder:{tmp_path}/dogs"
+    monkeypatch.chdir("/")
+    assert parse_study(to_toml(study), source="x.toml") == study
+    assert with_set("base.data.name=folder:~/x").base.data.name == f"folder:{Path.home()}/x"
 
 
 def test_levels_or_rounds_whichever_the_arm_has() -> None:
