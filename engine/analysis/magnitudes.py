@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kstest
 
 BINS = 24
 
@@ -16,6 +15,8 @@ def histogram(magnitudes: NDArray[np.float32]) -> tuple[tuple[int, ...], float]:
 
 def distance_from_uniform(magnitudes: NDArray[np.float32]) -> float:
     """Kolmogorov-Smirnov distance of `[n]` magnitudes from a uniform distribution from 0 to the greatest, 0 to 1."""
+    from scipy.stats import kstest  # here: reading a run is not to wait for SciPy
+
     top = float(magnitudes.max(initial=0.0))
     if not top > 0:
         return 1.0

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +34,8 @@ def spearman_all(first: Ranked, second: Ranked) -> float | None:
 
 
 def _centred(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    from scipy.stats import rankdata  # here: reading a run is not to wait for SciPy
+
     return np.asarray(rankdata(values), np.float64) - (values.size + 1) / 2
 
 

@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TERMINAL = {"textual", "textual_plotext", "plotext", "typer"}
-HEAVY = {"jax", "flax", "optax", "tensorflow", "tensorflow_datasets", "sklearn"}
-LIGHT = ["engine", "engine.spec", "engine.store", "engine.views", "engine.plan", "engine.datasets", "engine.masks"]
+HEAVY = {"jax", "flax", "optax", "tensorflow", "tensorflow_datasets", "sklearn", "scipy"}
+LIGHT = ["engine", "engine.spec", "engine.store", "engine.views", "engine.plan", "engine.datasets", "engine.masks", "lth_tui.cli"]
 
 
 def loaded_by(module: str) -> set[str]:
@@ -23,6 +23,10 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize("module", LIGHT)
 def test_the_light_rooms_load_neither_terminal_nor_jax(module: str) -> None:
     assert loaded_by(module) & (TERMINAL | HEAVY) == set()
+
+
+def test_the_interface_opens_without_what_computes() -> None:
+    assert loaded_by("lth_tui.shell") & HEAVY == set()
 
 
 def test_what_trains_loads_no_terminal() -> None:
