@@ -174,6 +174,44 @@ def reproduce(quick: bool, instead: tuple[str, ...], as_json: bool) -> int:
     return DONE if all(item.status == "done" for item in found) else FAILED
 
 
+@command_line.command()
+@click.argument("run")
+@click.argument("file", type=click.Path(path_type=Path))
+def bundle(run: str, file: Path) -> None:
+    """Put RUN into FILE, a bundle that another machine can open: its study, events, curves and rounds."""
+    from engine.export import write_bundle
+    from lth_tui.headless import progress_bar
+    from screens.text import size
+
+    with progress_bar(f"bundling {run}") as report:
+        made = write_bundle(run, Store(places.home()), file, report)
+    missing = f" ({made.missing} more are missing or damaged here)" if made.missing else ""
+    click.echo(
+        f"{made.run}: {made.events} events, {made.points} validations and {made.rounds} rounds{missing}, "
+        f"{size(made.unpacked)}, are in {file}, {size(made.size)}"
+    )
+
+
+@command_line.command("open")
+@click.argument("file", type=click.Path(path_type=Path))
+def open_run(file: Path) -> None:
+    """Bring the run of the bundle FILE into the store, once all of it is checked.
+
+    Later studies take its rounds for known ones, as they do those that were trained here: open the bundles of people
+    whose results you would build on.
+    """
+    from engine.export import open_bundle
+    from lth_tui.headless import progress_bar
+    from screens.text import size
+
+    with progress_bar("opening") as report:
+        found = open_bundle(file, Store(places.home()), report)
+    click.echo(
+        f"{found.run}: {found.events} events and {found.new + found.known} rounds, {found.known} of them known before, "
+        f"{size(found.size)}; look at it: lth-tui show {found.run}"
+    )
+
+
 @command_line.group(invoke_without_command=True)
 @click.pass_context
 def data(context: click.Context) -> None:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -45,11 +45,16 @@ def prepare_data(study: Study, store: Store) -> None:
 
 def prepare_with_progress(name: str, home: Path, source: Path | None) -> Path:
     """Prepare a data set under a progress bar on standard error. Raises BadInput."""
+    with progress_bar(f"preparing {name}") as report:
+        return datasets.prepare(name, home, source, report)
+
+
+@contextmanager
+def progress_bar(doing: str) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on standard error; what it gives takes the stage and the fraction done, 0 to 1."""
     with _bars() as progress:
-        task = progress.add_task(f"preparing {name}", total=1.0, words="")
-        return datasets.prepare(
-            name, home, source, lambda stage, done: progress.update(task, completed=done, words=stage)
-        )
+        task = progress.add_task(doing, total=1.0, words="")
+        yield lambda stage, done: progress.update(task, completed=done, words=stage)
 
 
 def _as_json(folder: RunFolder, store: Store) -> str:

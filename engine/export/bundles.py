@@ -1,0 +1,273 @@
+"""A run as one file that another machine can open: its study, events, curves and rounds.
+
+Events and curves travel as JSON and come in through the typed events, rounds are read by the round store and written
+anew: no database and no other file of a stranger's is ever kept, only what this program could read and would write.
+"""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from engine.datasets.listing import shown
+from engine.errors import BadInput
+from engine.export.account import Account, CurveLine, EventLine, Unlikely
+from engine.export.archive import CURVES, EVENTS, STUDY, Bundle, Packer, first_problem, round_member
+from engine.spec import Study, parse_study, to_toml
+from engine.store import Event, RoundStore, RunStarted, Store, StoredRound
+from engine.store.files import sync_folder
+
+Report = Callable[[str, float], None]
+"""Told the stage and the fraction done, 0 to 1."""
+
+_POINTS = 1000
+_BLOCK = 1 << 20
+_STAGING, _ABANDONED = ".opening-", 24 * 3600.0
+
+Line = TypeVar("Line", EventLine, CurveLine)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a bundle holds: events, validations of curves and rounds; `missing` rounds had no file that can be believed.
+    `unpacked` and `size` in bytes."""
+
+    run: str
+    events: int
+    points: int
+    rounds: int
+    missing: int
+    unpacked: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run as it is called here; of its rounds, those that are `new` and those that the store had. Size in bytes."""
+
+    run: str
+    events: int
+    new: int
+    known: int
+    size: int
+
+
+def write_bundle(run: str, store: Store, path: Path, report: Report) -> Written:
+    """Put `run`, as it is now, into the new file `path`, whole or not at all and for its owner's eyes only.
+
+    Raises BadInput for a run that there is not or that is damaged, and for a path that cannot be written.
+    """
+    with store.open(run) as folder, _new_file(path) as part:
+        study, events = folder.study(), folder.events()
+        account = Account(study)
+        points = missing = 0
+
+        def event_lines() -> Iterator[bytes]:
+            for stamped in events:
+                account.check(stamped.event)
+                yield EventLine(time=stamped.time, event=stamped.event).model_dump_json().encode() + b"\n"
+
+        def curve_lines() -> Iterator[bytes]:
+            nonlocal points
+            for key in account.keys:
+                curve = folder.curve(key)
+                points += len(curve)
+                for start in range(0, len(curve), _POINTS):
+                    line = CurveLine(key=key, points=tuple(curve[start : start + _POINTS]))
+                    yield line.model_dump_json().encode() + b"\n"
+
+        with part.open("wb") as file:
+            packer = Packer(file)
+            packer.add(STUDY, [to_toml(study).encode()])
+            try:
+                packer.add(EVENTS, event_lines())
+                packer.add(CURVES, curve_lines())
+            except (Unlikely, ValidationError, sqlite3.Error) as error:
+                raise BadInput(f"run {run!r}: its events cannot be believed: {_words(error)}") from None
+            for done, key in enumerate(account.keys):
+                report("packing rounds", done / len(account.keys))
+                stored = store.rounds.read(key)
+                if stored is None or _doubt(account, stored):
+                    missing += 1
+                else:
+                    packer.add(round_member(key), _blocks(store.rounds.path(key)))
+            packer.finish(run, study.hash, folder.created)
+            file.flush()
+            os.fsync(file.fileno())
+        rounds = len(account.keys) - missing
+        return Written(run, len(events), points, rounds, missing, packer.size, part.stat().st_size)
+
+
+def open_bundle(path: Path, store: Store, report: Report) -> Opened:
+    """Bring the run of a bundle into the store, all or nothing, under its own name or that with -2 where it is taken.
+
+    Nothing in the bundle is believed: sizes, names and hashes are checked, events are held against the study, rounds
+    must be what their digest and key say. A round that the store has stays. Raises BadInput.
+    """
+    with Bundle(path) as bundle:
+        study = _study(bundle)
+        with _staging(store) as staging:
+            bundle.check_room(staging)
+            staged = Store(staging)
+            name = store.free_name(bundle.manifest.run)
+            events, account = _restored(bundle, study, staged, name)
+            keys = bundle.rounds
+            for done, key in enumerate(keys):
+                report("checking rounds", done / len(keys))
+                _take_round(bundle, key, account, staged.rounds)
+            new = _publish(staged, store, name, keys)
+        return Opened(name, events, new, len(keys) - new, bundle.unpacked)
+
+
+# Writing
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[Path]:
+    """A file to write that becomes `path` at the end; nothing is left of it after an error."""
+    if path.exists() or path.is_symlink():
+        raise BadInput(f"{shown(path)}: it is there already; allowed: the name of a new file")
+    part = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex}.part")
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        yield part
+        part.rename(path)
+        sync_folder(path.parent)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{shown(path)}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+# Opening
+
+
+def _study(bundle: Bundle) -> Study:
+    try:
+        text = bundle.read(STUDY).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise bundle.wrong(STUDY, f"not UTF-8 at byte {error.start}") from None
+    study = parse_study(text, source=f"{bundle.name}: {STUDY}")
+    if study.hash != bundle.manifest.study:
+        raise bundle.wrong(STUDY, "not the study of the manifest, or one that another version reads differently")
+    return study
+
+
+@contextmanager
+def _staging(store: Store) -> Iterator[Path]:
+    """A private folder in the store's home, gone at the end."""
+    made = not store.home.exists()
+    try:
+        store.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sweep(store.home)
+        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=store.home) as folder:
+            yield Path(folder)
+    except (OSError, sqlite3.Error) as error:
+        raise BadInput(f"{shown(store.home)}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    finally:
+        if made:
+            with suppress(OSError):  # it is not empty where the run was taken in
+                store.home.rmdir()
+
+
+def _sweep(home: Path) -> None:
+    """Remove what killed processes left behind."""
+    for path in home.glob(f"{_STAGING}*"):
+        if time.time() - path.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _restored(bundle: Bundle, study: Study, staged: Store, name: str) -> tuple[int, Account]:
+    """Make the run from its study, events and curves; the number of its events, and what they say."""
+    account = Account(study)
+    with staged.create(study, name) as folder:
+        events = list(_events(bundle, account, name))
+        folder.restore(bundle.manifest.created, events)
+        for line in _lines(bundle, CURVES, CurveLine, account.check_curve):
+            folder.append_curve(line.key, line.points)
+    folder.folder.chmod(0o700)
+    for path in folder.folder.iterdir():
+        path.chmod(0o600)
+    return len(events), account
+
+
+def _events(bundle: Bundle, account: Account, name: str) -> Iterator[tuple[float, Event]]:
+    for line in _lines(bundle, EVENTS, EventLine, lambda line: account.check(line.event)):
+        event = line.event
+        yield line.time, event.model_copy(update={"run": name}) if isinstance(event, RunStarted) else event
+
+
+def _lines(bundle: Bundle, member: str, kind: type[Line], check: Callable[[Line], None]) -> Iterator[Line]:
+    for number, text in bundle.lines(member):
+        try:
+            line = kind.model_validate_json(text)
+            check(line)
+        except (Unlikely, ValidationError) as error:
+            raise bundle.wrong(member, f"line {number}: {_words(error)}") from None
+        yield line
+
+
+def _take_round(bundle: Bundle, key: str, account: Account, staged: RoundStore) -> None:
+    """Read a round through the round store, in a place of its own, and write it anew into `staged`."""
+    member = round_member(key)
+    if key not in account.keys:
+        raise bundle.wrong(member, "a round that the events do not know")
+    with tempfile.TemporaryDirectory(dir=staged.path(key).parents[2]) as apart:
+        foreign = RoundStore(Path(apart))
+        foreign.path(key).parent.mkdir()
+        with foreign.path(key).open("wb") as file:
+            file.writelines(bundle.blocks(member))
+        stored = foreign.read(key)
+    if stored is None:
+        raise bundle.wrong(member, "not a round of that key, or damaged")
+    if doubt := _doubt(account, stored):
+        raise bundle.wrong(member, doubt)
+    staged.write(stored)
+    staged.path(key).chmod(0o600)
+
+
+def _publish(staged: Store, store: Store, name: str, keys: list[str]) -> int:
+    """Take rounds and run into the store, the run last; the number of rounds that it did not have."""
+    added: list[Path] = []
+    try:
+        for key in keys:
+            path = store.rounds.path(key)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                # Unlike a rename, a link never takes the place of a file that is there.
+                os.link(staged.rounds.path(key), path)
+                added.append(path)
+        store.adopt(staged.home / "runs" / name)
+    except BaseException:
+        for path in added:
+            path.unlink(missing_ok=True)
+        raise
+    return len(added)
+
+
+def _doubt(account: Account, stored: StoredRound) -> str:
+    """Why a round is none that the events tell of; empty where it is."""
+    try:
+        account.check_round(stored)
+    except Unlikely as error:
+        return _words(error)
+    return ""
+
+
+def _words(error: Exception) -> str:
+    return first_problem(error) if isinstance(error, ValidationError) else str(error)
