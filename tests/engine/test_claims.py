@@ -606,14 +606,14 @@ def test_the_table_fits_and_says_its_rule(stored: Store) -> None:
     text = " ".join(" ".join(lines).split())
     for words in ("✓", "holds", "✗", "does not hold", "– ", "not measured", "Rule: t test", "*: quoted second hand"):
         assert words in text
-    assert "Judged on a quick run: 10,000 iterations, not 50,000; 2 trials, not 5" in text
+    assert "Judged on a quick run: 10,000 iterations, not 50,000; 3 trials, not 5" in text
     assert len(lines) < 120
 
 
 def test_the_json_is_a_list_of_verdicts(stored: Store) -> None:
     rows = json.loads(invoke("fake", "--json"))
     row = {row["id"]: row for row in rows}["lenet-gain-13"]
-    assert (row["verdict"], row["trials"], row["unit"], row["quick"]) == ("holds", 2, "points", True)
+    assert (row["verdict"], row["trials"], row["unit"], row["quick"]) == ("holds", 3, "points", True)
     assert row["mean"] == pytest.approx(0.505)
     assert row["values"] == pytest.approx([0.5, 0.51])
     assert row["p_m"] == pytest.approx(left(9) / 10)
