@@ -1,5 +1,7 @@
 """Early birds: masks that no longer change while a network is still being trained."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,23 +15,23 @@ def mask_distance(first: dict[str, NDArray[np.bool_]], second: dict[str, NDArray
     return differ / sum(mask.size for mask in first.values())
 
 
+@dataclass
 class EarlyBirdWatch:
     """Takes the mask of one epoch after the other; an early bird is found when the last five are all within 0.1 of
-    each other (You et al. 2020, section 3)."""
+    each other (You et al. 2020, section 3). `recent` are the newest masks, those that the next is compared with."""
 
-    def __init__(self) -> None:
-        self._last: list[dict[str, NDArray[np.bool_]]] = []
-        self.iterations: list[int] = []
-        self.distances: list[float] = []
-        self.found: int | None = None
+    iterations: list[int] = field(default_factory=list)
+    distances: list[float] = field(default_factory=list)
+    found: int | None = None
+    recent: list[dict[str, NDArray[np.bool_]]] = field(default_factory=list)
 
     def take(self, iteration: int, mask: dict[str, NDArray[np.bool_]]) -> None:
         """The mask drawn at the end of an epoch, after so many iterations."""
-        if self._last:
-            self.distances.append(mask_distance(mask, self._last[-1]))
+        if self.recent:
+            self.distances.append(mask_distance(mask, self.recent[-1]))
         self.iterations.append(iteration)
-        self._last = [*self._last, mask][-WINDOW:]
-        if self.found is None and len(self._last) == WINDOW:
-            pairs = ((a, b) for place, a in enumerate(self._last) for b in self._last[:place])
+        self.recent = [*self.recent, mask][-WINDOW:]
+        if self.found is None and len(self.recent) == WINDOW:
+            pairs = ((a, b) for place, a in enumerate(self.recent) for b in self.recent[:place])
             if all(mask_distance(a, b) <= THRESHOLD for a, b in pairs):
                 self.found = len(self.iterations)

@@ -5,7 +5,7 @@ over vmap; all that differs between them is a value, so that one compilation ser
 """
 
 from engine.lanes.devices import Machine, machine, prepare_jax
-from engine.lanes.pack import DataOnDevices, Kept, Lane, LaneEnd, Pace, Pack, Reading, train
+from engine.lanes.pack import DataOnDevices, Kept, Lane, LaneEnd, LaneState, Pace, Pack, Reading, train
 from engine.lanes.program import Program, batch_order, learning_rates
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Kept",
     "Lane",
     "LaneEnd",
+    "LaneState",
     "Machine",
     "Pace",
     "Pack",

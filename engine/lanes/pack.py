@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import jax
@@ -18,6 +19,9 @@ from engine.masks import Masks, Weights
 
 CHUNK_SECONDS = 0.2
 """Aimed at for one call: short enough to obey at once, long enough that Python costs nothing."""
+
+LaneState = dict[str, NDArray[Any]]
+"""All that training changes in one lane, by name: `params/...`, `optimizer/...`, `best_params/...`, `iteration`..."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +137,23 @@ class Pack:
     def tested(self, weights: Sequence[Weights]) -> list[float]:
         """Test accuracy (0 to 1) of other weights for each lane, of the same shapes."""
         test = compiled.test_program(self._code, self._data.devices)
-        stacked = self._stacked([*weights, *[weights[0]] * (len(self._lanes) - len(weights))])
-        return [float(value) for value in np.asarray(test(stacked, self._fixed, self._data.test)[1])[: self.count]]
+        _, accuracies = test(self._stacked(weights), self._fixed, self._data.test)
+        return [float(value) for value in np.asarray(accuracies)[: self.count]]
+
+    def states(self) -> list[LaneState]:
+        """All that training has changed in each lane, when everything sent off is done."""
+        return self._named(self._state)
+
+    def restore(self, states: Sequence[LaneState]) -> None:
+        """Go on from these states of the lanes, all after the same number of steps.
+
+        Raises ValueError where one is of another program or of other shapes, or they are not at one iteration of it.
+        """
+        lanes = [self._tree(state) for state in states]
+        reached = {int(lane.iteration) for lane in lanes}
+        if len(reached) > 1 or not 0 <= min(reached) <= self.program.iterations:
+            raise ValueError(f"lanes after {sorted(reached)} of {self.program.iterations} steps")
+        self._state, (self.iteration,) = self._stacked(lanes), reached
 
     def dispatch(self, intervals: int, steps: int, evaluate: bool, keep: bool = False) -> "Pending":
         """Send off `intervals` times `steps` steps, each time with a validation if `evaluate`; does not wait.
@@ -159,12 +178,15 @@ class Pack:
         kept = Kept(self, jax.tree.map(jnp.copy, self._state)) if keep else None
         return Pending(self.iteration, at, rows, self.count, kept)
 
-    def finish(self) -> list[LaneEnd]:
-        """Test the best and the last weights of each lane, once each, and bring everything back."""
-        return self.ends_at(self._state)
+    def finish(self, ended: Mapping[int, LaneState] | None = None) -> list[LaneEnd]:
+        """Test the best and the last weights of each lane, once each, and bring everything back.
 
-    def ends_at(self, state: compiled.State) -> list[LaneEnd]:
-        """What the lanes would leave if `state` were their last."""
+        Lanes that `ended` before the others are as they were then.
+        """
+        if ended:
+            lanes = [ended.get(lane, state) for lane, state in enumerate(self.states())]
+            self._state = self._stacked([self._tree(state) for state in lanes])
+        state = self._state
         test = compiled.test_program(self._code, self._data.devices)
         _, best_accuracy = test(state.best_params, self._fixed, self._data.test)
         _, end_accuracy = test(state.params, self._fixed, self._data.test)
@@ -188,11 +210,23 @@ class Pack:
         ]
 
     def _stacked(self, trees: Sequence[Any]) -> Any:
-        return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *trees), self._by_lane)
+        filled = [*trees, *[trees[0]] * (len(self._lanes) - len(trees))]
+        return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *filled), self._by_lane)
 
     def _unstacked(self, tree: Any) -> list[Any]:
         host = jax.tree.map(np.asarray, tree)
         return [jax.tree.map(lambda leaf, lane=lane: np.array(leaf[lane]), host) for lane in range(self.count)]
+
+    def _named(self, state: compiled.State) -> list[LaneState]:
+        return [{_name(path): leaf for path, leaf in _leaves(lane)} for lane in self._unstacked(state)]
+
+    def _tree(self, state: LaneState) -> compiled.State:
+        wanted = {_name(path): (leaf.shape[1:], leaf.dtype) for path, leaf in _leaves(self._state)}
+        found = {name: (array.shape, array.dtype) for name, array in state.items()}
+        if found != wanted:
+            raise ValueError(f"the state of a lane of another program: {found}")
+        tree: compiled.State = jax.tree.unflatten(jax.tree.structure(self._state), [state[name] for name in wanted])
+        return tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,9 +240,9 @@ class Kept:
         """The weights of each lane."""
         return self.pack._unstacked(self.state.params)
 
-    def ends(self) -> list[LaneEnd]:
-        """What each lane leaves when it ends here, tested now."""
-        return self.pack.ends_at(self.state)
+    def states(self) -> list[LaneState]:
+        """All that training had changed in each lane."""
+        return self.pack._named(self.state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,21 +284,28 @@ def train(
     pace: Pace,
     between: Callable[[int, list[list[Reading]], Kept | None], bool],
     marks: frozenset[int] = frozenset(),
+    due: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Train a pack to the end of its program, a call ahead of the devices.
+    """Train a pack from where it is to the end of its program, a call ahead of the devices.
 
     `between(iteration, readings of each lane, what is kept)` is called after each call's work; when it returns
     False the training ends there, and so does this, with False. What the lanes are at is kept at the iterations
-    `marks`. `pace` decides how the round is divided into calls, which changes no result.
+    `marks`, and after a call that is sent off when `due()`. `pace` decides how the round is divided into calls,
+    which changes no result.
     """
-    calls = _calls(pack.program, pace, marks)
-    ahead = [pack.dispatch(*next(calls))]
+    calls = _calls(pack.program, pack.iteration, pace, marks)
+    ahead: list[Pending] = []
+
+    def send() -> None:
+        for intervals, steps, evaluate, marked in islice(calls, 1):
+            ahead.append(pack.dispatch(intervals, steps, evaluate, keep=marked or due()))
+
+    send()
     last: tuple[float, int] | None = None
     going = True
     while ahead:
-        following = next(calls, None) if going else None
-        if following is not None:
-            ahead.append(pack.dispatch(*following))
+        if going:
+            send()
         pending = ahead.pop(0)
         readings = pending.wait()
         now = time.perf_counter()
@@ -275,9 +316,9 @@ def train(
     return going
 
 
-def _calls(program: Program, pace: Pace, marks: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
-    """(intervals, steps, evaluate, keep) of each call of a round; calls end at every mark."""
-    every, on_cpu, done = program.evaluate_every, machine().on_cpu, 0
+def _calls(program: Program, done: int, pace: Pace, marks: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
+    """(intervals, steps, evaluate, marked) of each call of a round after `done` steps; calls end at every mark."""
+    every, on_cpu = program.evaluate_every, machine().on_cpu
     while done < program.iterations:
         end = min((mark for mark in marks if mark > done), default=program.iterations)
         left = min(end, program.iterations) - done
@@ -295,3 +336,13 @@ def _calls(program: Program, pace: Pace, marks: frozenset[int]) -> Iterator[tupl
 def _moments(optimizer: Any) -> list[Any]:
     """The trees in an optimizer's state that have the shape of the weights."""
     return [tree for tree in optimizer if isinstance(tree, dict)]
+
+
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    """(path, leaf) of each leaf of a tree, in its order."""
+    found: list[tuple[Any, Any]] = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return found
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,20 +1,22 @@
 """The five steps of the experiment, for the rounds of one plan: initialise, train, prune, reset, train again."""
 
-import math
 import time
 from collections import defaultdict
 from functools import cache
+from math import isfinite
 
 from engine import datasets
-from engine.analysis import EarlyBirdWatch, at_chance, distance_from_uniform, histogram
+from engine.analysis import at_chance, distance_from_uniform, histogram
 from engine.errors import BadInput
-from engine.lanes import DataOnDevices, Kept, LaneEnd, Pace, Pack, Program, Reading, machine, train
+from engine.lanes import DataOnDevices, Kept, LaneEnd, LaneState, Pace, Pack, Program, Reading, machine, train
 from engine.masks import Masks, Weights, counts_of, guards, masked
 from engine.plan import DatasetMark, Dense, Pruned, RandomLike, Round, SameAs, make_plan
 from engine.runner.making import Ingredients, Maker
-from engine.runner.pilot import Pilot, points
+from engine.runner.pilot import Pilot
+from engine.runner.saving import WORTH_KEEPING, Saving
+from engine.runner.watch import Watch
 from engine.spec import Study
-from engine.store import EarlyBird, LayerCount, Magnitudes, RoundResult, Store, StoredRound
+from engine.store import Checkpoint, CurvePoint, LayerCount, Magnitudes, RoundResult, Store, StoredRound
 
 
 class Bench:
@@ -27,6 +29,7 @@ class Bench:
             raise BadInput(f"data set {mark.name}: it cannot be kept below {store.home}; allowed: a folder with room")
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
+        self._checkpoints = store.checkpoints
         self._maker = Maker(self.plan, self.dataset, self.split, store.rounds)
         self._on_devices = cache(self._put)
         self._paces: defaultdict[Program, Pace] = defaultdict(Pace)
@@ -35,8 +38,20 @@ class Bench:
         """The program that trains a round."""
         return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train, item.iterations)
 
-    def train(self, rounds: list[Round], width: int, pilot: Pilot) -> list[StoredRound] | None:
-        """Train rounds of one program side by side and prove each; None when stopped on the way."""
+    def checkpoint(self, item: Round) -> Checkpoint | None:
+        """Where a round can go on; None when it is trained from its start. Weights that others now rewind to may not
+        have been wanted when it was written."""
+        found = self._checkpoints.read(item.key)
+        if found is None:
+            return None
+        passed = {mark for mark in self.plan.marks_of(item.key) if mark <= found.iteration}
+        return found if passed <= found.marks.keys() else None
+
+    def train(
+        self, rounds: list[Round], checkpoints: list[Checkpoint], width: int, pilot: Pilot
+    ) -> list[StoredRound] | None:
+        """Train rounds of one program side by side and prove each: from their start, or all of them from checkpoints
+        after as many steps. None when stopped on the way; their checkpoints are then written."""
         begun = time.perf_counter()
         made = [self._maker.ingredients(item) for item in rounds]
         program = self.program(rounds[0])
@@ -47,23 +62,53 @@ class Bench:
                 each.lane.order, self.split.validation, len(self.dataset.train_labels), item.number
             )
         pruned = self._just_pruned(rounds, made, pack)
-        watch = _Watch(self._maker, rounds, made, [self.plan.marks_of(item.key) for item in rounds])
+        watch = Watch(self._maker, rounds, made, [self.plan.marks_of(item.key) for item in rounds])
+        before = self._restored(checkpoints, pack, watch, pilot)
 
-        def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
-            going = pilot.between(iteration, readings)
-            if going and kept is not None:
-                watch.take(iteration, kept)
-            return going and not watch.over
+        def seconds() -> float:
+            return before + time.perf_counter() - begun - pilot.paused_seconds
 
-        if not train(pack, self._paces[program], between, watch.iterations) and not watch.over:
+        with Saving(self._checkpoints) as saving:
+
+            def save(states: list[LaneState]) -> None:
+                saving.save(watch.checkpoints(states, pilot.curves, seconds()))
+
+            def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
+                going = pilot.between(iteration, [watch.open(lane, new) for lane, new in enumerate(readings)])
+                if kept is not None:
+                    watch.take(iteration, kept)
+                    if saving.due():
+                        save(kept.states())
+                return going and not watch.over
+
+            train(pack, self._paces[program], between, watch.iterations, saving.due)
+            finished = pack.iteration == program.iterations or watch.over
+            if not finished or saving.since >= WORTH_KEEPING:
+                save(pack.states())
+            if finished:
+                pilot.testing()
+                ends = pack.finish(watch.ended)
+            saving.settle()
+        if not finished:
             return None
-        pilot.testing()
-        ends = watch.settled(pack)
-        seconds = time.perf_counter() - begun - pilot.paused_seconds
         return [
-            self._concluded(item, each, end, curve, watch, lane, pruned[lane], seconds)
+            self._concluded(item, each, end, curve, watch, lane, pruned[lane], seconds())
             for lane, (item, each, end, curve) in enumerate(zip(rounds, made, ends, pilot.curves, strict=True))
         ]
+
+    def _restored(self, checkpoints: list[Checkpoint], pack: Pack, watch: Watch, pilot: Pilot) -> float:
+        """Put a pack where its checkpoints say; the seconds that it had trained. One that does not fit is removed."""
+        if not checkpoints:
+            return 0.0
+        try:
+            pack.restore([checkpoint.state for checkpoint in checkpoints])
+        except ValueError:
+            for checkpoint in checkpoints:
+                self._checkpoints.remove(checkpoint.key)
+            return 0.0
+        watch.restore(checkpoints)
+        pilot.go_on(pack.iteration, [checkpoint.curve for checkpoint in checkpoints])
+        return max(checkpoint.seconds for checkpoint in checkpoints)
 
     def prove_stored(self, item: Round, stored: StoredRound) -> None:
         """The guards on a round from the store."""
@@ -89,8 +134,8 @@ class Bench:
         item: Round,
         made: Ingredients,
         end: LaneEnd,
-        readings: list[Reading],
-        watch: "_Watch",
+        curve: list[CurvePoint],
+        watch: Watch,
         lane: int,
         pruned: float | None,
         seconds: float,
@@ -99,17 +144,15 @@ class Bench:
         self._prove_masks(item, end.masks)
         guards.all_dead_zero("weights", (end.final, end.best), end.masks, item.number)
         guards.all_dead_zero("optimizer moments", end.moments, end.masks, item.number)
-        trained = watch.trained[lane]
-        readings = [reading for reading in readings if reading.iteration <= trained]
-        best = next((r for r in readings if r.iteration == end.best_iteration), None)
-        if not math.isfinite(end.best_loss):
-            best = None
+        stop = item.first + end.best_iteration
+        best = next((point for point in curve if point.iteration == stop), None) if isfinite(end.best_loss) else None
+        accuracy = best.validation_accuracy if best else None
         counts = counts_of(end.masks)
         result = RoundResult(
-            iterations=trained,
-            early_stop_iteration=best and item.first + best.iteration,
+            iterations=watch.trained(lane),
+            early_stop_iteration=best and best.iteration,
             validation_loss=best and end.best_loss,
-            validation_accuracy=best and best.validation_accuracy,
+            validation_accuracy=accuracy,
             test_accuracy=best and end.test_accuracy,
             test_accuracy_end=end.test_accuracy_end if end.finite else None,
             test_accuracy_pruned=pruned,
@@ -120,12 +163,12 @@ class Bench:
             early_bird=watch.early_bird(lane),
             seconds=seconds,
             diverged=not end.finite,
-            collapsed=best is None or at_chance(best.validation_accuracy, self.dataset.classes),
+            collapsed=accuracy is None or at_chance(accuracy, self.dataset.classes),
         )
         return StoredRound(
             key=item.key,
             result=result,
-            curve=points(readings, item.first),
+            curve=curve,
             masks=end.masks,
             final=end.final,
             best=end.best,
@@ -146,64 +189,6 @@ class Bench:
     def _put(self, devices: int) -> DataOnDevices:
         data = self.dataset
         return DataOnDevices.put(devices, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
-
-
-class _Watch:
-    """What is looked at while a pack trains: weights that others rewind to, and the masks of each epoch."""
-
-    def __init__(self, maker: Maker, rounds: list[Round], made: list[Ingredients], marks: list[frozenset[int]]):
-        self._maker, self._rounds, self._made, self._marks = maker, rounds, made, marks
-        self._birds = [
-            EarlyBirdWatch() if item.early_bird != "off" and item.number + 1 < len(item.ladder.survivors) else None
-            for item in rounds
-        ]
-        self._epochs = [
-            _epochs(item, each) if bird else frozenset[int]()
-            for item, each, bird in zip(rounds, made, self._birds, strict=True)
-        ]
-        self.iterations: frozenset[int] = frozenset().union(*marks, *self._epochs)
-        self.trained = [item.iterations for item in rounds]
-        self.ends: list[LaneEnd | None] = [None] * len(rounds)
-        self.marks: list[dict[int, Weights]] = [{} for _ in rounds]
-
-    @property
-    def over(self) -> bool:
-        """Whether all lanes have ended before their time, and left the weights that others rewind to."""
-        left = all(own <= taken.keys() for own, taken in zip(self._marks, self.marks, strict=True))
-        return left and all(end is not None for end in self.ends)
-
-    def take(self, iteration: int, kept: Kept) -> None:
-        """Look at what was kept at an iteration."""
-        weights = kept.weights()
-        for lane, (item, each, bird) in enumerate(zip(self._rounds, self._made, self._birds, strict=True)):
-            if iteration in self._marks[lane]:
-                self.marks[lane][iteration] = weights[lane]
-            if bird and iteration in self._epochs[lane] and self.ends[lane] is None:
-                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, weights[lane]))
-                if bird.found is not None and item.early_bird == "stop":
-                    self.ends[lane], self.trained[lane] = kept.ends()[lane], iteration
-
-    def settled(self, pack: Pack) -> list[LaneEnd]:
-        """Where each lane ended: before its time, or with the pack."""
-        last = [] if self.over else pack.finish()
-        return [early or last[lane] for lane, early in enumerate(self.ends)]
-
-    def early_bird(self, lane: int) -> EarlyBird | None:
-        bird = self._birds[lane]
-        if bird is None:
-            return None
-        first = self._rounds[lane].first
-        return EarlyBird(
-            iterations=tuple(first + iteration for iteration in bird.iterations),
-            distances=tuple(bird.distances),
-            found=bird.found,
-        )
-
-
-def _epochs(item: Round, made: Ingredients) -> frozenset[int]:
-    """The iterations at which a round has seen all its examples once more."""
-    count = item.iterations * item.train.batch // len(made.rows)
-    return frozenset(-(-epoch * len(made.rows) // item.train.batch) for epoch in range(1, count + 1))
 
 
 def _distribution(start: Weights, end: LaneEnd) -> dict[str, Magnitudes]:

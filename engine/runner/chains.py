@@ -19,6 +19,7 @@ from engine.analysis import (
 from engine.errors import LabError
 from engine.masks import magnitudes
 from engine.plan import Place, Plan, Pruned, Round
+from engine.runner.past import Past
 from engine.store import Diverged, Event, RoundFinished, RoundResult, Signal, SignalKind, Similarity, Store
 
 # Ranks of that many rounds are kept at hand, the others are read again from the store.
@@ -27,10 +28,12 @@ _KEPT_RANKS = 64
 
 class Chains:
     """Follows the trials of all arms. A round is told when all before it in its trial are, so that the
-    comparisons of a trial do not depend on the order in which rounds came to be known."""
+    comparisons of a trial do not depend on the order in which rounds came to be known; what was told in the past is
+    not told again."""
 
-    def __init__(self, plan: Plan, store: Store, say: Callable[[Event], None]):
-        self._plan, self._store, self._say = plan, store, say
+    def __init__(self, plan: Plan, store: Store, past: Past, say: Callable[[Event], None]):
+        self._plan, self._store, self._past = plan, store, past
+        self._say: Callable[[Event], None] = lambda event: None if past.told(event) else say(event)
         self._done: dict[str, RoundResult] = {}
         self._diverged: set[str] = set()
         self._collapsed: set[str] = set()
@@ -73,7 +76,7 @@ class Chains:
             if key not in self._done:
                 return
             owned = self._owners[key] == place and key in self._trained
-            finished = RoundFinished(
+            finished = self._past.finished.get(place) or RoundFinished(
                 arm=arm,
                 trial=trial,
                 round=number,

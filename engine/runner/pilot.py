@@ -23,7 +23,7 @@ class Pilot:
         self._recent: deque[tuple[float, int]] = deque()
         self._steps_before = 0
         self._firsts: list[int] = []
-        self.curves: list[list[Reading]] = []
+        self.curves: list[list[CurvePoint]] = []
         self.paused_seconds = 0.0
 
     def say(self, event: Event) -> None:
@@ -57,12 +57,20 @@ class Pilot:
             ),
         )
 
+    def go_on(self, iteration: int, curves: list[list[CurvePoint]]) -> None:
+        """The lanes on board go on after so many steps, with what their curves had then."""
+        self.curves = [list(curve) for curve in curves]
+        for lane, curve in zip(self._progress.lanes, self.curves, strict=True):
+            self._folder.append_curve(lane.key, curve)
+        self._show(iteration=iteration, steps_done=self._steps_before + iteration * len(curves))
+
     def between(self, iteration: int, readings: list[list[Reading]]) -> bool:
         """Called after each call to the devices: False when the run is to stop."""
         for lane, first, curve, new in zip(self._progress.lanes, self._firsts, self.curves, readings, strict=True):
             if new:
-                curve.extend(new)
-                self._folder.append_curve(lane.key, points(new, first))
+                added = points(new, first)
+                curve.extend(added)
+                self._folder.append_curve(lane.key, added)
         steps = self._steps_before + iteration * len(self._progress.lanes)
         self._tick(steps)
         rate = self.rate()
@@ -75,6 +83,15 @@ class Pilot:
             eta=None if rate is None else left / rate,
         )
         return self._obey()
+
+    def going(self) -> bool:
+        """Called where nothing trains: False when the run is to stop."""
+        return self._obey()
+
+    def skip(self, key: str, steps: int, curve: list[CurvePoint]) -> None:
+        """A round that this run had trained already."""
+        self._folder.append_curve(key, curve)
+        self._show(steps_done=self._progress.steps_done + steps)
 
     def testing(self) -> None:
         """The lanes are at their end and are tested."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from engine.errors import LabError
 from engine.store.files import write_atomic
 
 Weights = dict[str, dict[str, NDArray[np.float32]]]
@@ -28,10 +29,16 @@ def keyed(folder: Path, key: str) -> Path:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> int:
-    """Keep arrays and facts in one safetensors file with their digest, atomically; its size in bytes."""
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    """Keep arrays and facts in one safetensors file with their digest, atomically; its size in bytes.
+
+    Raises LabError where that cannot be written.
+    """
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     data = save(whole, metadata={**facts, "digest": _digest(whole, facts)})
-    write_atomic(path, data)
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise LabError(f"{path}: cannot be written: {error.strerror or error}") from error
     return len(data)
 
 

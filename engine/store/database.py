@@ -5,8 +5,8 @@ import shutil
 import socket
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -36,6 +36,8 @@ CREATE TABLE curves (
 CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), time REAL NOT NULL, progress TEXT NOT NULL);
 CREATE TABLE request (one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL);
 """
+_SET_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
+_OWNER = ("host", "pid", "start")
 
 
 class Request(StrEnum):
@@ -77,6 +79,7 @@ class RunFolder:
             self._connection.close()
             raise BadInput(f"run {folder.name!r}: written in format {found}; allowed: {FORMAT}")
         self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._owned = False
 
     @classmethod
     def create(cls, folder: Path, study: Study, study_toml: str) -> Self:
@@ -157,7 +160,7 @@ class RunFolder:
 
     def owner_alive(self) -> bool:
         """Whether the process that writes the run lives: by pid and start time here, by heartbeat elsewhere."""
-        host, pid, start = self._fact("host"), self._fact("pid"), self._fact("start")
+        host, pid, start = (self._fact(name) for name in _OWNER)
         if host is None or pid is None or start is None:
             return False
         if host != socket.gethostname():
@@ -177,9 +180,26 @@ class RunFolder:
     # What the runner writes
 
     def own(self) -> None:
-        """Write down that this process is the run's owner."""
-        start = psutil.Process().create_time()
-        self._set_facts({"host": socket.gethostname(), "pid": str(os.getpid()), "start": repr(start)})
+        """Become the run's owner, once; what was asked of the one before is forgotten. Of several that try, one wins.
+
+        Raises BadInput while another owner lives.
+        """
+        if self._owned:
+            return
+        owner = (socket.gethostname(), str(os.getpid()), repr(psutil.Process().create_time()))
+        with self._transaction():
+            if self.owner_alive():
+                host, pid = self._fact("host"), self._fact("pid")
+                raise BadInput(f"run {self.id!r}: at work in process {pid} on {host}; allowed: once that has ended")
+            self._connection.executemany(_SET_FACT, zip(_OWNER, owner, strict=True))
+            self._connection.execute("DELETE FROM request")
+        self._owned = True
+
+    def release(self) -> None:
+        """The run is nobody's from here on; does nothing for one that is not this object's."""
+        if self._owned:
+            self._all_or_none("DELETE FROM facts WHERE name = ?", [(name,) for name in _OWNER])
+            self._owned = False
 
     def append(self, event: Event) -> Stamped:
         """Keep an event; it has happened once this returns."""
@@ -216,12 +236,17 @@ class RunFolder:
         return row[0] if row else None
 
     def _set_facts(self, facts: dict[str, str]) -> None:
-        self._all_or_none("INSERT OR REPLACE INTO facts VALUES (?, ?)", list(facts.items()))
+        self._all_or_none(_SET_FACT, list(facts.items()))
 
     def _all_or_none(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with self._transaction():
+            self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany(statement, rows)
+            yield
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.execute("ROLLBACK")

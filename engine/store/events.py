@@ -107,6 +107,8 @@ class ArmPlan(Model):
 
 
 class RunStarted(Model):
+    """`numerics` names the versions and devices that compute: rounds of others have other keys."""
+
     event: Literal["run-started"] = "run-started"
     run: str
     study: str
@@ -118,6 +120,13 @@ class RunStarted(Model):
     stored: int
     device: str
     lanes: int
+    numerics: str = ""
+
+
+class RunResumed(Model):
+    """The run goes on after its process had ended or was killed."""
+
+    event: Literal["run-resumed"] = "run-resumed"
 
 
 class RoundStarted(Model):
@@ -200,7 +209,17 @@ class RunFinished(Model):
 
 
 Event = (
-    RunStarted | RoundStarted | RoundFinished | Diverged | Signal | GuardFailed | Note | Paused | Resumed | RunFinished
+    RunStarted
+    | RunResumed
+    | RoundStarted
+    | RoundFinished
+    | Diverged
+    | Signal
+    | GuardFailed
+    | Note
+    | Paused
+    | Resumed
+    | RunFinished
 )
 EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 

@@ -9,7 +9,7 @@ from engine.errors import BadInput
 from engine.spec import Study, to_toml
 from engine.store.checkpoints import CheckpointStore
 from engine.store.database import RunFolder
-from engine.store.events import RoundFinished, RunFinished, RunStarted
+from engine.store.events import RoundFinished, RunFinished, RunResumed, RunStarted
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore
 
@@ -96,6 +96,8 @@ def _summary(path: Path) -> RunSummary:
                         total = sum(len(arm.seeds) * len(arm.rounds) for arm in event.arms)
                     case RoundFinished():
                         done += 1
+                    case RunResumed():
+                        status, seconds = "running", None
                     case RunFinished() as event:
                         status, seconds = event.status, event.seconds
                     case _:

@@ -17,6 +17,7 @@ from engine.store.events import (
     RoundFinished,
     RoundStarted,
     RunFinished,
+    RunResumed,
     RunStarted,
     Signal,
     Similarity,
@@ -131,6 +132,9 @@ def fold(view: RunView, events: Iterable[Stamped]) -> RunView:
                     f"{event.study} on {event.dataset.name}: {view.rounds_total} rounds, {event.distinct} distinct, "
                     f"{event.stored} of them stored; {event.lanes} lanes on {event.device}",
                 )
+            case RunResumed():
+                view = replace(view, status="running", running=frozenset(), seconds=None, message="")
+                say("info", f"taken up again: {view.rounds_done} of {view.rounds_total} rounds known")
             case RoundStarted():
                 view = replace(view, running=view.running | {(event.arm, event.trial, event.round)})
             case RoundFinished():

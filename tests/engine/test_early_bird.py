@@ -20,7 +20,19 @@ from engine.analysis import (
     ranks_collapsed,
     stabilised,
 )
-from engine.lanes import DataOnDevices, Kept, Lane, LaneEnd, Pace, Pack, Program, batch_order, learning_rates, train
+from engine.lanes import (
+    DataOnDevices,
+    Kept,
+    Lane,
+    LaneEnd,
+    LaneState,
+    Pace,
+    Pack,
+    Program,
+    batch_order,
+    learning_rates,
+    train,
+)
 from engine.masks import Weights, full_masks, ladder, prune
 from engine.networks import layer_shapes
 from engine.networks.build import initial_weights
@@ -200,15 +212,15 @@ def by_hand(study: Study, home: Path) -> tuple[dict[int, Weights], dict[int, Lan
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
     pack = Pack(Program.of("lenet-300-100", (8, 8, 1), 10, recipe.train), [lane], on_device, 1)
     weights: dict[int, Weights] = {}
-    ends: dict[int, LaneEnd] = {}
+    states: dict[int, LaneState] = {}
 
     def between(iteration: int, _: Any, kept: Kept | None) -> bool:
         if kept is not None:
-            (weights[iteration],), (ends[iteration],) = kept.weights(), kept.ends()
+            (weights[iteration],), (states[iteration],) = kept.weights(), kept.states()
         return True
 
     assert train(pack, Pace(1.0), between, frozenset(epochs(recipe.train.iterations)))
-    return weights, ends
+    return weights, {iteration: pack.finish({0: state})[0] for iteration, state in states.items()}
 
 
 @in_a_run

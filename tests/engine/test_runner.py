@@ -417,8 +417,8 @@ def test_a_pruned_weight_that_comes_back_in_training_stops_the_run(
     tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     class Leaking(Pack):
-        def finish(self) -> list[LaneEnd]:
-            ends = super().finish()
+        def finish(self, ended: Any = None) -> list[LaneEnd]:
+            ends = super().finish(ended)
             for end in ends:
                 for weights in end.moments if part == "moments" else [getattr(end, part)]:
                     weights["output"]["kernel"][~end.masks["output"]] = 1e-20

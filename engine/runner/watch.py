@@ -1,0 +1,105 @@
+"""What is looked at while a pack trains."""
+
+from engine.analysis import EarlyBirdWatch
+from engine.lanes import Kept, LaneState, Reading
+from engine.masks import Weights
+from engine.plan import Round
+from engine.runner.making import Ingredients, Maker
+from engine.store import Checkpoint, CurvePoint, EarlyBird
+
+
+class Watch:
+    """Takes weights that others rewind to, and the masks of each epoch; knows which lanes end before their time."""
+
+    def __init__(self, maker: Maker, rounds: list[Round], made: list[Ingredients], marks: list[frozenset[int]]):
+        self._maker, self._rounds, self._made, self._wanted = maker, rounds, made, marks
+        self._birds = [
+            EarlyBirdWatch() if item.early_bird != "off" and item.number + 1 < len(item.ladder.survivors) else None
+            for item in rounds
+        ]
+        self._epochs = [
+            _epochs(item, each) if bird else frozenset[int]()
+            for item, each, bird in zip(rounds, made, self._birds, strict=True)
+        ]
+        self.iterations: frozenset[int] = frozenset().union(*marks, *self._epochs)
+        self.ended: dict[int, LaneState] = {}
+        self.marks: list[dict[int, Weights]] = [{} for _ in rounds]
+
+    @property
+    def over(self) -> bool:
+        """Whether all lanes have ended before their time, and left the weights that others rewind to."""
+        left = all(own <= taken.keys() for own, taken in zip(self._wanted, self.marks, strict=True))
+        return left and len(self.ended) == len(self._rounds)
+
+    def trained(self, lane: int) -> int:
+        """Steps of a lane's round."""
+        return int(self.ended[lane]["iteration"]) if lane in self.ended else self._rounds[lane].iterations
+
+    def take(self, iteration: int, kept: Kept) -> None:
+        """Look at what was kept at an iteration."""
+        if iteration not in self.iterations:
+            return
+        weights = kept.weights()
+        for lane, (item, each, bird) in enumerate(zip(self._rounds, self._made, self._birds, strict=True)):
+            if iteration in self._wanted[lane]:
+                self.marks[lane][iteration] = weights[lane]
+            if bird and iteration in self._epochs[lane] and lane not in self.ended:
+                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, weights[lane]))
+                if bird.found is not None and item.early_bird == "stop":
+                    self.ended[lane] = kept.states()[lane]
+
+    def open(self, lane: int, readings: list[Reading]) -> list[Reading]:
+        """Of a lane's new readings those that count: none once it has ended."""
+        return [] if lane in self.ended else readings
+
+    def early_bird(self, lane: int) -> EarlyBird | None:
+        """What the masks of a lane's epochs said so far; None where none are drawn."""
+        bird = self._birds[lane]
+        if bird is None:
+            return None
+        first = self._rounds[lane].first
+        return EarlyBird(
+            iterations=tuple(first + iteration for iteration in bird.iterations),
+            distances=tuple(bird.distances),
+            found=bird.found,
+        )
+
+    def checkpoints(self, states: list[LaneState], curves: list[list[CurvePoint]], seconds: float) -> list[Checkpoint]:
+        """All that the lanes need to go on from `states`."""
+        found = []
+        for lane, (item, state, curve, bird) in enumerate(zip(self._rounds, states, curves, self._birds, strict=True)):
+            found.append(
+                Checkpoint(
+                    key=item.key,
+                    iteration=int(state["iteration"]),
+                    seconds=seconds,
+                    state=state,
+                    ended=self.ended.get(lane),
+                    curve=list(curve),
+                    marks=dict(self.marks[lane]),
+                    early_bird=self.early_bird(lane),
+                    recent=list(bird.recent) if bird else [],
+                )
+            )
+        return found
+
+    def restore(self, checkpoints: list[Checkpoint]) -> None:
+        """Go on from checkpoints of the lanes."""
+        for lane, (item, checkpoint) in enumerate(zip(self._rounds, checkpoints, strict=True)):
+            self.marks[lane] = dict(checkpoint.marks)
+            if checkpoint.ended is not None:
+                self.ended[lane] = checkpoint.ended
+            told = checkpoint.early_bird
+            if told is not None:
+                self._birds[lane] = EarlyBirdWatch(
+                    iterations=[iteration - item.first for iteration in told.iterations],
+                    distances=list(told.distances),
+                    found=told.found,
+                    recent=list(checkpoint.recent),
+                )
+
+
+def _epochs(item: Round, made: Ingredients) -> frozenset[int]:
+    """The iterations at which a round has seen all its examples once more."""
+    count = item.iterations * item.train.batch // len(made.rows)
+    return frozenset(-(-epoch * len(made.rows) // item.train.batch) for epoch in range(1, count + 1))
