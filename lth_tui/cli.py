@@ -18,7 +18,8 @@ DONE, FAILED, BAD_INPUT, BROKEN_GUARD, STOPPED = 0, 1, 2, 3, 130
 
 
 def main() -> int:
-    """Run the command line; the exit code: 0 done, 2 bad input, 3 a guard broke, 130 stopped by the user."""
+    """Run the command line; the exit code: 0 done, 2 bad input, 3 a guard broke, 130 stopped by the user;
+    143, by SystemExit, stopped by SIGTERM."""
     try:
         outcome: Any = command_line.main(prog_name="lth-tui", standalone_mode=False)
     except click.UsageError as error:
@@ -78,7 +79,7 @@ def command_line(context: click.Context) -> int | None:
 def run(study: str, settings: tuple[str, ...], name: str | None, as_json: bool) -> int:
     """Run STUDY, a preset's name or a TOML file, here in the terminal.
 
-    Ctrl-c stops it after the step at work; rounds that are done are kept and never trained again.
+    Ctrl-c stops it at a checkpoint, from where `lth-tui resume` goes on; rounds that are done are never trained again.
     """
     return _run(study, settings, name, as_json=as_json)
 
@@ -88,6 +89,19 @@ def _run(study: str, settings: tuple[str, ...], name: str | None, *, as_json: bo
 
     stopped = run_headless(load_study(study, settings), Store(places.home()), name, as_json=as_json) == "stopped"
     return STOPPED if stopped else DONE
+
+
+@command_line.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
+def resume(run: str, as_json: bool) -> int:
+    """Go on with RUN where it was stopped, interrupted or failed.
+
+    In the end all of it, but for times, is as if it had never been interrupted.
+    """
+    from lth_tui.headless import resume_headless
+
+    return STOPPED if resume_headless(run, Store(places.home()), as_json=as_json) == "stopped" else DONE
 
 
 @command_line.command()

@@ -22,19 +22,52 @@ _POLL = 0.25
 
 
 def run_headless(study: Study, store: Store, name: str | None, *, as_json: bool, show: bool = True) -> str:
-    """Run `study` and print what it found; "done", or "stopped" by a signal or from elsewhere. Raises LabError.
+    """Run `study` and print what it found; "done", or "stopped" by ctrl-c or from elsewhere.
 
-    As JSON, events are printed as they happen; else, with `show`, the table and the plot at the end.
+    As JSON, events are printed as they happen; else, with `show`, the table and the plot at the end. Raises LabError,
+    and SystemExit once SIGTERM has stopped it.
     """
     prepare_data(study, store)
     forecast(study, store)
     with store.create(study, name) as folder:
-        with _signals(store, folder.id):
+        folder.own()
+        return _execute(folder, store, as_json=as_json, show=show)
+
+
+def resume_headless(run: str, store: Store, *, as_json: bool) -> str:
+    """Go on with a run that did not come to its end, where it was; else as `run_headless`."""
+    with store.open(run) as folder:
+        study, view = folder.study(), _view(folder)
+        if view.status == "done":
+            sys.stderr.write(f"{run} is done: nothing is left to train\n")
+            if not as_json:
+                print_run(view, view.status)
+            return view.status
+        folder.own()
+        prepare_data(study, store)
+        return _execute(folder, store, as_json=as_json)
+
+
+def _execute(folder: RunFolder, store: Store, *, as_json: bool, show: bool = True) -> str:
+    hint = f"to go on where it was: lth-tui resume {folder.id}\n"
+    with _signals(store, folder.id) as signals:
+        try:
             status = _as_json(folder, store) if as_json else _with_progress(folder, store)
-        if show and not as_json:
-            view = fold(RunView(run=folder.id, study=study.name), folder.events())
-            print_run(view, view.status)
+        except KeyboardInterrupt:
+            sys.stderr.write(hint)
+            raise
+    if show and not as_json:
+        view = _view(folder)
+        print_run(view, view.status)
+    if status == "stopped":
+        sys.stderr.write(hint)
+        if signal.SIGTERM in signals:
+            raise SystemExit(128 + signal.SIGTERM)
     return status
+
+
+def _view(folder: RunFolder) -> RunView:
+    return fold(RunView(run=folder.id, study=folder.study_name), folder.events())
 
 
 def prepare_data(study: Study, store: Store) -> None:
@@ -122,22 +155,25 @@ def _followed(store: Store, run: str, progress: Progress) -> Iterator[None]:
 
 
 @contextmanager
-def _signals(store: Store, run: str) -> Iterator[None]:
-    """The first ctrl-c or SIGTERM asks the run to stop, through the store; a second ctrl-c stops at once."""
+def _signals(store: Store, run: str) -> Iterator[set[int]]:
+    """The first ctrl-c or SIGTERM asks the run to stop, through the store; a second ctrl-c stops at once. Those that
+    came are in the set."""
+    came: set[int] = set()
 
     def ask() -> None:
         with store.open(run) as folder:
             folder.request(Request.STOP)
 
     def handle(number: int, frame: FrameType | None) -> None:
+        came.add(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.stderr.write("stopping; finished rounds are kept (ctrl-c again stops at once)\n")
+        sys.stderr.write("stopping at a checkpoint (ctrl-c again stops at once)\n")
         # Not here: this may have interrupted a transaction of the same thread.
         threading.Thread(target=ask, name="stop").start()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

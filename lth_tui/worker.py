@@ -83,11 +83,15 @@ class Worker:
         try:
             store = Store(self._home)
             with store.open(run) as folder:
+                folder.own()
                 try:
                     status = self._engine(folder, store)
                 except BaseException as error:
                     message = self._told(error)
-                    _close_events(folder, message, time.time() - began)
+                    if not isinstance(error, BadInput):
+                        _close_events(folder, message, time.time() - began)
+                finally:
+                    folder.release()
         except BaseException as error:
             message = self._told(error)
         finally:
@@ -105,7 +109,7 @@ class Worker:
 
 
 def _close_events(folder: RunFolder, message: str, seconds: float) -> None:
-    """Tell the end of a run that the engine could not tell: this process lives on and owns it still."""
+    """Tell the end of a run that the engine could not tell."""
     events = folder.events()
     if not events or not isinstance(events[-1].event, RunFinished):
         folder.append(RunFinished(status="failed", trained=0, reused=0, seconds=seconds, message=message))
