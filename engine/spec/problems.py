@@ -45,6 +45,14 @@ def impossible(place: str | Place, found: Any, allowed: str) -> Impossible:
     return Impossible("impossible", "{allowed}", _context(dotted(where), shown(found), allowed))
 
 
+def printable(text: str) -> str:
+    """`text`, which is shown in terminals. Raises PydanticCustomError, for pydantic, where a control or direction
+    character is in it."""
+    if not all(char.isprintable() or char == "\n" for char in text):
+        raise PydanticCustomError("unprintable", "printable characters and line breaks")
+    return text
+
+
 def shown(value: Any) -> str:
     """A value as one short line: quoted as JSON (so control characters are escaped), cut at 60 characters."""
     try:

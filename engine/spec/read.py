@@ -12,7 +12,9 @@ from engine.errors import BadInput
 from engine.spec.problems import FieldsAt, Problem, dotted, problems_of
 from engine.spec.study import Study
 
-MAX_STUDY_BYTES = 1_000_000
+MAX_STUDY_BYTES = 100_000
+MAX_DOTS = 300
+"""In a line. A hundred levels have a hundred; tomllib takes time and memory by the square of the steps of a key."""
 QUICK = "-quick"
 """What the name of a preset's short twin ends with."""
 EXPERIMENTS = (
@@ -65,6 +67,9 @@ def parse_study(text: str, *, source: str, settings: tuple[str, ...] = ()) -> St
 
     Raises BadInput, one line naming `source`, the field, what was found and what is allowed.
     """
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MAX_DOTS:
+            raise BadInput(f"{source}: line {number}: {line.count('.')} dots; allowed: at most {MAX_DOTS} in a line")
     try:
         tables = tomllib.loads(text)
     except ValueError as error:  # TOML's own, and Python's for a number of thousands of digits
@@ -80,17 +85,27 @@ def load_study(name: str, settings: tuple[str, ...] = ()) -> Study:
         return parse_study(preset_text(name), source=f"preset {name}", settings=settings)
     path, shown = Path(name), name if name.isprintable() else repr(name)
     try:
-        if path.is_file() and path.stat().st_size > MAX_STUDY_BYTES:
-            raise BadInput(f"{shown}: {path.stat().st_size} bytes; allowed: at most {MAX_STUDY_BYTES}")
-        text = path.read_bytes().decode("utf-8")
+        text = read_study_file(path)
     except (FileNotFoundError, NotADirectoryError):
         known = ", ".join(preset_names())
         raise BadInput(f"{shown}: no such file or preset; allowed: a TOML file, or one of {known}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{shown}: not UTF-8 at byte {error.start}; allowed: a TOML file") from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{name!r}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     return parse_study(text, source=shown, settings=settings)
+
+
+def read_study_file(path: Path) -> str:
+    """The text of a study's file, of which no more is read than a study may have. Raises BadInput, OSError, and
+    ValueError for a path that can be none."""
+    shown = str(path) if str(path).isprintable() else repr(str(path))
+    with path.open("rb") as file:
+        text = file.read(MAX_STUDY_BYTES + 1)
+    if len(text) > MAX_STUDY_BYTES:
+        raise BadInput(f"{shown}: more than {MAX_STUDY_BYTES} bytes; allowed: at most so many")
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{shown}: not UTF-8 at byte {error.start}; allowed: a TOML file") from None
 
 
 def with_settings(tables: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 import os
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from engine.spec.problems import impossible
+from engine.spec.problems import impossible, printable
 
 NetworkName = Literal["lenet-300-100", "conv-2", "conv-4", "conv-6"]
 Criterion = Literal[
@@ -22,6 +22,8 @@ Criterion = Literal[
 Treatment = Literal["reset", "rewind", "reinit", "reshuffle", "keep", "lr-rewind"]
 EarlyBird = Literal["off", "watch", "stop"]
 LayerKind = Literal["dense", "conv", "output"]
+MAX_EXAMPLES = 1_000_000_000
+"""Drawn in one round at the most; their order is drawn before it begins and takes 4 bytes each."""
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -36,7 +38,7 @@ class Data(Model):
     A `folder:PATH` is taken from where the process works, and then absolute: the study means the same anywhere.
     """
 
-    name: Annotated[str, Field(description="a data set's name")] = "digits"
+    name: Annotated[str, Field(max_length=4096, description="a data set's name"), AfterValidator(printable)] = "digits"
     seed: Annotated[int, Field(ge=0, lt=2**31, description="draws the validation examples")] = 0
     fraction: Annotated[float, Field(gt=0, le=1, description="of the training examples")] = 1.0
     subset: Annotated[Literal["stratified", "random"], Field(description="how a fraction is drawn")] = "stratified"
@@ -100,6 +102,9 @@ class Train(Model):
             raise impossible("momentum", self.momentum, "only with optimizer 'sgd'")
         if "decay" in self.model_fields_set and self.schedule != "step":
             raise impossible("decay", self.decay, "only with schedule 'step'")
+        if self.batch * self.iterations > MAX_EXAMPLES:
+            allowed = f"at most {MAX_EXAMPLES // self.iterations} with {self.iterations} iterations"
+            raise impossible("batch", self.batch, f"{allowed}: {MAX_EXAMPLES} examples in a round")
         if self.warmup > self.iterations:
             raise impossible("warmup", self.warmup, f"at most the iterations, {self.iterations}")
         return self

@@ -4,9 +4,9 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from engine.spec.problems import Impossible, impossible
+from engine.spec.problems import Impossible, impossible, printable
 from engine.spec.recipe import Model, Recipe
 
 ArmKind = Literal["ticket", "one-shot", "reinit", "random-mask", "retrain"]
@@ -19,6 +19,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 SEED_STRIDE = 1000
 """Trials and controls per ticket are fewer than this, so that seeds derived by it never meet."""
+MAX_ROUNDS = 20_000
+"""Of all arms and trials. The paper's largest study has some thousand."""
 
 
 class Arm(Model):
@@ -81,7 +83,7 @@ class Study(Model):
     """
 
     name: Name
-    about: Annotated[str, Field(max_length=2000, description="what to look for")] = ""
+    about: Annotated[str, Field(max_length=2000, description="what to look for"), AfterValidator(printable)] = ""
     trials: Annotated[int, Field(ge=1, lt=SEED_STRIDE, description="seeds of each arm")] = 5
     seed: Annotated[int, Field(ge=0, lt=2**31 - 2**21, description="of the first trial")] = 1
     base: Recipe = Recipe()
@@ -90,6 +92,7 @@ class Study(Model):
     @model_validator(mode="after")
     def _combination(self) -> Self:
         kinds: dict[str, str] = {}
+        rounds = 0
         for place, arm in enumerate(self.arm):
             if arm.name in kinds:
                 raise impossible(("arm", place, "name"), arm.name, "each arm's name once")
@@ -107,6 +110,10 @@ class Study(Model):
             if arm.rounds and arm.rounds[-1] > recipe.prune.steps:
                 allowed = f"at most the {recipe.prune.steps} rounds of prune"
                 raise impossible(("arm", place, "rounds"), list(arm.rounds), allowed)
+            networks = self.trials * (arm.per_ticket if arm.kind in DRAWN else 1)
+            rounds += networks * (1 + len(arm.rounds or range(recipe.prune.steps)))
+        if rounds > MAX_ROUNDS:
+            raise impossible("trials", self.trials, f"at most {MAX_ROUNDS} rounds in all; these are {rounds}")
         return self
 
     def named(self, name: str) -> Arm:

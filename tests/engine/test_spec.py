@@ -78,7 +78,7 @@ def trains(draw: st.DrawFn) -> dict[str, Any]:
         milestones = draw(st.sets(st.integers(1, 1000), min_size=1, max_size=5))
         table |= {"schedule": "step", "milestones": sorted(milestones), "decay": draw(st.floats(1e-9, 0.99))}
     optional = {
-        "batch": st.integers(1, 65_536),
+        "batch": st.integers(1, min(65_536, 1_000_000_000 // iterations)),
         "learning_rate": st.floats(0, 100, exclude_min=True),
         "warmup": st.integers(0, iterations),
         "evaluate_every": st.integers(1, 10**9),
@@ -127,14 +127,14 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         if arm["kind"] != "one-shot":
             arm["of"] = ticket["name"]
         if arm["kind"] in ("reinit", "random-mask"):
-            arm["per_ticket"] = draw(st.integers(1, 999))
+            arm["per_ticket"] = draw(st.integers(1, 4))
         if arm["kind"] == "retrain":
             arm["data"] = draw(datas())
         if draw(st.booleans()):
             arm |= {"rounds": [1], "train": {"learning_rate": draw(st.floats(1e-9, 1))}}
     optional = {
-        "about": st.text(max_size=200),
-        "trials": st.integers(1, 999),
+        "about": st.text(st.one_of(st.sampled_from(" \n"), st.characters(exclude_categories=["C", "Z"])), max_size=200),
+        "trials": st.integers(1, 15),
         "seed": st.integers(0, 2**31 - 2**21 - 1),
         "base": st.fixed_dictionaries({}, optional={"data": datas(), "train": trains(), "prune": prunes()}),
     }
@@ -407,7 +407,7 @@ def test_a_mistake_is_one_line_with_source_field_found_and_allowed(
         ('"two\\nlines" = 1\n' + SMALL, '"two\\nlines": found an unknown field'),
         ("seed = " + "1" * 5000 + "\n" + SMALL, "not TOML: Exceeds the limit"),
         ("seed = 0x" + "f" * 5000 + "\n" + SMALL, "seed: found a number of too many digits"),
-        (".".join(["seed"] * 5000) + " = 1\n" + SMALL, "seed: found something nested too deeply"),
+        (".".join(["seed"] * 5000) + " = 1\n" + SMALL, "line 1: 4999 dots; allowed: at most 300 in a line"),
         ("seed = " + "[" * 5000 + "]" * 5000 + "\n" + SMALL, "not a study: nested too deeply"),
     ],
 )
@@ -436,7 +436,7 @@ def test_what_was_written_is_shown_escaped() -> None:
     assert complaint("a\x1eb.of=1", "a\x1eb.of.of=2").endswith(': "a\\u001eb".of is not a table')
     named = SMALL + '[[arm]]\nname = "two\\nlines"\nkind = "ticket"\n'
     assert complaint("arm.x.kind=1", text=named).endswith('or ticket, reinit, "two\\nlines"')
-    deep = SMALL + "[[arm]]\n" + ".".join(["name"] * 5000) + " = 1\n"
+    deep = SMALL + "[[arm]]\n" + ".".join(["name"] * 300) + " = 1\n"
     assert complaint("arm.x.kind=1", text=deep).endswith("or ticket, reinit")
 
 
@@ -460,8 +460,8 @@ def test_a_name_that_is_neither_preset_nor_file_is_told_what_there_is(tmp_path: 
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
     with pytest.raises(BadInput, match="not UTF-8 at byte 8"):
         load_study(str(tmp_path / "latin.toml"))
-    (tmp_path / "huge.toml").write_bytes(b"#" * 1_000_001)
-    with pytest.raises(BadInput, match="1000001 bytes; allowed: at most 1000000"):
+    (tmp_path / "huge.toml").write_bytes(b"#" * 100_001)
+    with pytest.raises(BadInput, match="more than 100000 bytes; allowed: at most so many"):
         load_study(str(tmp_path / "huge.toml"))
     (tmp_path / "good.toml").write_text(SMALL)
     assert load_study(str(tmp_path / "good.toml")) == with_set()
