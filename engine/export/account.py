@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from engine.export.archive import LATEST
 from engine.spec import DRAWN, Study
 from engine.store import (
     CurvePoint,
@@ -23,6 +22,7 @@ from engine.store import (
     Similarity,
     StoredRound,
 )
+from engine.store.database import LATEST
 from engine.store.events import Model
 
 _KEY = r"^[0-9a-f]{40}$"

@@ -25,12 +25,11 @@ from engine.errors import BadInput
 from engine.spec.problems import dotted
 from engine.spec.problems import shown as quoted
 from engine.spec.read import MAX_STUDY_BYTES
+from engine.store.database import LATEST
 from engine.store.runs import RUN_NAME
 
 FORMAT = 1
 MANIFEST, STUDY, EVENTS, CURVES = "manifest.json", "study.toml", "events.jsonl", "curves.jsonl"
-LATEST = 253_402_300_800.0
-"""Seconds since the epoch at the end of the year 9999."""
 
 MAX_RATIO = 200
 """Times its own size that a bundle may unpack to. Zeros pack a thousandfold, and a late round is nearly all zeros,

@@ -18,11 +18,14 @@ from pydantic import ValidationError
 
 from engine.errors import BadInput
 from engine.spec import Study, parse_study
+from engine.spec.read import read_study_file
 from engine.store.events import EVENT, CurvePoint, Event, Progress
 
 STUDY_FILE = "study.toml"
 DATABASE_FILE = "run.db"
 FORMAT = 1
+LATEST = 253_402_300_800.0
+"""Seconds since the epoch at the end of the year 9999, the last that can be shown."""
 HEARTBEAT_LIMIT = 60.0
 """Seconds without a heartbeat after which an owner on another host counts as gone."""
 
@@ -72,6 +75,10 @@ class RunFolder:
         self._connection = sqlite3.connect(database, timeout=30, isolation_level=None)
         try:
             found = self._fact("format")
+            # A view or trigger would compute what a stranger wants.
+            made = self._connection.execute("SELECT type FROM sqlite_schema WHERE type NOT IN ('table', 'index')")
+            if made.fetchone() is not None:
+                raise sqlite3.DatabaseError("views or triggers in it")
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise BadInput(f"run {folder.name!r}: {database} cannot be read ({error})") from None
@@ -115,61 +122,67 @@ class RunFolder:
     def study(self) -> Study:
         """The study that the run executes. Raises BadInput when its file is damaged."""
         path = self.folder / STUDY_FILE
+        if not path.is_file():
+            raise BadInput(f"{path}: cannot be read: missing, or not a file")
         try:
-            return parse_study(path.read_text(encoding="utf-8"), source=str(path))
+            return parse_study(read_study_file(path), source=str(path))
         except OSError as error:
             raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise BadInput(f"{path}: not UTF-8 at byte {error.start}") from None
 
     @property
     def created(self) -> float:
-        return float(self._fact("created") or 0)
+        """Seconds since the epoch. Raises BadInput where it is no time."""
+        with self._believed("its time"):
+            return _moment(float(self._fact("created") or 0))
 
     @property
     def study_name(self) -> str:
-        return self._fact("study") or "?"
+        return str(self._fact("study") or "?")
 
     def events(self, after: int = 0) -> list[Stamped]:
         """The events numbered above `after`, in order. Raises BadInput when one is damaged."""
-        rows = self._connection.execute("SELECT id, time, event FROM events WHERE id > ? ORDER BY id", (after,))
-        try:
-            return [Stamped(number, when, EVENT.validate_json(text)) for number, when, text in rows]
-        except (ValidationError, sqlite3.DatabaseError) as error:
-            first = str(error).splitlines()[0]
-            raise BadInput(f"run {self.id!r}: a damaged event in {self.folder / DATABASE_FILE} ({first})") from None
+        with self._believed("an event"):
+            rows = self._connection.execute("SELECT id, time, event FROM events WHERE id > ? ORDER BY id", (after,))
+            return [Stamped(number, _moment(when), EVENT.validate_json(text)) for number, when, text in rows]
 
     def curve(self, key: str, after: int = -1) -> list[CurvePoint]:
-        """The validations of the round of that key, past iteration `after`."""
-        rows = self._connection.execute(
-            "SELECT iteration, train_loss, validation_loss, validation_accuracy FROM curves "
-            "WHERE key = ? AND iteration > ? ORDER BY iteration",
-            (key, after),
-        )
-        return [CurvePoint(iteration=a, train_loss=b, validation_loss=c, validation_accuracy=d) for a, b, c, d in rows]
+        """The validations of the round of that key, past iteration `after`. Raises BadInput when one is damaged."""
+        with self._believed("a curve"):
+            rows = self._connection.execute(
+                "SELECT iteration, train_loss, validation_loss, validation_accuracy FROM curves "
+                "WHERE key = ? AND iteration > ? ORDER BY iteration",
+                (key, after),
+            )
+            return [
+                CurvePoint(iteration=a, train_loss=b, validation_loss=c, validation_accuracy=d) for a, b, c, d in rows
+            ]
 
     def progress(self) -> tuple[float, Progress] | None:
-        """When the runner last said where it is, and what."""
-        row = self._connection.execute("SELECT time, progress FROM progress").fetchone()
-        return (row[0], Progress.model_validate_json(row[1])) if row else None
+        """When the runner last said where it is, and what. Raises BadInput when that is damaged."""
+        with self._believed("its progress"):
+            row = self._connection.execute("SELECT time, progress FROM progress").fetchone()
+            return (_moment(row[0]), Progress.model_validate_json(row[1])) if row else None
 
     def requested(self) -> Request | None:
-        """The newest request."""
-        row = self._connection.execute("SELECT request FROM request").fetchone()
-        return Request(row[0]) if row else None
+        """The newest request. Raises BadInput when it is damaged."""
+        with self._believed("its request"):
+            row = self._connection.execute("SELECT request FROM request").fetchone()
+            return Request(row[0]) if row else None
 
     def owner_alive(self) -> bool:
-        """Whether the process that writes the run lives: by pid and start time here, by heartbeat elsewhere."""
-        host, pid, start = (self._fact(name) for name in _OWNER)
-        if host is None or pid is None or start is None:
-            return False
-        if host != socket.gethostname():
-            row = self._connection.execute("SELECT time FROM progress").fetchone()
-            return row is not None and time.time() - row[0] < HEARTBEAT_LIMIT
-        try:
-            return abs(psutil.Process(int(pid)).create_time() - float(start)) < 1
-        except psutil.Error:
-            return False
+        """Whether the process that writes the run lives: by pid and start time here, by heartbeat elsewhere. Raises
+        BadInput when what is known of it is damaged."""
+        with self._believed("its owner"):
+            host, pid, start = (self._fact(name) for name in _OWNER)
+            if host is None or pid is None or start is None:
+                return False
+            if host != socket.gethostname():
+                row = self._connection.execute("SELECT time FROM progress").fetchone()
+                return row is not None and time.time() - row[0] < HEARTBEAT_LIMIT
+            try:
+                return abs(psutil.Process(int(pid)).create_time() - float(start)) < 1
+            except psutil.Error:
+                return False
 
     def status(self, told: str) -> str:
         """The status that is true, where the events have `told` one: a run whose owner is gone is interrupted."""
@@ -231,6 +244,16 @@ class RunFolder:
     def request(self, request: Request) -> None:
         self._connection.execute("INSERT OR REPLACE INTO request VALUES (1, ?)", (request.value,))
 
+    @contextmanager
+    def _believed(self, what: str) -> Iterator[None]:
+        """What a database holds that somebody else wrote is of any type and size."""
+        try:
+            yield
+        except (ValidationError, sqlite3.DatabaseError, ValueError, TypeError, OverflowError) as error:
+            first = (str(error).splitlines() or [""])[0]
+            damage = f"{what} is damaged in {self.folder / DATABASE_FILE}"
+            raise BadInput(f"run {self.id!r}: {damage} ({first})") from None
+
     def _fact(self, name: str) -> str | None:
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
@@ -251,3 +274,9 @@ class RunFolder:
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
+
+
+def _moment(seconds: float) -> float:
+    if not 0 <= seconds < LATEST:
+        raise ValueError(f"{seconds!r} is no time")
+    return seconds

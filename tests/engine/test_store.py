@@ -328,7 +328,7 @@ def test_a_damaged_run_is_one_line(store: Store, tiny: Tiny, damage: Callable[[P
 def test_a_damaged_event_or_study_is_one_line(run: RunFolder, store: Store) -> None:
     with closing(sqlite3.connect(run.folder / "run.db", isolation_level=None)) as connection:
         connection.execute('INSERT INTO events VALUES (1, 0, \'{"event": "no such"}\')')
-    with pytest.raises(BadInput, match="a damaged event") as caught:
+    with pytest.raises(BadInput, match="an event is damaged") as caught:
         run.events()
     assert len(str(caught.value).splitlines()) == 1
     assert store.runs()[0].status == "damaged"
