@@ -1,5 +1,7 @@
 """Image files to arrays, all of one size and mode. Pillow is imported when the first file is opened."""
 
+import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _CHANNELS = {"L": 1, "RGB": 3}
 _REPORT_EVERY = 250
+# Pillow reads a part of a file at once, however long the part says that it is.
+_MOST_BYTES = 300_000_000
+# A network has hundreds of weights for each.
+_MOST_VALUES = 1_000_000
 # So many headers settle which of two files is the odd one.
 _SAMPLE = 200
 
@@ -45,6 +51,8 @@ def look(path: str) -> Look:
         found = _look(image)
     if found.mode not in _CHANNELS:
         raise BadInput(f"{shown(path)}: {found}; allowed: 8-bit grey (L) or RGB")
+    if math.prod(found.shape) > _MOST_VALUES:
+        raise BadInput(f"{shown(path)}: {found}; allowed: at most {_MOST_VALUES} values in an image; scale them down")
     return found
 
 
@@ -82,6 +90,9 @@ def _opened(path: str, *, whole: bool = False) -> Iterator["ImageFile"]:
 
     try:
         with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MOST_BYTES:
+                raise BadInput(f"{shown(path)}: {size} bytes, at most {_MOST_BYTES} are allowed")
             start = file.read(8)
             file.seek(0)
             # Not Image.open: it tells of large images by a warning, and filters of warnings are not for threads.
