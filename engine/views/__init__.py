@@ -1,6 +1,6 @@
 """What is read: a run folded from its events into series, grids and tables ready to draw. Pure."""
 
-from engine.views.grids import MEASURES, Grid, Measure, layer_grid, round_grid
+from engine.views.grids import MEASURES, Grid, Measure, bird_grid, layer_grid, round_grid
 from engine.views.run import ArmView, LogLine, RoundView, RunView, TrialView, fold, summary
 from engine.views.series import (
     Curve,
@@ -10,12 +10,15 @@ from engine.views.series import (
     learning_curves,
     survival_series,
 )
-from engine.views.tables import show_json, table_rows
+from engine.views.signals import KINDS, Finding, bird_epochs, findings, newest_signals, rule_of, signals_of
+from engine.views.tables import distance_rows, show_json, table_rows
 
 __all__ = [
+    "KINDS",
     "MEASURES",
     "ArmView",
     "Curve",
+    "Finding",
     "Grid",
     "LogLine",
     "Measure",
@@ -24,12 +27,19 @@ __all__ = [
     "Series",
     "TrialView",
     "accuracy_series",
+    "bird_epochs",
+    "bird_grid",
     "dense_accuracy",
+    "distance_rows",
+    "findings",
     "fold",
     "layer_grid",
     "learning_curves",
+    "newest_signals",
     "round_grid",
+    "rule_of",
     "show_json",
+    "signals_of",
     "summary",
     "survival_series",
     "table_rows",

@@ -1,10 +1,13 @@
 """Heatmaps to draw."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.views.run import RunView
+from engine.store.events import SignalKind
+from engine.views.run import RoundView, RunView
+from engine.views.signals import round_marks, signals_of
 
 Measure = Literal["alive", "all", "jaccard", "chance"]
 MEASURES: dict[str, str] = {
@@ -14,10 +17,15 @@ MEASURES: dict[str, str] = {
     "chance": "Jaccard overlap of random masks",
 }
 
+Marks = Mapping[int, tuple[SignalKind, ...]]
+
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of cells: `values[row][column]`, NaN where there is none; correlations from -1 to 1."""
+    """A table of cells: `values[row][column]`, NaN where there is none; correlations from -1 to 1.
+
+    `marks` tells what a cell signals, `row_marks` and `column_marks` what a row or a column as a whole does.
+    """
 
     title: str
     rows: tuple[str, ...]
@@ -25,6 +33,15 @@ class Grid:
     values: tuple[tuple[float, ...], ...]
     row_name: str
     column_name: str
+    marks: Mapping[tuple[int, int], SignalKind] = field(default_factory=dict)
+    row_marks: Marks = field(default_factory=dict)
+    column_marks: Marks = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> set[SignalKind]:
+        """The kinds of signals that are marked."""
+        whole = (kind for marks in (self.row_marks, self.column_marks) for kinds in marks.values() for kind in kinds)
+        return {*self.marks.values(), *whole}
 
 
 def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") -> Grid:
@@ -40,8 +57,15 @@ def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") 
         )
         for name in view.layers
     )
+    marks = {
+        (row, later.index(number)): kind
+        for row, name in enumerate(view.layers)
+        for number, kind in _turns(view, arm, trial, name).items()
+    }
     title = f"{MEASURES[measure]}: each round with the one before"
-    return Grid(title, tuple(view.layers), tuple(map(str, later)), values, "layer", "round")
+    columns = tuple(map(str, later))
+    axis = _round_marks(rounds, later)
+    return Grid(title, tuple(view.layers), columns, values, "layer", "round", marks, column_marks=axis)
 
 
 def round_grid(view: RunView, arm: str, trial: int, layer: str, measure: Measure = "alive") -> Grid:
@@ -56,7 +80,57 @@ def round_grid(view: RunView, arm: str, trial: int, layer: str, measure: Measure
                 pairs[number, earlier] = pairs[earlier, number] = math.nan if value is None else value
     values = tuple(tuple(pairs.get((row, column), math.nan) for column in planned) for row in planned)
     labels = tuple(map(str, planned))
-    return Grid(f"{layer}: {MEASURES[measure]}, every pair of rounds", labels, labels, values, "round", "round")
+    marks: dict[tuple[int, int], SignalKind] = {}
+    for number, kind in _turns(view, arm, trial, layer).items():
+        place = planned.index(number)
+        marks[place, place - 1] = marks[place - 1, place] = kind
+    axis = _round_marks(rounds, planned)
+    title = f"{layer}: {MEASURES[measure]}, every pair of rounds"
+    return Grid(title, labels, labels, values, "round", "round", marks, axis, axis)
+
+
+def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
+    """Round by epoch: the distance (0 to 1) of the next round's mask, drawn after that epoch, from the one drawn
+    after the epoch before. Without columns where no early bird was watched for."""
+    rounds = view.arm(arm).trials[trial].rounds
+    planned = view.arm(arm).planned
+    birds = {number: item.early_bird for number, item in rounds.items() if item.early_bird is not None}
+    epochs = max((len(bird.distances) for bird in birds.values()), default=0)
+    values = tuple(
+        (*birds[number].distances, *[math.nan] * (epochs - len(birds[number].distances)))
+        if number in birds
+        else (math.nan,) * epochs
+        for number in planned
+    )
+    # Distances begin with the second epoch.
+    marks: dict[tuple[int, int], SignalKind] = {
+        (planned.index(number), bird.found - 2): "early-bird"
+        for number, bird in birds.items()
+        if bird.found is not None
+    }
+    collapsed = {row: kinds for row, kinds in _round_marks(rounds, planned).items() if "collapsed" in kinds}
+    columns = tuple(str(epoch) for epoch in range(2, epochs + 2))
+    title = "mask distance: each epoch with the one before"
+    return Grid(title, tuple(map(str, planned)), columns, values, "round", "epoch", marks, collapsed)
+
+
+def _turns(view: RunView, arm: str, trial: int, layer: str) -> dict[int, SignalKind]:
+    """The rounds in which a layer's ranking stabilised or collapsed."""
+    return {
+        number: signal.kind
+        for number, signals in signals_of(view, arm, trial).items()
+        for signal in signals
+        if signal.layer == layer
+    }
+
+
+def _round_marks(rounds: Mapping[int, RoundView], numbers: tuple[int, ...] | list[int]) -> Marks:
+    """By place in `numbers`: whether the round's accuracy was at chance, and whether it had an early bird."""
+    found: dict[int, tuple[SignalKind, ...]] = {}
+    for place, number in enumerate(numbers):
+        if number in rounds and (kinds := round_marks(rounds[number])):
+            found[place] = kinds
+    return found
 
 
 def _last(values: tuple[float | None, ...]) -> float:

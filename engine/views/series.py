@@ -4,15 +4,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.store.events import CurvePoint
+from engine.store.events import CurvePoint, SignalKind
 from engine.views.run import ArmView, RoundView, RunView
+from engine.views.signals import round_marks
 
 
 @dataclass(frozen=True)
 class Series:
     """A line with bars over the trials: parallel tuples, a point a round, in falling P_m.
 
-    `x` is P_m in percent; `mean`, `low` and `high` are over the `count` trials that have a finite value.
+    `x` is P_m in percent; `mean`, `low` and `high` are over the `count` trials that have a finite value;
+    `marks` is what the round signals in any of them.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Series:
     high: tuple[float, ...]
     count: tuple[int, ...]
     rounds: tuple[int, ...]
+    marks: tuple[tuple[SignalKind, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -49,20 +52,22 @@ def dense_accuracy(view: RunView) -> float | None:
 
 
 def _over_trials(arm: ArmView) -> Series:
-    points: list[tuple[float, list[float], int]] = []
+    points: list[tuple[float, list[float], int, tuple[SignalKind, ...]]] = []
     for number in arm.planned:
         rounds: list[RoundView] = [trial.rounds[number] for trial in arm.trials if number in trial.rounds]
         values = [item.test_accuracy for item in rounds if item.test_accuracy is not None]
         if values:
-            points.append((rounds[0].p_m, values, number))
+            marks = dict.fromkeys(kind for item in rounds for kind in round_marks(item))
+            points.append((rounds[0].p_m, values, number, tuple(sorted(marks))))
     return Series(
         name=arm.name,
-        x=tuple(p_m for p_m, _, _ in points),
-        mean=tuple(math.fsum(values) / len(values) for _, values, _ in points),
-        low=tuple(min(values) for _, values, _ in points),
-        high=tuple(max(values) for _, values, _ in points),
-        count=tuple(len(values) for _, values, _ in points),
-        rounds=tuple(number for _, _, number in points),
+        x=tuple(p_m for p_m, _, _, _ in points),
+        mean=tuple(math.fsum(values) / len(values) for _, values, _, _ in points),
+        low=tuple(min(values) for _, values, _, _ in points),
+        high=tuple(max(values) for _, values, _, _ in points),
+        count=tuple(len(values) for _, values, _, _ in points),
+        rounds=tuple(number for _, _, number, _ in points),
+        marks=tuple(marks for _, _, _, marks in points),
     )
 
 

@@ -1,18 +1,25 @@
 """Runs as they are read: folded from events, and gaps wherever there is no number."""
 
+import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from engine import views
+from engine.analysis import BIRD_RULE, CHANCE_RULE, COLLAPSE_RULE, STABLE_RULE
+from engine.spec import Arm, Study
 from engine.store import (
     ArmPlan,
     CurvePoint,
     DatasetFacts,
     Diverged,
+    EarlyBird,
     Event,
     GuardFailed,
     LayerCount,
+    Magnitudes,
     Note,
     Paused,
     Resumed,
@@ -22,6 +29,8 @@ from engine.store import (
     RunFinished,
     RunFolder,
     RunStarted,
+    Signal,
+    SignalKind,
     Similarity,
     Stamped,
 )
@@ -265,3 +274,146 @@ def test_the_json_has_null_where_there_is_no_number() -> None:
     assert (first["early_stop_iteration"], first["validation_loss"], first["test_accuracy"]) == (None, None, None)
     assert second["spearman"] == {"dense1": None, "output": None}
     assert (second["p_m"], second["survivors"]) == (50.0, 60)
+
+
+# Signals
+
+
+def signal(kind: SignalKind, number: int, *, layer: str | None = None, arm: str = "ticket", trial: int = 0) -> Signal:
+    return Signal(
+        kind=kind, arm=arm, trial=trial, round=number, layer=layer, text=f"what {kind} means (rule of {kind})"
+    )
+
+
+def test_signals_of_all_trials_and_rounds_are_one_finding() -> None:
+    view = folded(
+        started(trials=3),
+        signal("early-bird", 0, trial=2),
+        signal("stabilised", 2, layer="output"),
+        signal("collapsed", 2, arm="reinit"),
+        signal("stabilised", 1, layer="output", trial=2),
+        signal("stabilised", 1, layer="dense1", trial=1),
+        signal("early-bird", 1, trial=2),
+    )
+    found = [(it.arm, it.kind, it.layer, it.first, it.last, it.trials, it.of) for it in views.findings(view)]
+    assert found == [
+        ("ticket", "stabilised", "dense1", 1, 1, 1, 3),
+        ("ticket", "stabilised", "output", 1, 2, 2, 3),
+        ("ticket", "early-bird", None, 0, 1, 1, 3),
+        ("reinit", "collapsed", None, 2, 2, 1, 3),
+    ]
+    assert {it.rule for it in views.findings(view) if it.kind == "stabilised"} == {"rule of stabilised"}
+    newest = [(it.kind, it.round, it.layer) for it in views.newest_signals(view)]
+    assert newest == [("early-bird", 1, None), ("stabilised", 1, "dense1"), ("collapsed", 2, None)]
+    assert views.findings(folded(started())) == views.newest_signals(folded()) == []
+
+
+@pytest.fixture(scope="module")
+def watched(
+    jax_ready: None,
+    tiny: Callable[..., Study],
+    new_home: Callable[[], Path],
+    execute: Callable[..., tuple[str, RunFolder]],
+) -> RunView:
+    """A run that watched for early birds in rounds of five epochs; one of its arms prunes far too much."""
+    study = tiny("base.train.iterations=220", "base.prune.early_bird=watch", "base.prune.rounds=2")
+    clamped = Arm(name="clamped", kind="ticket", train={"clamp": 0.5}, prune={"rate": 0.95})
+    status, folder = execute(study.model_copy(update={"arm": (study.arm[0], clamped)}), new_home())
+    assert status == "done"
+    return fold(RunView(), folder.events())
+
+
+def test_the_rules_of_a_real_run_are_those_of_the_analysis(watched: RunView) -> None:
+    rules = {
+        "stabilised": STABLE_RULE,
+        "ranks-collapsed": COLLAPSE_RULE,
+        "early-bird": BIRD_RULE,
+        "collapsed": CHANCE_RULE,
+    }
+    found = {item.kind: item.rule for item in views.findings(watched)}
+    assert {"early-bird", "collapsed"} <= found.keys()
+    assert found.items() <= rules.items()
+
+
+def test_the_bird_grid_has_the_distances_and_where_one_was_found(watched: RunView) -> None:
+    rounds = watched.arm("ticket").trials[1].rounds
+    grid = views.bird_grid(watched, "ticket", 1)
+    assert (grid.rows, grid.columns) == (("0", "1", "2"), ("2", "3", "4", "5"))
+    assert cells(grid) == [list(rounds[0].early_bird.distances), list(rounds[1].early_bird.distances), [None] * 4]
+    assert {(int(grid.rows[row]), int(grid.columns[column])): kind for (row, column), kind in grid.marks.items()} == {
+        (number, item.early_bird.found): "early-bird"
+        for number, item in rounds.items()
+        if item.early_bird and item.early_bird.found
+    }
+    assert views.bird_epochs(watched, "ticket")[-1] == ((0, 1), (5, 5))
+
+
+def test_without_a_watch_the_bird_grid_has_no_columns(finished: RunFolder) -> None:
+    view = fold(RunView(), finished.events())
+    grid = views.bird_grid(view, "ticket", 0)
+    assert (grid.columns, grid.marks) == ((), {})
+    assert grid.rows == ("0", "1", "2", "3")
+    assert views.bird_epochs(view, "ticket") == []
+
+
+def test_rounds_at_chance_and_with_an_early_bird_are_marked_on_the_axes_and_the_line(watched: RunView) -> None:
+    arm = watched.arm("clamped")
+    at_chance = [trial.rounds[2].collapsed for trial in arm.trials]
+    assert any(at_chance)
+    trial = at_chance.index(True)
+    marks = {
+        number: (["collapsed"] if item.collapsed else [])
+        + (["early-bird"] if item.early_bird and item.early_bird.found else [])
+        for number, item in arm.trials[trial].rounds.items()
+    }
+    by_round = views.round_grid(watched, "clamped", trial, "dense1")
+    assert {place: list(by_round.column_marks.get(place, ())) for place in range(3)} == marks
+    assert by_round.row_marks == by_round.column_marks
+    by_layer = views.layer_grid(watched, "clamped", trial)
+    assert {place + 1: list(by_layer.column_marks.get(place, ())) for place in range(2)} == {1: marks[1], 2: marks[2]}
+    (line,) = (series for series in views.accuracy_series(watched) if series.name == "clamped")
+    assert "collapsed" in line.marks[line.rounds.index(2)]
+
+
+def test_the_cell_where_a_ranking_turned_is_marked() -> None:
+    turned = signal("stabilised", 2, layer="output"), signal("ranks-collapsed", 2, layer="dense1")
+    view = folded(*SIMILAR, *turned, signal("stabilised", 1, layer="dense1", trial=1))
+    assert views.layer_grid(view, "ticket", 0).marks == {(0, 1): "ranks-collapsed", (1, 1): "stabilised"}
+    assert views.round_grid(view, "ticket", 0, "output").marks == {(2, 1): "stabilised", (1, 2): "stabilised"}
+    assert views.layer_grid(view, "reinit", 0).marks == {}
+
+
+def test_distances_are_means_over_trials_of_the_arms_that_differ(watched: RunView) -> None:
+    header, rows = views.distance_rows(watched)
+    assert (header, [row[0] for row in rows]) == (["layer", "ticket", "clamped"], list(watched.layers))
+    found = [trial.rounds[0].magnitudes["dense1"] for trial in watched.arm("clamped").trials]
+    before, after = (
+        sum(getattr(item, name) for item in found) / len(found) for name in ("start_distance", "end_distance")
+    )
+    assert rows[0][2] == f"{before:.3f} → {after:.3f}"
+    assert after < 0.1 < before, "clamping draws bounds uniformly"
+
+
+def test_arms_that_share_their_dense_round_have_one_column_of_distances(finished: RunFolder) -> None:
+    header, rows = views.distance_rows(fold(RunView(), finished.events()))
+    assert header == ["layer", "ticket"]
+    assert len(rows) == 3
+    assert views.distance_rows(folded(started())) == (["layer"], [])
+
+
+def test_the_json_has_what_a_round_signals(watched: RunView) -> None:
+    told = views.show_json(watched, "done")
+    assert json.loads(json.dumps(told, allow_nan=False)) == json.loads(json.dumps(told))
+    for arm, written in zip(watched.arms, told["arms"], strict=True):
+        for place, trial in enumerate(arm.trials):
+            rounds = written["trials"][place]["rounds"]
+            for item, row in zip(trial.rounds.values(), rounds, strict=True):
+                assert (row["collapsed"], row["validation_accuracy"]) == (item.collapsed, item.validation_accuracy)
+                assert {name: Magnitudes(**found) for name, found in row["magnitudes"].items()} == item.magnitudes
+                assert (EarlyBird(**row["early_bird"]) if row["early_bird"] else None) == item.early_bird
+            said = [(row["round"], it["kind"], it["layer"], it["text"]) for row in rounds for it in row["signals"]]
+            assert said == [
+                (it.round, it.kind, it.layer, it.text)
+                for it in watched.signals
+                if (it.arm, it.trial) == (arm.name, place)
+            ]

@@ -1,0 +1,102 @@
+"""What the numbers of a run say, gathered over its rounds and trials."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from engine.store.events import EarlyBird, Signal, SignalKind
+from engine.views.run import RoundView, RunView
+
+KINDS: tuple[SignalKind, ...] = ("stabilised", "ranks-collapsed", "early-bird", "collapsed")
+"""All kinds of signals, in the order in which they are told."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Signals of one kind, of an arm and one of its layers (None: the whole network).
+
+    `first` and `last` are rounds; `trials` of the arm's `of` have the signal; `rule` is what it goes by.
+    """
+
+    kind: SignalKind
+    arm: str
+    layer: str | None
+    first: int
+    last: int
+    trials: int
+    of: int
+    rule: str
+
+
+def findings(view: RunView) -> list[Finding]:
+    """All signals of a run, those of all trials and rounds as one; by arm, then kind, then depth of the layer."""
+    groups: dict[tuple[str, SignalKind, str | None], list[Signal]] = {}
+    for signal in view.signals:
+        groups.setdefault((signal.arm, signal.kind, signal.layer), []).append(signal)
+    order = [(arm.name, kind, layer) for arm in view.arms for kind in KINDS for layer in (None, *view.layers)]
+    return [
+        Finding(
+            kind=kind,
+            arm=arm,
+            layer=layer,
+            first=min(signal.round for signal in found),
+            last=max(signal.round for signal in found),
+            trials=len({signal.trial for signal in found}),
+            of=len(view.arm(arm).trials),
+            rule=rule_of(found[0]),
+        )
+        for arm, kind, layer in order
+        if (found := groups.get((arm, kind, layer)))
+    ]
+
+
+def round_marks(item: RoundView) -> tuple[SignalKind, ...]:
+    """What a round as a whole signals: its accuracy at chance, whether or not it is the first, and an early bird."""
+    bird: tuple[SignalKind, ...] = ("early-bird",) if item.early_bird and item.early_bird.found else ()
+    return ("collapsed", *bird) if item.collapsed else bird
+
+
+def rule_of(signal: Signal) -> str:
+    """The rule by which a signal was given, as its text states it in parentheses at its end."""
+    return signal.text.rpartition(" (")[2].removesuffix(")")
+
+
+def newest_signals(view: RunView) -> list[Signal]:
+    """The newest signal of each kind, the newest first."""
+    found: dict[SignalKind, Signal] = {}
+    for signal in reversed(view.signals):
+        found.setdefault(signal.kind, signal)
+    return list(found.values())
+
+
+def signals_of(view: RunView, arm: str, trial: int) -> Mapping[int, tuple[Signal, ...]]:
+    """The signals of a trial by round."""
+    found: dict[int, tuple[Signal, ...]] = {}
+    for signal in view.signals:
+        if (signal.arm, signal.trial) == (arm, trial):
+            found[signal.round] = (*found.get(signal.round, ()), signal)
+    return found
+
+
+def bird_epochs(view: RunView, arm: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """(first and last round, earliest and latest epoch) of an arm's early birds over its trials; rounds that follow
+    each other and found theirs in the same epochs are one."""
+    stretches: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    before: int | None = None
+    for place, number in enumerate(view.arm(arm).planned):
+        epochs = [bird.found for bird in _birds(view, arm, number) if bird.found is not None]
+        if not epochs:
+            continue
+        ends = min(epochs), max(epochs)
+        if stretches and before == place - 1 and stretches[-1][1] == ends:
+            stretches[-1] = (stretches[-1][0][0], number), ends
+        else:
+            stretches.append(((number, number), ends))
+        before = place
+    return stretches
+
+
+def _birds(view: RunView, arm: str, number: int) -> Iterator[EarlyBird]:
+    for trial in view.arm(arm).trials:
+        item = trial.rounds.get(number)
+        if item is not None and item.early_bird is not None:
+            yield item.early_bird
