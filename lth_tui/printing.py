@@ -1,6 +1,5 @@
 """What is printed: tables by Rich, plots by plotext."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -11,11 +10,13 @@ from rich.text import Text
 from engine.datasets import Entry
 from engine.spec import Study
 from engine.store import RunSummary
-from engine.views import RunView, accuracy_series, dense_accuracy, summary, table_rows
+from engine.views import Finding, RunView, bird_epochs, distance_rows, findings, summary, table_rows
+from screens.drawing import draw
+from screens.pictures import accuracy_picture
+from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, plain
 
 PLOT_HEIGHT = 18
-_MARKERS = ("●", "×", "+", "○", "▲", "■")
-_COLOURS = ("green", "red", "blue", "magenta", "cyan", "orange")
+_MOST_STRETCHES = 4
 
 
 def console() -> Console:
@@ -65,8 +66,9 @@ def print_data(entries: Sequence[Entry]) -> None:
     console().print(table)
 
 
-def print_run(view: RunView, status: str) -> None:
-    """The table of a run, its plot, and how it ended."""
+def print_run(view: RunView, status: str, study: Study | None = None) -> None:
+    """The table of a run, its plot, what the numbers say, and how it ended; where an arm of its `study` clamps weights,
+    also how their magnitudes are spread."""
     out = console()
     if view.dataset is None:
         out.print(f"{view.run}: {status}; no round is known yet", markup=False)
@@ -85,36 +87,59 @@ def print_run(view: RunView, status: str) -> None:
         table.add_row(*row)
     out.print(table)
     if rows:
-        out.print(Text.from_ansi(accuracy_plot(view, min(out.width, 100), colour=out.is_terminal)))
+        import plotext
+
+        out.print(draw(plotext.active(), accuracy_picture(view), min(out.width, 100), PLOT_HEIGHT))
+    _print_findings(out, view)
+    if study is not None and any(study.recipe(arm).train.clamp is not None for arm in study.arm):
+        _print_distances(out, view)
     last = summary(view) if view.status in ("done", "stopped", "failed") else status
     out.print(f"{view.run}: {last}", markup=False)
 
 
-def accuracy_plot(view: RunView, width: int, *, colour: bool) -> str:
-    """Test accuracy against P_m, falling to the right on a log scale, the dense accuracy as a line."""
-    import plotext
+def _print_findings(out: Console, view: RunView) -> None:
+    """A line an arm, kind of signal and layer; below, the rules that they go by."""
+    found = findings(view)
+    if not found:
+        return
+    out.print("\nWhat the numbers say", style="bold")
+    for item in found:
+        out.print(Text(f"{SIGNAL_MARKS[item.kind]} {plain(item.arm)}: {plain(_words(view, item))}"))
+    for kind, rule in {item.kind: item.rule for item in found}.items():
+        out.print(Text(f"{SIGNAL_MARKS[kind]} {SIGNAL_WORDS[kind]}: {plain(rule)}", "dim"))
 
-    plotext.clear_figure()
-    plotext.plotsize(width, PLOT_HEIGHT)
-    shown = [series for series in accuracy_series(view) if series.x]
-    # plotext draws no axis backwards: minus the logarithm of P_m falls to the right.
-    ticks: dict[float, str] = {}
-    for number, series in enumerate(shown):
-        places = [-math.log10(p_m) for p_m in series.x]
-        ticks.update({place: f"{p_m:.3g}" for place, p_m in zip(places, series.x, strict=True)})
-        heights = [100 * value for value in series.mean]
-        plotext.plot(places, heights, color=_COLOURS[number % 6], marker="braille")
-        plotext.scatter(places, heights, color=_COLOURS[number % 6], marker=_MARKERS[number % 6], label=series.name)
-    dense = dense_accuracy(view)
-    if dense is not None:
-        plotext.hline(100 * dense, "gray")
-    chosen = sorted(ticks)[:: max(1, len(ticks) // 8)]
-    plotext.xticks(chosen, [ticks[place] for place in chosen])
-    plotext.xlabel("P_m: weights left, %")
-    plotext.title("test accuracy, %")
-    drawn: str = plotext.build()
-    plotext.clear_figure()
-    return drawn if colour else plotext.uncolorize(drawn)
+
+def _words(view: RunView, item: Finding) -> str:
+    what = SIGNAL_WORDS[item.kind] if item.layer is None else f"{item.layer} {SIGNAL_WORDS[item.kind]}"
+    words = f"{what} in {_span('round', item.first, item.last)} ({item.trials} of {_trials(item.of)})"
+    if item.kind != "early-bird":
+        return words
+    stretches = bird_epochs(view, item.arm)
+    if len(stretches) > _MOST_STRETCHES or len(stretches) == 1:
+        ends = [end for _, epochs in stretches for end in epochs]
+        return f"{words}, {_span('epoch', min(ends), max(ends))}"
+    return f"{words}: " + ", ".join(f"{_span('epoch', *epochs)} of {_span('round', *at)}" for at, epochs in stretches)
+
+
+def _span(name: str, first: int, last: int) -> str:
+    return f"{name} {first}" if first == last else f"{name}s {first}-{last}"
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
+
+
+def _print_distances(out: Console, view: RunView) -> None:
+    """How far the magnitudes of each layer of round 0 are from uniform, before training and after."""
+    header, rows = distance_rows(view)
+    if not rows:
+        return
+    table = table_of(*header)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    out.print("\nMagnitudes of round 0", style="bold")
+    out.print(table)
+    out.print(Text("Kolmogorov-Smirnov distance from uniform, before training → after; means over the trials", "dim"))
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Heatmaps: how alike the weights of the rounds are, layer by layer."""
+"""Heatmaps: how alike the weights of the rounds are, and their masks and magnitudes while they are trained."""
 
 from collections.abc import Iterator
 
@@ -9,32 +9,61 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.views import MEASURES, ArmView, Measure, RunView, layer_grid, round_grid
+from engine.views import MEASURES, ArmView, Measure, RunView, bird_grid, layer_grid, round_grid
 from screens.base import LabScreen
-from screens.readout import legend, pair_words
+from screens.pictures import magnitude_picture
+from screens.readout import bird_words, legend, magnitude_title, magnitude_words, pair_words
 from screens.text import plain
 from screens.widgets.heatmap import Heatmap
-from screens.widgets.palette import Scale
+from screens.widgets.palette import Scale, distance_scale
+from screens.widgets.plot import LinePlot
 
 EMPTY = """Nothing to compare yet.
 
 A heatmap needs two finished rounds of a trial. Press 2 for Runs, and enter on a run;
 or 1 for Configure, and s to start one."""
 
+NOT_WATCHED = """No early birds were watched for.
+
+To see how far the mask that a round would leave moves from epoch to epoch, and when it settles,
+set early_bird to watch under prune in Configure (1), and start the study.
+"""
+
+NO_EPOCHS = """No distance is known yet: it takes a finished round of two epochs or more."""
+
 BOTH_FROM = 32
-"""Rows of the window from which both heatmaps are shown."""
+"""Rows of the window from which both heatmaps of rank correlations are shown."""
+
+LOW_BELOW = 20
+"""Rows of the window below which the words on the cursor have few lines."""
+
+PAGES = {"layers": "#by-layer", "rounds": "#by-round", "birds": "#birds", "magnitudes": "#magnitudes"}
+"""What the screen shows in turn, and the widget that has the focus there."""
 
 _MEASURES: tuple[Measure, ...] = ("alive", "all", "jaccard", "chance")
 
 
 class HeatmapsScreen(LabScreen):
-    """Layer by round, and round by round of one layer."""
+    """Layer by round, round by round of one layer, round by epoch, and the magnitudes of a layer in a round.
+
+    Layer and round stay the same from one to the next.
+    """
 
     MODE = "heatmaps"
 
     BINDINGS = [
-        Binding("g,tab,shift+tab", "grid", "Other grid", key_display="g", id="heatmaps.grid",
-                tooltip="Layer by round, or round by round", priority=True),
+        Binding("g,tab", "page(1)", "View", key_display="g", id="heatmaps.page", priority=True,
+                tooltip="Layer by round, round by round, mask distances by epoch, or magnitudes"),
+        Binding("G,shift+tab", "page(-1)", "View before", show=False, id="heatmaps.page-before", priority=True,
+                tooltip="The view before"),
+        Binding("left,h", "other(0,-1)", "Round", key_display="←→", id="heatmaps.round-before",
+                tooltip="The magnitudes of the round before"),
+        Binding("right,l", "other(0,1)", "Next round", show=False, id="heatmaps.round",
+                tooltip="The magnitudes of the next round"),
+        Binding("up,k", "other(-1,0)", "Layer above", show=False, id="heatmaps.layer-above",
+                tooltip="The magnitudes of the layer above"),
+        Binding("down,j", "other(1,0)", "Layer below", show=False, id="heatmaps.layer-below",
+                tooltip="The magnitudes of the layer below"),
         Binding("a", "step('arm',1)", "Arm", id="heatmaps.arm", tooltip="The next arm"),
         Binding("A", "step('arm',-1)", "Arm before", show=False, id="heatmaps.arm-before", tooltip="The arm before"),
         Binding("t", "step('trial',1)", "Trial", id="heatmaps.trial", tooltip="The next trial"),
@@ -56,6 +85,12 @@ class HeatmapsScreen(LabScreen):
         with Vertical(id="round-part"):
             yield Static("", classes="grid-title", markup=False)
             yield Heatmap(id="by-round")
+        with Vertical(id="bird-part"):
+            yield Static("", classes="grid-title", markup=False)
+            yield Heatmap(id="birds")
+            yield Static("", id="no-birds", markup=False)
+        with Vertical(id="magnitude-part"):
+            yield LinePlot(id="magnitudes")
         yield Static("", id="readout", markup=False)
         yield Static("", id="legend", markup=False)
         yield Static(EMPTY, id="no-heatmap", markup=False)
@@ -63,14 +98,17 @@ class HeatmapsScreen(LabScreen):
     def on_mount(self) -> None:
         super().on_mount()
         self._at = {"arm": 0, "trial": 0, "layer": 0, "measure": 0}
+        self._round = 0
         self._fitted = True
         self._drawn: object = None
         self._drawn_run = ""
-        self.set_class(True, "-by-layer")
+        self._page = "layers"
+        self._turn_to(self._page)
 
     def fitted(self, width: int, height: int) -> None:
-        """Both heatmaps where there is room for them."""
+        """Both heatmaps of rank correlations where there is room for them."""
         self.set_class(height >= BOTH_FROM, "-both")
+        self.set_class(height < LOW_BELOW, "-low")
         self.call_after_refresh(self._redraw)
 
     @property
@@ -101,6 +139,7 @@ class HeatmapsScreen(LabScreen):
             if follower is not None and follower.run != self._drawn_run:
                 self._drawn_run = follower.run
                 self._at.update(arm=0, trial=0, layer=0)
+                self._round = 0
             self._drawn = known
             was = self.has_class("-empty")
             self._redraw()
@@ -113,74 +152,150 @@ class HeatmapsScreen(LabScreen):
         if view is None or chosen is None:
             return
         arm, trial, layer, measure = chosen
-        scale = None if self._fitted else Scale(-1.0, 1.0)
-        by_layer, by_round = self.query_one("#by-layer", Heatmap), self.query_one("#by-round", Heatmap)
-        layers = layer_grid(view, arm.name, trial, measure)
-        rounds = round_grid(view, arm.name, trial, layer, measure)
-        by_layer.show(layers, scale)
-        by_round.show(rounds, scale)
-        by_layer.put_cursor(list(view.layers).index(layer), by_layer.cursor[1])
-        tall = 2 if self.size.height >= BOTH_FROM + 6 else 1
-        self.query_one("#layer-part").styles.height = len(layers.rows) * tall + 2 if self.has_class("-both") else "1fr"
+        self.set_class(bool(view.signals), "-signals")
         known = len(arm.trials[trial].rounds)
         words = Text.assemble(
             (plain(arm.name), "bold"),
             f" ({view.arms.index(arm) + 1} of {len(view.arms)})  trial {trial + 1} of {len(arm.trials)}",
             f"  {known}/{len(arm.planned)} rounds  ",
-            (MEASURES[measure], "bold"),
         )
+        if self._page == "birds":
+            self._show_birds(view, arm, trial)
+        elif self._page == "magnitudes":
+            self._show_magnitudes(arm, trial, layer)
+        else:
+            self._show_correlations(view, arm, trial, layer, measure)
+            words.append(MEASURES[measure], "bold")
         _write(self.query_one("#which", Static), words)
-        titles = ("layer by round: each with the round before", f"{plain(layer)}: every pair of rounds")
-        for part, title in zip(self.query(".grid-title").results(Static), titles, strict=True):
-            _write(part, Text(title, "dim"))
+        self._follow_choice()
         self._tell_cell()
 
+    def _show_correlations(self, view: RunView, arm: ArmView, trial: int, layer: str, measure: Measure) -> None:
+        scale = None if self._fitted else Scale(-1.0, 1.0)
+        layers = layer_grid(view, arm.name, trial, measure)
+        self.query_one("#by-layer", Heatmap).show(layers, scale)
+        self.query_one("#by-round", Heatmap).show(round_grid(view, arm.name, trial, layer, measure), scale)
+        tall = 2 if self.size.height >= BOTH_FROM + 6 else 1
+        lines = len(layers.rows) * tall + 2 + bool(layers.column_marks)
+        self.query_one("#layer-part").styles.height = lines if self.has_class("-both") else "1fr"
+        _write(
+            self.query_one("#layer-part .grid-title", Static), Text("layer by round: each with the round before", "dim")
+        )
+        _write(self.query_one("#round-part .grid-title", Static), Text(f"{plain(layer)}: every pair of rounds", "dim"))
+
+    def _show_birds(self, view: RunView, arm: ArmView, trial: int) -> None:
+        grid = bird_grid(view, arm.name, trial)
+        scale = distance_scale([value for row in grid.values for value in row]) if self._fitted else Scale(0.0, 1.0)
+        self.query_one("#birds", Heatmap).show(grid, scale)
+        self.set_class(not grid.columns, "-no-birds")
+        _write(
+            self.query_one("#bird-part .grid-title", Static),
+            Text("mask distance by epoch: each with the epoch before", "dim"),
+        )
+        study = self.lab.follower.study if self.lab.follower else None
+        watched = study is not None and study.recipe(study.named(arm.name)).prune.early_bird != "off"
+        _write(self.query_one("#no-birds", Static), Text(NO_EPOCHS if watched else NOT_WATCHED))
+
+    def _show_magnitudes(self, arm: ArmView, trial: int, layer: str) -> None:
+        item = arm.trials[trial].rounds.get(self._round)
+        found = item.magnitudes.get(layer) if item else None
+        empty = "not measured: the loss of this round did not stay finite" if item else "this round is not known yet"
+        title = magnitude_title(layer, self._round, found)
+        self.query_one("#magnitudes", LinePlot).show(magnitude_picture(title, found, empty))
+
     @property
-    def _shown_heatmap(self) -> Heatmap:
-        return self.query_one("#by-layer" if self.has_class("-by-layer") else "#by-round", Heatmap)
+    def _shown_heatmap(self) -> Heatmap | None:
+        return None if self._page == "magnitudes" else self.query_one(PAGES[self._page], Heatmap)
+
+    def _follow_choice(self) -> None:
+        """Put the cursor on the chosen layer and round."""
+        view, heatmap = self._view, self._shown_heatmap
+        if view is None or heatmap is None or heatmap.grid is None:
+            return
+        row, column = heatmap.cursor
+        grid, number = heatmap.grid, str(self._round)
+        if self._page == "birds":
+            row = grid.rows.index(number) if number in grid.rows else row
+        else:
+            column = grid.columns.index(number) if number in grid.columns else column
+        if self._page == "layers":
+            row = self._at["layer"] % len(view.layers)
+        heatmap.put_cursor(row, column)
 
     def _tell_cell(self) -> None:
-        view, chosen = self._view, self.chosen
-        heatmap = self._shown_heatmap
-        if view is None or chosen is None or heatmap.grid is None or not heatmap.grid.columns:
-            _write(self.query_one("#readout", Static), Text())
+        view, chosen, heatmap = self._view, self.chosen, self._shown_heatmap
+        if view is None or chosen is None:
             return
         arm, trial, layer, _ = chosen
-        row, column = heatmap.cursor
-        second = int(heatmap.grid.columns[column])
-        if heatmap.id == "by-layer":
-            before = [number for number in arm.planned if number < second]
-            pair = (before[-1] if before else 0, second)
-        else:
-            pair = (int(heatmap.grid.rows[row]), second)
-        _write(self.query_one("#readout", Static), pair_words(view, arm.name, trial, layer, pair))
-        sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
-        _write(self.query_one("#legend", Static), legend(heatmap.scale, self.size.width, sixteen=sixteen))
+        words, colours = Text(), Text()
+        if heatmap is None:
+            words = magnitude_words(view, arm.name, trial, layer, self._round)
+        elif heatmap.grid is not None and heatmap.grid.columns:
+            row, column = heatmap.cursor
+            second = int(heatmap.grid.columns[column])
+            if self._page == "birds":
+                words = bird_words(view, arm.name, trial, int(heatmap.grid.rows[row]), second)
+            else:
+                before = [number for number in arm.planned if number < second]
+                first = (before[-1] if before else 0) if self._page == "layers" else int(heatmap.grid.rows[row])
+                words = pair_words(view, arm.name, trial, layer, (first, second))
+            sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
+            colours = legend(heatmap.scale, heatmap.grid.kinds, self.size.width, sixteen=sixteen)
+        _write(self.query_one("#readout", Static), words)
+        _write(self.query_one("#legend", Static), colours)
 
     @on(Heatmap.Moved)
     def _cursor_moved(self, event: Heatmap.Moved) -> None:
-        view = self._view
-        if event.heatmap.id == "by-layer" and view is not None and event.row != self._at["layer"] % len(view.layers):
-            self._at["layer"] = event.row
-            self._redraw()
-        else:
-            self._tell_cell()
+        if event.heatmap is self._shown_heatmap:
+            layer = self._at["layer"]
+            self._take_cursor(event.heatmap)
+            self._redraw() if self._at["layer"] != layer else self._tell_cell()
+
+    def _take_cursor(self, heatmap: Heatmap) -> None:
+        """Choose the layer and round under the cursor, which may have gone on since it said that it moved."""
+        row, column = heatmap.cursor
+        if heatmap.grid is None or not heatmap.grid.columns:
+            return
+        self._round = int(heatmap.grid.rows[row] if heatmap.id == "birds" else heatmap.grid.columns[column])
+        if heatmap.id == "by-layer":
+            self._at["layer"] = row
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        if isinstance(event.widget, Heatmap):
-            self.set_class(event.widget.id == "by-layer", "-by-layer")
-            self._tell_cell()
+        """A click on another heatmap turns to it."""
+        for page, selector in PAGES.items():
+            if selector == f"#{event.widget.id}" and page != self._page:
+                if isinstance(event.widget, Heatmap):
+                    self._take_cursor(event.widget)
+                self._turn_to(page)
+
+    def _turn_to(self, page: str) -> None:
+        self._page = page
+        for other in PAGES:
+            self.set_class(other == page, f"-{other}")
+        self._redraw()
+        self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
         if self.focused is None:
-            self._shown_heatmap.focus()
+            self.query_one(PAGES[self._page]).focus()
 
-    def action_grid(self) -> None:
-        """Show (or go to) the other heatmap."""
-        self.set_class(not self.has_class("-by-layer"), "-by-layer")
-        self._shown_heatmap.focus()
-        self._tell_cell()
+    def action_page(self, by: int) -> None:
+        """Show (or go to) the next view."""
+        pages = list(PAGES)
+        self._turn_to(pages[(pages.index(self._page) + by) % len(pages)])
+        self.query_one(PAGES[self._page]).focus()
+
+    def action_other(self, down: int, right: int) -> None:
+        """The magnitudes of another layer or round."""
+        view, chosen = self._view, self.chosen
+        if view is None or chosen is None:
+            return
+        planned = chosen[0].planned
+        place = planned.index(self._round) if self._round in planned else 0
+        self._round = planned[max(0, min(place + right, len(planned) - 1))]
+        self._at["layer"] = max(0, min(self._at["layer"] % len(view.layers) + down, len(view.layers) - 1))
+        self._redraw()
 
     def action_step(self, what: str, by: int) -> None:
         """The next or the one before of arms, trials, layers or measures."""
@@ -193,8 +308,13 @@ class HeatmapsScreen(LabScreen):
         self._redraw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without a run there is nothing to choose."""
-        return self.chosen is not None if action in ("grid", "step", "scale") and hasattr(self, "_at") else True
+        """Offer what there is to choose in this view; heatmaps have cursors of their own."""
+        if action not in ("page", "other", "step", "scale") or not hasattr(self, "_page"):
+            return True
+        if action == "step" and parameters[0] == "measure":
+            return self.chosen is not None and self._page in ("layers", "rounds")
+        magnitudes = self._page == "magnitudes"
+        return self.chosen is not None and {"other": magnitudes, "scale": not magnitudes}.get(action, True)
 
 
 def _write(place: Static, words: Text) -> None:

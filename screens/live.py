@@ -9,13 +9,13 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import RichLog, Static
 
-from engine.store import CurvePoint
-from engine.views import Curve, LogLine, RoundView, learning_curves
+from engine.store import CurvePoint, Signal
+from engine.views import Curve, LogLine, RoundView, RunView, learning_curves, newest_signals, signals_of
 from screens.base import LabScreen
 from screens.lab import Follower
 from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun
 from screens.pictures import accuracy_picture, loss_picture, validation_accuracy_picture
-from screens.text import moment, plain
+from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, moment, plain
 from screens.widgets.layers import LayerBars
 from screens.widgets.plot import LinePlot
 from screens.widgets.status import RunStatus
@@ -67,6 +67,7 @@ class LiveScreen(LabScreen):
                     yield LinePlot(id="loss")
                     yield LinePlot(id="validation")
                 yield LayerBars(id="layers")
+        yield Static("", id="newest", markup=False)
         yield RichLog(id="events", markup=False, highlight=False, wrap=True, max_lines=5000, min_width=20)
         yield Static(EMPTY, id="no-run", markup=False)
 
@@ -127,6 +128,7 @@ class LiveScreen(LabScreen):
             self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view, close=self._close))
             self._write_log(follower.view.log)
             self._show_layers(follower)
+            self._tell_newest(follower.view)
         self._show_curve(follower)
 
     def _begin(self, run: str) -> None:
@@ -147,6 +149,12 @@ class LiveScreen(LabScreen):
                 words, width=max(20, pane.scrollable_content_region.width), scroll_end=pane.is_vertical_scroll_end
             )
         self._logged, self._log_width = len(log), pane.scrollable_content_region.width
+
+    def _tell_newest(self, view: RunView) -> None:
+        """The newest signal of each kind, in one line."""
+        self.set_class(bool(view.signals), "-signals")
+        words = Text("   ").join(_signal_words(signal) for signal in newest_signals(view))
+        self.query_one("#newest", Static).update(words, layout=False)
 
     # The learning curve
 
@@ -208,13 +216,18 @@ class LiveScreen(LabScreen):
     def _show_layers(self, follower: Follower) -> None:
         panel, arms = self.query_one(LayerBars), follower.view.arms
         if not arms:
-            panel.show("", None)
+            panel.show("", None, {})
             return
         arm = arms[self._arm % len(arms)]
         trial = self._trial % len(arm.trials)
         rounds = arm.trials[trial].rounds
         newest: RoundView | None = rounds[max(rounds)] if rounds else None
-        panel.show(f"{arm.name} t{trial + 1}", newest)
+        signals: dict[str, tuple[Signal, ...]] = {}
+        for found in signals_of(follower.view, arm.name, trial).values():
+            for signal in found:
+                if signal.layer is not None:
+                    signals[signal.layer] = (*signals.get(signal.layer, ()), signal)
+        panel.show(f"{arm.name} t{trial + 1}", newest, signals)
 
     def action_arm(self) -> None:
         """The layers of the next arm."""
@@ -273,3 +286,10 @@ class LiveScreen(LabScreen):
             "stop": at_work,
             "again": follower is not None and not at_work,
         }
+
+
+def _signal_words(signal: Signal) -> Text:
+    """A signal in a few words: what, where and when."""
+    what = SIGNAL_WORDS[signal.kind] if signal.layer is None else f"{signal.layer} {SIGNAL_WORDS[signal.kind]}"
+    words = plain(f" {what} in {signal.arm} t{signal.trial + 1} r{signal.round}")
+    return Text.assemble((SIGNAL_MARKS[signal.kind], "bold"), (words, SIGNAL_STYLES[signal.kind]))

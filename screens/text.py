@@ -3,8 +3,12 @@
 import math
 import time
 import unicodedata
+from typing import TYPE_CHECKING
 
-from textual.content import Content
+from engine.store import SignalKind
+
+if TYPE_CHECKING:
+    from textual.content import Content
 
 STATUS_MARKS = {
     "new": "○",
@@ -27,6 +31,21 @@ STATUS_STYLES = {
 }
 
 
+SIGNAL_MARKS: dict[SignalKind, str] = {"stabilised": "✓", "ranks-collapsed": "✗", "early-bird": "e", "collapsed": "!"}
+SIGNAL_WORDS: dict[SignalKind, str] = {
+    "stabilised": "ranking stabilised",
+    "ranks-collapsed": "ranking collapsed",
+    "early-bird": "early bird",
+    "collapsed": "accuracy at chance",
+}
+SIGNAL_STYLES: dict[SignalKind, str] = {
+    "stabilised": "green",
+    "ranks-collapsed": "yellow",
+    "early-bird": "green",
+    "collapsed": "yellow",
+}
+
+
 def plain(text: str) -> str:
     """`text` on one line with every control and direction character escaped."""
     return "".join(
@@ -38,8 +57,10 @@ def _escaped(char: str) -> str:
     return " " if char in "\n\t" else char.encode("unicode_escape", "backslashreplace").decode()
 
 
-def status_text(status: str) -> Content:
+def status_text(status: str) -> "Content":
     """A status as mark, word and colour."""
+    from textual.content import Content  # not above: what is printed needs words, but no window
+
     words = f"{STATUS_MARKS.get(status, ' ')} {status}"
     return Content.styled(words, STATUS_STYLES.get(status, ""))
 

@@ -13,8 +13,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from engine.views import Grid
-from screens.text import plain
-from screens.widgets.palette import Scale, cell_text, fitted_scale, shade
+from screens.text import SIGNAL_MARKS, plain
+from screens.widgets.palette import Scale, cell_text, fitted_scale, marked_text, shade
 
 WIDEST_CELL = 7
 TALLEST_CELL = 3
@@ -22,9 +22,11 @@ TALLEST_CELL = 3
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the cells are: their size, the width of the row names, and the first ones that can be seen."""
+    """Where the cells are: their size, the width of the row names, the lines above them, and the first ones that can
+    be seen."""
 
     label: int
+    header: int
     cell_width: int
     cell_height: int
     columns: int
@@ -34,7 +36,7 @@ class Layout:
 
 
 class Heatmap(Widget, can_focus=True):
-    """Cells of a `Grid`: colour and number, names at the top and the left, a cursor moved by keys.
+    """Cells of a `Grid`: colour, number and mark, names at the top and the left, a cursor moved by keys.
 
     Cells are as large as the space allows; what does not fit scrolls with the cursor.
     """
@@ -111,7 +113,7 @@ class Heatmap(Widget, can_focus=True):
             self.refresh()
             return
         for number in numbers:
-            top = 1 + (number - layout.first_row) * layout.cell_height
+            top = layout.header + (number - layout.first_row) * layout.cell_height
             self.refresh(Region(0, top, self.size.width, layout.cell_height))
 
     def action_move(self, down: int, right: int) -> None:
@@ -126,34 +128,39 @@ class Heatmap(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         layout = self._layout(self.size)
-        if layout is not None and event.x >= layout.label and event.y >= 1:
-            row = layout.first_row + (event.y - 1) // layout.cell_height
+        if layout is not None and event.x >= layout.label and event.y >= layout.header:
+            row = layout.first_row + (event.y - layout.header) // layout.cell_height
             self.put_cursor(row, layout.first_column + (event.x - layout.label) // layout.cell_width)
 
     def _layout(self, size: Size) -> Layout | None:
         grid = self._grid
         if grid is None or not grid.rows or not grid.columns or size.width < 6 or size.height < 2:
             return None
-        label = min(max(len(name) for name in grid.rows), max(3, size.width // 4)) + 1
+        widest = max(len(name) for name in grid.rows) + max(map(len, grid.row_marks.values()), default=0)
+        label = min(widest, max(3, size.width // 4)) + 1
+        header = 2 if grid.column_marks else 1
         widest_name = max(len(name) for name in grid.columns)
         room = size.width - label
         cell_width = max(1, min(WIDEST_CELL, room // len(grid.columns)))
         if cell_width <= widest_name and cell_width < 3:
             cell_width = min(3, widest_name + 1) if room // 3 >= 12 else cell_width
-        cell_height = max(1, min(TALLEST_CELL, (size.height - 1) // len(grid.rows)))
-        columns, rows = max(1, room // cell_width), max(1, (size.height - 1) // cell_height)
+        cell_height = max(1, min(TALLEST_CELL, (size.height - header) // len(grid.rows)))
+        columns, rows = max(1, room // cell_width), max(1, (size.height - header) // cell_height)
         self._first = (
             _scrolled(self._first[0], self._row, rows, len(grid.rows)),
             _scrolled(self._first[1], self._column, columns, len(grid.columns)),
         )
-        return Layout(label, cell_width, cell_height, columns, rows, self._first[1], self._first[0])
+        return Layout(label, header, cell_width, cell_height, columns, rows, self._first[1], self._first[0])
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         layout = self._layout(self.size)
         if layout is None or self._grid is None:
             return Strip.blank(width, self.rich_style)
-        line = self._header(layout) if y == 0 else self._cells(layout, y - 1)
+        if y == 0:
+            line = self._header(layout)
+        else:
+            line = self._marks(layout) if y < layout.header else self._cells(layout, y - layout.header)
         return Strip(line).apply_style(self.rich_style).adjust_cell_length(width, self.rich_style)
 
     def _header(self, layout: Layout) -> list[Segment]:
@@ -176,6 +183,16 @@ class Heatmap(Widget, can_focus=True):
         text[: layout.label] = f"{name:<{layout.label - 1}}{left}"
         return [Segment("".join(text) + more, Style(dim=True))]
 
+    def _marks(self, layout: Layout) -> list[Segment]:
+        """What columns as a whole signal, below their names."""
+        grid = self._grid
+        assert grid is not None
+        text = " " * layout.label
+        for number in range(layout.first_column, min(len(grid.columns), layout.first_column + layout.columns)):
+            marks = "".join(SIGNAL_MARKS[kind] for kind in grid.column_marks.get(number, ()))
+            text += marks[: layout.cell_width].center(layout.cell_width)
+        return [Segment(text, Style(bold=True))]
+
     def _cells(self, layout: Layout, y: int) -> list[Segment]:
         grid = self._grid
         assert grid is not None
@@ -183,13 +200,14 @@ class Heatmap(Widget, can_focus=True):
         if row >= min(len(grid.rows), layout.first_row + layout.rows):
             return []
         numbered = y % layout.cell_height == layout.cell_height // 2 if layout.cell_height != 2 else y % 2 == 0
-        name = plain(grid.rows[row])[: layout.label - 1] if numbered else ""
+        marks = "".join(SIGNAL_MARKS[kind] for kind in grid.row_marks.get(row, ()))
+        name = plain(grid.rows[row])[: layout.label - 1 - len(marks)] + marks if numbered else ""
         here = row == self._row
         line = [Segment(f"{name:>{layout.label - 1}} ", Style(dim=not here, bold=here))]
         sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
         for column in range(layout.first_column, min(len(grid.columns), layout.first_column + layout.columns)):
             value = grid.values[row][column]
-            text = cell_text(value, layout.cell_width) if numbered else " " * layout.cell_width
+            text = self._number(row, column, layout.cell_width) if numbered else " " * layout.cell_width
             finite = math.isfinite(value)
             style = shade(self._scale.fraction(value), sixteen=sixteen) if finite else Style(dim=True)
             if here and column == self._column:
@@ -197,9 +215,15 @@ class Heatmap(Widget, can_focus=True):
             line.append(Segment(text, style))
         return line
 
+    def _number(self, row: int, column: int, width: int) -> str:
+        """The number of a cell, with its mark."""
+        assert self._grid is not None
+        value, kind = self._grid.values[row][column], self._grid.marks.get((row, column))
+        return cell_text(value, width) if kind is None else marked_text(value, SIGNAL_MARKS[kind], width)
+
     def _under_cursor(self, text: str, style: Style, numbered: bool) -> tuple[str, Style]:
         """The cursor is brackets where they fit, and a colour of its own while the heatmap has the focus."""
-        if numbered and len(text) >= 5:
+        if numbered and text[0] == text[-1] == " " and len(text) >= 5:
             text = f"[{text[1:-1]}]"
         if not self.has_focus:
             return text, style + Style(bold=True, underline=True)

@@ -38,6 +38,12 @@ def fitted_scale(values: list[float]) -> Scale:
     return Scale(max(-1.0, math.floor(min(finite) * 10 + 1e-9) / 10), 1.0)
 
 
+def distance_scale(values: list[float]) -> Scale:
+    """A scale from 0 to the tenth above the greatest finite value."""
+    greatest = max((value for value in values if math.isfinite(value)), default=1.0)
+    return Scale(0.0, min(1.0, max(0.1, math.ceil(greatest * 10 - 1e-9) / 10)))
+
+
 def shade(fraction: float, *, sixteen: bool) -> Style:
     """Background for a place on the scale, and a foreground that can be read on it."""
     if sixteen:
@@ -49,6 +55,14 @@ def shade(fraction: float, *, sixteen: bool) -> Style:
     light = 0.299 * red + 0.587 * green + 0.114 * blue
     text = "#000000" if light > 120 else "#ffffff"
     return Style(color=text, bgcolor=f"#{red:02x}{green:02x}{blue:02x}")
+
+
+def marked_text(value: float, mark: str, width: int) -> str:
+    """A value and a mark in `width` cells; where both do not fit, the mark, and the sign of a negative value."""
+    number = cell_text(value, width).strip()
+    if len(number) >= width:
+        number = "-" if value < 0 else ""
+    return f"{number}{mark}"[-width:].center(width)
 
 
 def cell_text(value: float, width: int) -> str:

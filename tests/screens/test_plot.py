@@ -2,12 +2,14 @@
 
 import math
 
+import plotext
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
-from screens.widgets.plot import Line, LinePlot, Picture
+from screens.drawing import Line, Picture, draw
+from screens.widgets.plot import LinePlot
 
 NUMBERS = st.lists(st.one_of(st.floats(), st.sampled_from([0.0, -1.0, 1e308, 5e-324])), max_size=40)
 
@@ -29,7 +31,8 @@ async def plot():
 def test_no_number_breaks_it(plot: LinePlot, x, y, log_x):
     count = min(len(x), len(y))
     bars = tuple((a, b, c) for a, b, c in zip(x, y, y[1:], strict=False))
-    line = Line("[b]arm", tuple(x[:count]), tuple(y[:count]), bars=bars)
+    flags = tuple((a, b, "!e") for a, b in zip(x, y, strict=False))
+    line = Line("[b]arm", tuple(x[:count]), tuple(y[:count]), bars=bars, flags=flags)
     plot.show(Picture("title", (line, Line("two", (), (), 1)), log_x=log_x, level=("dense", 0.5)))
     drawn = plot.render().plain
     assert "title" in drawn.splitlines()[0]
@@ -67,12 +70,32 @@ async def test_it_draws_only_what_changed(plot: LinePlot):
     assert plot.render() is first
 
 
-async def test_too_small_says_so(plot: LinePlot):
-    plot.styles.height = 4
-    plot.show(Picture("t", (Line("l", (1.0, 2.0), (1.0, 2.0)),)))
-    await plot.app.animator.wait_for_idle()
-    plot._cache = None
-    for width, height in ((10, 3), (3, 1), (1, 1)):
-        plot._size = plot._size.__class__(width, height)
-        plot._cache = None
-        assert plot._drawn().plain
+@pytest.mark.parametrize(("width", "height"), [(10, 3), (3, 1), (1, 1)])
+def test_too_small_says_so(width, height):
+    picture = Picture("t", (Line("l", (1.0, 2.0), (1.0, 2.0)),))
+    assert "too small" in draw(plotext.active(), picture, width, height).plain
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 12), (110, 30)])
+async def test_window_and_paper_have_the_same_plot(plot: LinePlot, width, height):
+    bars = ((50.0, 0.90, 0.99),)
+    line = Line("ticket", (100.0, 50.0, 25.0), (0.9, 0.95, 0.91), 0, bars=bars, flags=((25.0, 0.91, "!"),))
+    picture = Picture("accuracy", (line,), log_x=True, level=("dense", 0.9), signs=(("!", "at chance"),))
+    printed = draw(plotext.active(), picture, width, height)
+    assert printed == draw(plot.plt, picture, width, height)
+    assert {len(row) for row in printed.plain.splitlines()[-8:]} == {width}, "as wide as asked, whatever the terminal"
+    assert len(printed.plain.splitlines()) == height
+
+
+async def test_a_sign_stands_above_its_point_and_below_at_the_top(plot: LinePlot):
+    line = Line("", (1.0, 2.0, 3.0), (0.0, 0.0, 10.0), flags=((2.0, 0.0, "e!"), (3.0, 10.0, "?")))
+    rows = draw(plot.plt, Picture("t", (line,), signs=(("e", "early"),)), 40, 16).plain.splitlines()
+    where = {
+        char: (number, row.index(char)) for number, row in enumerate(rows) if number for char in "e!?" if char in row
+    }
+    points = [(number, at) for number, row in enumerate(rows) for at, char in enumerate(row) if char == "●"]
+    (top, right), middle = min(points), sorted(points, key=lambda point: point[1])[1]
+    assert where["e"] == (middle[0] - 1, middle[1])
+    assert where["!"] == (middle[0] - 2, middle[1])
+    assert where["?"] == (top + 1, right)
+    assert "e early" in rows[0]
