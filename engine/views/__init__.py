@@ -12,6 +12,7 @@ from engine.views.series import (
 )
 from engine.views.signals import KINDS, Finding, bird_epochs, findings, newest_signals, rule_of, signals_of
 from engine.views.tables import distance_rows, show_json, table_rows
+from engine.views.ticket import LayerTicket, Spread, TicketView, Tiles, spreads, ticket_view
 
 __all__ = [
     "KINDS",
@@ -20,11 +21,15 @@ __all__ = [
     "Curve",
     "Finding",
     "Grid",
+    "LayerTicket",
     "LogLine",
     "Measure",
     "RoundView",
     "RunView",
     "Series",
+    "Spread",
+    "TicketView",
+    "Tiles",
     "TrialView",
     "accuracy_series",
     "bird_epochs",
@@ -40,7 +45,9 @@ __all__ = [
     "rule_of",
     "show_json",
     "signals_of",
+    "spreads",
     "summary",
     "survival_series",
     "table_rows",
+    "ticket_view",
 ]
