@@ -200,10 +200,8 @@ def bundle(run: str, file: Path) -> None:
     with progress_bar(f"bundling {run}") as report:
         made = write_bundle(run, Store(places.home()), file, report)
     missing = f" ({made.missing} more are missing or damaged here)" if made.missing else ""
-    click.echo(
-        f"{made.run}: {made.events} events, {made.points} validations and {made.rounds} rounds{missing}, "
-        f"{size(made.unpacked)}, are in {file}, {size(made.size)}"
-    )
+    held = f"{made.events} events, {made.points} validations and {made.rounds} rounds{missing}, {size(made.unpacked)}"
+    click.echo(_one_line(f"{made.run}: {held}, are in {file}, {size(made.size)}"))
 
 
 @command_line.command("open")

@@ -109,14 +109,17 @@ def _with_progress(folder: RunFolder, store: Store) -> str:
 
 
 def _bars() -> Progress:
+    console = Console(stderr=True, highlight=False)
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[words]}", markup=False),
-        console=Console(stderr=True, highlight=False),
+        console=console,
         transient=True,
+        # Else an empty line would stand before what is said.
+        disable=not console.is_terminal,
     )
 
 

@@ -111,7 +111,8 @@ def open_bundle(path: Path, store: Store, report: Report) -> Opened:
     """Bring the run of a bundle into the store, all or nothing, under its own name or that with -2 where it is taken.
 
     Nothing in the bundle is believed: sizes, names and hashes are checked, events are held against the study, rounds
-    must be what their digest and key say. A round that the store has stays. Raises BadInput.
+    must be what their digest and key say. A round that the store has stays. Raises BadInput, and LabError for a disk
+    that takes no more.
     """
     with Bundle(path) as bundle:
         study = _study(bundle)
@@ -134,18 +135,19 @@ def open_bundle(path: Path, store: Store, report: Report) -> Opened:
 @contextmanager
 def _new_file(path: Path) -> Iterator[Path]:
     """A file to write that becomes `path` at the end; nothing is left of it after an error."""
-    if path.exists() or path.is_symlink():
-        raise BadInput(f"{shown(path)}: it is there already; allowed: the name of a new file")
-    part = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex}.part")
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        yield part
-        part.rename(path)
-        sync_folder(path.parent)
+        if path.exists() or path.is_symlink():
+            raise BadInput(f"{shown(path)}: it is there already; allowed: the name of a new file")
+        part = path.with_name(f".{uuid.uuid4().hex}.part")
+        try:
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            yield part
+            part.rename(path)
+            sync_folder(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         raise BadInput(f"{shown(path)}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
