@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
@@ -98,20 +99,23 @@ def print_run(view: RunView, status: str, study: Study | None = None) -> None:
 
 
 def _print_findings(out: Console, view: RunView) -> None:
-    """A line an arm, kind of signal and layer; below, the rules that they go by."""
+    """A line an arm and kind of signal, its layers together that signal in the same rounds; below, the rules."""
     found = findings(view)
     if not found:
         return
     out.print("\nWhat the numbers say", style="bold")
-    for item in found:
-        out.print(Text(f"{SIGNAL_MARKS[item.kind]} {plain(item.arm)}: {plain(_words(view, item))}"))
+    for _, alike in groupby(found, lambda item: (item.arm, item.kind, item.first, item.last, item.trials)):
+        items = list(alike)
+        layers = ", ".join(item.layer for item in items if item.layer is not None)
+        words = plain(" ".join(filter(None, (f"{items[0].arm}:", layers, _words(view, items[0])))))
+        out.print(Text(f"{SIGNAL_MARKS[items[0].kind]} {words}"))
     for kind, rule in {item.kind: item.rule for item in found}.items():
         out.print(Text(f"{SIGNAL_MARKS[kind]} {SIGNAL_WORDS[kind]}: {plain(rule)}", "dim"))
 
 
 def _words(view: RunView, item: Finding) -> str:
-    what = SIGNAL_WORDS[item.kind] if item.layer is None else f"{item.layer} {SIGNAL_WORDS[item.kind]}"
-    words = f"{what} in {_span('round', item.first, item.last)} ({item.trials} of {_trials(item.of)})"
+    when = _span("round", item.first, item.last)
+    words = f"{SIGNAL_WORDS[item.kind]} in {when} ({item.trials} of {_trials(item.of)})"
     if item.kind != "early-bird":
         return words
     stretches = bird_epochs(view, item.arm)

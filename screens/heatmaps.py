@@ -178,22 +178,18 @@ class HeatmapsScreen(LabScreen):
         tall = 2 if self.size.height >= BOTH_FROM + 6 else 1
         lines = len(layers.rows) * tall + 2 + bool(layers.column_marks)
         self.query_one("#layer-part").styles.height = lines if self.has_class("-both") else "1fr"
-        _write(
-            self.query_one("#layer-part .grid-title", Static), Text("layer by round: each with the round before", "dim")
-        )
-        _write(self.query_one("#round-part .grid-title", Static), Text(f"{plain(layer)}: every pair of rounds", "dim"))
+        self._entitle("layer", "layer by round: each with the round before")
+        self._entitle("round", f"{plain(layer)}: every pair of rounds")
 
     def _show_birds(self, view: RunView, arm: ArmView, trial: int) -> None:
         grid = bird_grid(view, arm.name, trial)
         scale = distance_scale([value for row in grid.values for value in row]) if self._fitted else Scale(0.0, 1.0)
         self.query_one("#birds", Heatmap).show(grid, scale)
         self.set_class(not grid.columns, "-no-birds")
-        _write(
-            self.query_one("#bird-part .grid-title", Static),
-            Text("mask distance by epoch: each with the epoch before", "dim"),
-        )
+        self._entitle("bird", "mask distance by epoch: each with the epoch before")
         study = self.lab.follower.study if self.lab.follower else None
-        watched = study is not None and study.recipe(study.named(arm.name)).prune.early_bird != "off"
+        recipes = [study.recipe(it) for it in study.arm if it.name == arm.name] if study is not None else []
+        watched = any(recipe.prune.early_bird != "off" for recipe in recipes)
         _write(self.query_one("#no-birds", Static), Text(NO_EPOCHS if watched else NOT_WATCHED))
 
     def _show_magnitudes(self, arm: ArmView, trial: int, layer: str) -> None:
@@ -202,6 +198,9 @@ class HeatmapsScreen(LabScreen):
         empty = "not measured: the loss of this round did not stay finite" if item else "this round is not known yet"
         title = magnitude_title(layer, self._round, found)
         self.query_one("#magnitudes", LinePlot).show(magnitude_picture(title, found, empty))
+
+    def _entitle(self, part: str, words: str) -> None:
+        _write(self.query_one(f"#{part}-part .grid-title", Static), Text(words, "dim"))
 
     @property
     def _shown_heatmap(self) -> Heatmap | None:
@@ -249,7 +248,10 @@ class HeatmapsScreen(LabScreen):
         if event.heatmap is self._shown_heatmap:
             layer = self._at["layer"]
             self._take_cursor(event.heatmap)
-            self._redraw() if self._at["layer"] != layer else self._tell_cell()
+            if self._at["layer"] != layer:
+                self._redraw()
+            else:
+                self._tell_cell()
 
     def _take_cursor(self, heatmap: Heatmap) -> None:
         """Choose the layer and round under the cursor, which may have gone on since it said that it moved."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.store.events import SignalKind
+from engine.store.events import Signal, SignalKind
 from engine.views.run import RoundView, RunView
 from engine.views.signals import round_marks, signals_of
 
@@ -57,10 +57,11 @@ def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") 
         )
         for name in view.layers
     )
+    signals = signals_of(view, arm, trial)
     marks = {
         (row, later.index(number)): kind
         for row, name in enumerate(view.layers)
-        for number, kind in _turns(view, arm, trial, name).items()
+        for number, kind in _turns(signals, name).items()
     }
     title = f"{MEASURES[measure]}: each round with the one before"
     columns = tuple(map(str, later))
@@ -81,7 +82,7 @@ def round_grid(view: RunView, arm: str, trial: int, layer: str, measure: Measure
     values = tuple(tuple(pairs.get((row, column), math.nan) for column in planned) for row in planned)
     labels = tuple(map(str, planned))
     marks: dict[tuple[int, int], SignalKind] = {}
-    for number, kind in _turns(view, arm, trial, layer).items():
+    for number, kind in _turns(signals_of(view, arm, trial), layer).items():
         place = planned.index(number)
         marks[place, place - 1] = marks[place - 1, place] = kind
     axis = _round_marks(rounds, planned)
@@ -108,20 +109,15 @@ def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
         for number, bird in birds.items()
         if bird.found is not None
     }
-    collapsed = {row: kinds for row, kinds in _round_marks(rounds, planned).items() if "collapsed" in kinds}
+    collapsed: Marks = {row: ("collapsed",) for row, it in enumerate(planned) if it in rounds and rounds[it].collapsed}
     columns = tuple(str(epoch) for epoch in range(2, epochs + 2))
     title = "mask distance: each epoch with the one before"
     return Grid(title, tuple(map(str, planned)), columns, values, "round", "epoch", marks, collapsed)
 
 
-def _turns(view: RunView, arm: str, trial: int, layer: str) -> dict[int, SignalKind]:
+def _turns(signals: Mapping[int, tuple[Signal, ...]], layer: str) -> dict[int, SignalKind]:
     """The rounds in which a layer's ranking stabilised or collapsed."""
-    return {
-        number: signal.kind
-        for number, signals in signals_of(view, arm, trial).items()
-        for signal in signals
-        if signal.layer == layer
-    }
+    return {number: signal.kind for number, told in signals.items() for signal in told if signal.layer == layer}
 
 
 def _round_marks(rounds: Mapping[int, RoundView], numbers: tuple[int, ...] | list[int]) -> Marks:
