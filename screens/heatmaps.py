@@ -25,9 +25,8 @@ or 1 for Configure, and s to start one."""
 
 NOT_WATCHED = """No early birds were watched for.
 
-To see how far the mask that a round would leave moves from epoch to epoch, and when it settles,
-set early_bird to watch under prune in Configure (1), and start the study.
-"""
+A study with early_bird = watch, under prune in Configure (1), shows here how far
+the mask that a round would leave moves from epoch to epoch, and when it settles."""
 
 NO_EPOCHS = """No distance is known yet: it takes a finished round of two epochs or more."""
 

@@ -158,7 +158,7 @@ async def test_a_study_that_did_not_watch_says_how_to(finished: Finished):
         await shown(pilot, app, "heatmaps")
         await pilot.press("g", "g")
         await until(pilot, lambda: "No early birds were watched for" in picture_of(app))
-        assert "early_bird to watch" in " ".join(picture_of(app).split())
+        assert "early_bird = watch" in " ".join(picture_of(app).split())
         await pilot.press("down", "right", "end", "t", "a", "s", "g")
         await until(pilot, lambda: app.focused is not None and app.focused.id == "magnitudes")
 
