@@ -133,16 +133,17 @@ def runs(as_json: bool) -> None:
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def show(run: str, as_json: bool) -> None:
-    """Show what RUN found: its table, and accuracy against P_m."""
+    """Show what RUN found: its table, accuracy against P_m, and what the numbers say."""
     with Store(places.home()).open(run) as folder:
         view = fold(RunView(run=run, study=folder.study_name), folder.events())
         status = folder.status(view.status)
+        study = None if as_json else folder.study()
     if as_json:
         click.echo(json.dumps(show_json(view, status), allow_nan=False))
         return
     from lth_tui.printing import print_run
 
-    print_run(view, status)
+    print_run(view, status, study)
 
 
 @command_line.command()

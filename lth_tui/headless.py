@@ -41,7 +41,7 @@ def resume_headless(run: str, store: Store, *, as_json: bool) -> str:
         if view.status == "done":
             sys.stderr.write(f"{run} is done: nothing is left to train\n")
             if not as_json:
-                print_run(view, view.status)
+                print_run(view, view.status, study)
             return view.status
         folder.own()
         prepare_data(study, store)
@@ -58,7 +58,7 @@ def _execute(folder: RunFolder, store: Store, *, as_json: bool, show: bool = Tru
             raise
     if show and not as_json:
         view = _view(folder)
-        print_run(view, view.status)
+        print_run(view, view.status, folder.study())
     if status == "stopped":
         sys.stderr.write(hint)
         if signal.SIGTERM in signals:
