@@ -48,7 +48,7 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]] | None:
         with safe_open(path, framework="numpy") as file:
             facts = dict(file.metadata() or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError):  # the last for odd types
         return None
     return (arrays, facts) if facts.pop("digest", None) == _digest(arrays, facts) else None
 
