@@ -1,31 +1,59 @@
 """Configure: a study as a form, what it will cost, and the key that starts it."""
 
 import asyncio
-import contextlib
+import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 
 from textual import events, on, work
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
-from textual.widget import MountError, Widget
-from textual.widgets import Button, Label, Select, Static
+from textual.widget import Widget
+from textual.widgets import Button, Label, Static
 
 from engine import datasets
 from engine.errors import BadInput
 from engine.plan import forecast
-from engine.spec import Study, load_study, preset_names, study_problems
+from engine.spec import Study, load_study, preset_names, preset_text
 from engine.store import Store
+from screens.arm import ArmDialog
 from screens.base import LabScreen
-from screens.form import FIELDS, arm_choices, filled, place_of, shown_values, tables_of
+from screens.form import BASE, Form, fresh_name, new_arm
 from screens.messages import StartStudy
+from screens.specs import RECIPE, STUDY_FIELDS, FieldSpec, Texts
 from screens.text import amount, duration, plain, size
-from screens.widgets.fields import ArmRow, FieldRow, Row
+from screens.widgets.fields import ArmRow, FieldRow, Hint, Row
+
+
+@cache
+def _abouts() -> Texts:
+    """Every preset, and what it is about."""
+    return {name: str(tomllib.loads(preset_text(name)).get("about", "")) for name in preset_names()}
+
+
+class PresetRow(FieldRow):
+    """The study that the form began with, and the list of others."""
+
+    SPEC = FieldSpec("preset", "preset", "choice", "a study to begin with; another fills the form anew")
+
+    def __init__(self, source: str):
+        super().__init__(self.SPEC, source)
+        self.own = source
+
+    @property
+    def choices(self) -> Texts:
+        return _abouts() if self.own in _abouts() else {self.own: "as it was opened", **_abouts()}
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A study takes the place of what was typed: from the list alone."""
+        return action != "step"
 
 
 class ConfigureScreen(LabScreen):
-    """The form of a study. The tables behind it keep what the form has no field for."""
+    """The rows of a Form."""
 
     MODE = "configure"
     FORECAST_AFTER = 0.2
@@ -35,119 +63,149 @@ class ConfigureScreen(LabScreen):
         Binding("ctrl+s", "start", "Start", id="configure.start-in-field", show=False, tooltip="Begin, from a field"),
         Binding("e", "edit", "Edit", id="configure.edit", tooltip="Go to the first field of the form"),
         Binding("p", "presets", "Preset", id="configure.presets", tooltip="Choose another preset"),
+        Binding("a", "add_arm", "Add arm", id="configure.add-arm", tooltip="Add an arm to the study"),
         Binding("escape", "leave", "Leave field", id="configure.leave", tooltip="Back to the start button"),
     ]
 
     def body(self) -> Iterator[Widget]:
+        self._form = Form(self.lab.study)
         with Vertical(id="configure"):
             with VerticalScroll(id="form", can_focus=False):
-                with Vertical(classes="preset-row"):
-                    yield Label("preset")
-                    yield Select(
-                        [(plain(name), name) for name in self._sources()],
-                        value=self.lab.source,
-                        allow_blank=False,
-                        compact=True,
-                        id="preset",
-                    )
-                data_sets, values = datasets.names(), shown_values(self.lab.study)
-                for spec in FIELDS:
-                    yield FieldRow(spec, values[spec.path], data_sets if spec.path == "base.data.name" else ())
-                yield Label("arms (x of each ticket, in rounds)", classes="heading")
-                with Vertical(id="arms"):
-                    for choice in arm_choices(self.lab.study):
+                with Vertical(classes="section"):
+                    yield PresetRow(self.lab.source)
+                    for spec in STUDY_FIELDS:
+                        yield FieldRow(spec, self._form.texts[spec.path])
+                yield Label("arms   space on/off, enter edits, a adds", classes="heading")
+                with Vertical(id="arms", classes="section"):
+                    for choice in self._form.arms:
                         yield ArmRow(choice)
+                hidden = self._form.hidden()
+                for title, specs in RECIPE.items():
+                    with Vertical(classes="section"):
+                        yield Label(title, classes="heading")
+                        for spec in specs:
+                            row = FieldRow(spec, self._form.texts[BASE + spec.path])
+                            row.display = BASE + spec.path not in hidden
+                            yield row
             with VerticalScroll(id="about-study", can_focus=False):
                 yield Button("Start  (s)", id="start", variant="success", compact=True)
                 yield Static("", id="problems", markup=False)
                 yield Static("", id="about", markup=False)
                 yield Static("", id="forecast", markup=False)
-        yield Static("", id="hint", markup=False)
+        yield Hint()
 
     def on_mount(self) -> None:
         super().on_mount()
         self._study: Study | None = None
         self._timer: Timer | None = None
+        self._button = self.query_one("#start", Button)
+        self._panes = {name: self.query_one(f"#{name}", Static) for name in ("problems", "about", "forecast")}
+        self._hint = self.query_one(Hint)
         self._said: dict[str, str] = {}
-        self._begun = tables_of(self.lab.study)
+        self._fields = {_path(row): row for row in self.query(FieldRow) if not isinstance(row, PresetRow)}
         self.call_after_refresh(self._check)
-        self.query_one("#start").focus()
+        self._button.focus()
 
     async def put(self, study: Study, source: str) -> None:
         """Fill the form with a study."""
-        self._begun = tables_of(study)
-        preset = self.query_one("#preset", Select)
-        if source not in self._sources():
-            source = self.lab.source
-        with preset.prevent(Select.Changed):
-            preset.value = source
-        values = shown_values(study)
-        for row in self.query(FieldRow):
-            row.value = values[row.spec.path]
-        arms = self.query_one("#arms")
-        await arms.remove_children()
-        with contextlib.suppress(MountError):  # the screen may be closing
-            await arms.mount(*(ArmRow(choice) for choice in arm_choices(study)))
+        self._form = Form(study)
+        self.query_one(PresetRow).text = source
+        for path, row in self._fields.items():
+            row.text = self._form.texts[path]
+        await self._list_arms()
         self._check()
 
     async def reopen(self) -> None:
         """Fill the form with the study that the laboratory holds now."""
-        preset = self.query_one("#preset", Select)
-        with preset.prevent(Select.Changed):
-            preset.set_options([(plain(name), name) for name in self._sources()])
+        self.query_one(PresetRow).own = self.lab.source
         await self.put(self.lab.study, self.lab.source)
 
-    def _sources(self) -> list[str]:
-        names = list(preset_names())
-        return names if self.lab.source in names else [self.lab.source, *names]
+    async def _list_arms(self) -> None:
+        """A row for each arm of the form."""
+        rows, arms = list(self.query(ArmRow)), self._form.arms
+        for row, choice in zip(rows, arms, strict=False):
+            row.choice = choice
+        for row in rows[len(arms) :]:
+            await row.remove()
+        if self.is_attached:  # the screen may be closing
+            await self.query_one("#arms").mount(*(ArmRow(choice) for choice in arms[len(rows) :]))
 
-    @on(Select.Changed, "#preset")
-    async def _preset_chosen(self, event: Select.Changed) -> None:
-        source = str(event.value)
+    @on(Row.Changed)
+    async def _row_changed(self, event: Row.Changed) -> None:
+        row = event.row
+        if isinstance(row, PresetRow):
+            await self._open_preset(row)
+        elif isinstance(row, FieldRow):
+            self._form.texts[_path(row)] = row.text
+            self._check()
+
+    async def _open_preset(self, row: PresetRow) -> None:
         try:
-            await self.put(self.lab.study if source == self.lab.source else load_study(source), source)
+            await self.put(self.lab.study if row.text == self.lab.source else load_study(row.text), row.text)
         except BadInput as error:
             self.notify(plain(str(error)), severity="error", markup=False)
 
-    @on(Row.Changed)
-    def _row_changed(self) -> None:
+    @on(ArmRow.Asked)
+    async def _arm_asked(self, event: ArmRow.Asked) -> None:
+        number = list(self.query(ArmRow)).index(event.row)
+        arms = self._form.arms
+        if event.what == "edit":
+            self._edit_arm(number)
+            return
+        if event.what == "switch":
+            arms[number] = replace(arms[number], on=not arms[number].on)
+        else:
+            del arms[number]
+        await self._list_arms()
         self._check()
 
+    def action_add_arm(self) -> None:
+        """Add an arm, and say what it is."""
+        arms = self._form.arms
+        arms.append(new_arm(fresh_name(arms, "ticket"), "ticket"))
+        self._edit_arm(len(arms) - 1, fresh=True)
+
+    def _edit_arm(self, number: int, *, fresh: bool = False) -> None:
+        async def edited(changed: bool | None) -> None:
+            if fresh and not changed:
+                del self._form.arms[number]
+            await self._list_arms()
+            self._check()
+            if fresh and changed:
+                list(self.query(ArmRow))[number].visit()
+
+        self.app.push_screen(ArmDialog(self._form, number, fresh=fresh), edited)
+
     def _check(self) -> None:
-        """Validate what the form says, and put each problem beside its row."""
-        rows = {row.spec.path: row for row in self.query(FieldRow)}
-        arms = list(self.query(ArmRow))
-        if not arms:
-            return
-        values = {path: row.value for path, row in rows.items()}
-        tables, owners = filled(self._begun, values, [row.choice for row in arms])
-        places: dict[str, Row] = {**rows, **{f"arm:{number}": row for number, row in enumerate(arms)}}
-        told: dict[str, str] = {}
-        elsewhere: list[str] = []
-        for problem in study_problems(tables):
-            place = place_of(problem, owners)
-            words = f"allowed: {problem.allowed}"
-            if place in places:
-                told.setdefault(place, words)
-            elif problem.field == "arm":
-                elsewhere.append("switch on at least one arm")
-            else:
-                elsewhere.append(str(problem))
-        for place, row in places.items():
-            row.tell(told.get(place, ""))
-        self._study = None if told or elsewhere else Study.model_validate(tables)
-        self.query_one("#start", Button).disabled = self._study is None
-        count = len(told) + len(elsewhere)
-        lines = elsewhere or ([f"{count} field{'s' if count > 1 else ''} to mend"] if told else [])
-        self._say("problems", "\n".join(plain(line) for line in lines))
-        self._say("about", plain(str(tables.get("about", ""))))
+        """Judge what the form says, and put each problem beside its row."""
+        checked = self._form.check()
+        hidden, told = self._form.hidden(), checked.of(None)
+        for path, row in self._fields.items():
+            row.tell(told.pop(path, ""))
+            if row.display != (path not in hidden):
+                row.display = path not in hidden
+        for number, arm in enumerate(self.query(ArmRow)):
+            arm.tell(checked.line(number))
+        self._study = checked.study
+        self._button.disabled = self._study is None
+        wrong = len(self._wrong())
+        count = f"{wrong} field{'s' if wrong > 1 else ''} to mend" if wrong else ""
+        self._say("problems", plain(told.get("", count)))
+        self._say("about", plain(str(checked.tables.get("about", ""))))
+        self._explain()
         self._plan_forecast()
 
+    def _wrong(self) -> list[Row]:
+        return [row for row in self.query(Row) if row.problem]
+
+    def _explain(self) -> None:
+        self._hint.tell(self.focused, self._form.recipe["network.name"])
+
     def _say(self, where: str, words: str) -> None:
-        """Put words into a Static of that id, if they are others; one without words takes no room."""
+        """Put words into a pane, if they are others; one without words takes no room."""
         if self._said.get(where) != words:
             self._said[where] = words
-            pane = self.query_one(f"#{where}", Static)
+            pane = self._panes[where]
             pane.display = bool(words)
             pane.update(Content(words))
 
@@ -155,7 +213,7 @@ class ConfigureScreen(LabScreen):
         if self._timer is not None:
             self._timer.stop()
         if self._study is None:
-            self.query_one("#forecast", Static).update("")
+            self._panes["forecast"].update("")
         else:
             self._timer = self.set_timer(self.FORECAST_AFTER, self._forecast)
 
@@ -168,53 +226,57 @@ class ConfigureScreen(LabScreen):
         """Hashing the keys of a large study takes longer than a key press may."""
         words, problem = await asyncio.to_thread(_forecast_words, study, self.lab.store)
         if study is self._study and self.is_attached:
-            self.query_one("#forecast", Static).update(words)
+            self._panes["forecast"].update(words)
             self._say("problems", problem)
             if problem:
                 self._study = None
-                self.query_one("#start", Button).disabled = True
+                self._button.disabled = True
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
-        if self.is_mounted and self.query(ArmRow):
+        if self.is_mounted:
             self._plan_forecast()
 
     @on(Button.Pressed, "#start")
     def action_start(self) -> None:
         """Ask for a run of the study in the form."""
-        if self._study is None:
-            wrong = [row for row in self.query(Row) if row.has_class("-wrong")]
-            words = "Not yet: a field is wrong." if wrong else self._said.get("problems") or "Not yet."
-            self.notify(words, severity="warning", markup=False)
-            if wrong:
-                wrong[0].query("Input, Select, Checkbox").first().focus()
+        if self._study is not None:
+            self.post_message(StartStudy(self._study))
             return
-        self.post_message(StartStudy(self._study))
+        wrong = self._wrong()
+        words = "Not yet: a field is wrong." if wrong else self._said.get("problems") or "Not yet."
+        self.notify(words, severity="warning", markup=False)
+        if wrong:
+            wrong[0].visit()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """What the focused field means, for those without a mouse."""
-        tooltip = event.widget.tooltip
-        self._say("hint", plain(tooltip) if isinstance(tooltip, str) else "")
+        """What the focused row means, for those without a mouse."""
+        self._explain()
 
     def action_edit(self) -> None:
         """Go to the form."""
-        self.query_one("#form").query("Input").first().focus()
+        self._fields["name"].visit()
 
     def action_presets(self) -> None:
         """Open the list of presets."""
-        preset = self.query_one("#preset", Select)
-        preset.focus()
-        preset.action_show_overlay()
+        row = self.query_one(PresetRow)
+        row.visit()
+        row.action_choose()
 
     def action_leave(self) -> None:
         """Back to the start button."""
-        self.query_one("#start").focus()
+        self._button.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leaving a field is offered inside one alone."""
         if action == "leave":
             return self.focused is not None and self.focused.id != "start"
         return True
+
+
+def _path(row: FieldRow) -> str:
+    """Where the row's field is in the study."""
+    return BASE + row.spec.path if "." in row.spec.path else row.spec.path
 
 
 def _forecast_words(study: Study, store: Store) -> tuple[Content, str]:

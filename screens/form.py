@@ -1,204 +1,328 @@
-"""The form of a study without its widgets: fields, and the tables that they fill."""
+"""The form of a study without its widgets: texts of fields and arms, and the tables that they fill."""
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
-from engine.spec import ARM_KINDS, DRAWN, Problem, Study
-
-
-@dataclass(frozen=True)
-class FieldSpec:
-    """One field: where it is in the study, what it is called, and how its text becomes a value."""
-
-    path: str
-    label: str
-    kind: Literal["whole", "number", "words", "choice"]
-    help: str
-    choices: tuple[str, ...] = ()
-
-
-FIELDS = (
-    FieldSpec("name", "name", "words", "what the run is called"),
-    FieldSpec("base.data.name", "data set", "choice", "real examples; digits needs no network"),
-    FieldSpec("trials", "trials", "whole", "seeds of each arm; bars show their minimum and maximum"),
-    FieldSpec("seed", "first seed", "whole", "trial t has this plus t"),
-    FieldSpec("base.train.iterations", "iterations", "whole", "optimizer steps in a round"),
-    FieldSpec("base.train.batch", "batch", "whole", "examples in a step"),
-    FieldSpec("base.train.optimizer", "optimizer", "choice", "the update rule", ("adam", "sgd")),
-    FieldSpec("base.train.learning_rate", "learning rate", "number", "before schedule and warm-up"),
-    FieldSpec("base.train.evaluate_every", "validate every", "whole", "iterations between validations"),
-    FieldSpec("base.prune.rounds", "rounds", "whole", "times that the network is pruned"),
-    FieldSpec("base.prune.rate", "pruning rate", "number", "of the survivors, each round; output layer half"),
-    FieldSpec("base.prune.scope", "scope", "choice", "rank each layer, or all together", ("layerwise", "global")),
+from engine.spec import ARM_KINDS, CONTROLS, DRAWN, Arm, Problem, Recipe, Study, study_problems
+from screens.specs import (
+    ARM_FIELDS,
+    FOLDER,
+    OVERRIDES,
+    OVERRIDING_FIELDS,
+    RECIPE_FIELDS,
+    STUDY_FIELDS,
+    FieldSpec,
+    Texts,
+    unmet,
 )
+from screens.texts import rounds_text, text_of, value_of
+
+Specs = Mapping[str, FieldSpec]
+
+BASE = "base."
+FIELDS = {spec.path: spec for spec in STUDY_FIELDS} | {BASE + spec.path: spec for spec in RECIPE_FIELDS}
+"""Every field of the base form, by its path in the study."""
 
 
 @dataclass(frozen=True)
 class ArmChoice:
-    """An arm that may be on. `place` is its number in the tables that the form began with, if it was there."""
+    """An arm that may be on. `texts` are those of ARM_FIELDS and, for what it has otherwise than the base, of recipes.
 
-    name: str
-    kind: str
-    on: bool
-    per_ticket: str = ""
-    rounds: str = ""
+    `place` is its number in the study that the form began with, if it was there.
+    """
+
+    texts: Texts
+    on: bool = True
     place: int | None = None
 
     @property
-    def control(self) -> bool:
-        return self.kind in DRAWN
+    def name(self) -> str:
+        return self.texts["name"]
+
+    @property
+    def kind(self) -> str:
+        return self.texts["kind"]
 
 
-def tables_of(study: Study) -> dict[str, Any]:
-    """The study as plain tables, with what was left out left out."""
-    return study.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+@dataclass(frozen=True)
+class Found:
+    """A problem as the form shows it: of the arm of that number or of the base, at the field `path` if it has one."""
+
+    arm: int | None
+    path: str
+    words: str
 
 
-def shown_values(study: Study) -> dict[str, str]:
-    """What each field shows for a study, defaults included."""
-    return {spec.path: _show(_at(study, spec.path)) for spec in FIELDS}
+@dataclass(frozen=True)
+class Checked:
+    """What the form says now: its tables, the study if that is sound, and else what is wrong."""
+
+    tables: Mapping[str, Any]
+    study: Study | None
+    found: tuple[Found, ...]
+
+    def of(self, arm: int | None) -> dict[str, str]:
+        """The first problem of each field of the base or of an arm; at '' those that have no field."""
+        told: dict[str, str] = {}
+        for item in self.found:
+            if item.arm == arm:
+                told.setdefault(item.path, item.words)
+        return told
+
+    def line(self, arm: int) -> str:
+        """The first problem of an arm, with the name of its field; '' where it is sound."""
+        first = next(iter(self.of(arm).items()), ("", ""))
+        return f"{_ARMS[first[0]].label}: {first[1]}" if first[0] else first[1]
 
 
-def arm_choices(study: Study) -> list[ArmChoice]:
-    """The study's arms, and after them the kinds that it leaves out."""
-    choices = [
-        ArmChoice(
-            arm.name,
-            arm.kind,
-            on=True,
-            per_ticket=str(arm.per_ticket) if arm.kind in DRAWN else "",
-            rounds="" if arm.kind == "ticket" else rounds_text(arm.rounds),
-            place=place,
-        )
-        for place, arm in enumerate(study.arm)
+def recipe_texts(recipe: Recipe) -> dict[str, str]:
+    """What each field shows for a recipe, defaults included."""
+    tables = recipe.model_dump()
+    texts = {spec.path: text_of(_at(tables, spec.path)) for spec in RECIPE_FIELDS}
+    name, colon, path = texts["data.name"].partition(":")
+    if name + colon == FOLDER:
+        texts |= {"data.name": FOLDER, "data.folder": path}
+    return texts
+
+
+class Form:
+    """A study that is being edited. What the begun study has and no one changes stays as it was, to the letter."""
+
+    def __init__(self, study: Study):
+        self._begun: dict[str, Any] = study.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+        self._shown = {spec.path: text_of(getattr(study, spec.path)) for spec in STUDY_FIELDS}
+        self._shown |= {BASE + path: text for path, text in recipe_texts(study.base).items()}
+        self._arms = [_choice_of(arm, place) for place, arm in enumerate(study.arm)]
+        self.texts = dict(self._shown)
+        self.arms = [*self._arms, *_kinds_left_out(self._arms)]
+
+    @property
+    def recipe(self) -> dict[str, str]:
+        """The base's texts, by their paths in a recipe."""
+        return {spec.path: self.texts[BASE + spec.path] for spec in RECIPE_FIELDS}
+
+    def hidden(self) -> set[str]:
+        """The base's fields that make no sense beside the others."""
+        recipe = self.recipe
+        return {BASE + spec.path for spec in RECIPE_FIELDS if unmet(spec, recipe)}
+
+    def check(self, arms: Sequence[ArmChoice] | None = None) -> Checked:
+        """Judge what the form says, or would say with other arms."""
+        arms = self.arms if arms is None else arms
+        tables, owners = self.tables(arms)
+        found = tuple(self._found(problem, arms, owners) for problem in study_problems(tables))
+        return Checked(tables, None if found else Study.model_validate(tables), found)
+
+    def tables(self, arms: Sequence[ArmChoice]) -> tuple[dict[str, Any], list[int]]:
+        """The tables of the study, and for each of their arms its number in `arms`."""
+        tables = copy.deepcopy(self._begun)
+        hidden = self.hidden()
+        for path, spec in FIELDS.items():
+            text, shown = _whole_name(self.texts, path), _whole_name(self._shown, path)
+            if path in hidden or path == _FOLDER:
+                _take(tables, path)
+            elif text != shown:
+                _put(tables, path, spec, text, optional=bool(spec.empty))
+        owners = _ordered(arms)
+        tables["arm"] = [self._arm_tables(arms, arms[number]) for number in owners]
+        return tables, owners
+
+    def standing(self, arms: Sequence[ArmChoice], choice: ArmChoice) -> dict[str, str]:
+        """The texts of the recipe under the arm: the base's, of a control with its tickets' over them."""
+        below = _sensible(self.recipe)
+        if choice.kind in CONTROLS:
+            tickets = (arm for arm in arms if arm.kind == "ticket" and arm.name == choice.texts["of"])
+            below = next((_sensible(_over(ticket, below)) for ticket in tickets), below)
+        return below
+
+    def shown_in(self, arms: Sequence[ArmChoice], choice: ArmChoice) -> set[str]:
+        """The fields that make sense for an arm."""
+        recipe = _over(choice, self.standing(arms, choice))
+        shown = {spec.path for spec in ARM_FIELDS if not unmet(spec, choice.texts)}
+        for title, specs in OVERRIDES.items():
+            if choice.kind not in CONTROLS or title not in ("pruning", "restart"):  # which are its tickets'
+                shown |= {spec.path for spec in specs if not unmet(spec, recipe)}
+        return shown
+
+    def _arm_tables(self, arms: Sequence[ArmChoice], choice: ArmChoice) -> dict[str, Any]:
+        arm: dict[str, Any] = {}
+        was: Texts = {}
+        if choice.place is not None:
+            arm, was = copy.deepcopy(self._begun["arm"][choice.place]), self._arms[choice.place].texts
+        arm["name"] = choice.name
+        usual = {"name": choice.name, "kind": choice.name, "of": "ticket", "per_ticket": "1"}
+        below, shown = self.standing(arms, choice), self.shown_in(arms, choice)
+        recipe = _over(choice, below)
+        for spec in (*ARM_FIELDS, *OVERRIDING_FIELDS):
+            path, text = spec.path, choice.texts.get(spec.path, "")
+            given, plain = _has(arm, path), text == usual.get(path, "")
+            if path not in shown:
+                _take(arm, path)
+            elif not (plain and not given) and not (given and text == was.get(path, "")):
+                _put(arm, path, spec, text, optional=spec in OVERRIDING_FIELDS or bool(spec.empty))
+        for spec in OVERRIDING_FIELDS:
+            if spec.neutral and unmet(spec, recipe) and below[spec.path] != DEFAULTS[spec.path]:
+                path, value = spec.neutral
+                _set(arm, path, copy.copy(value))
+        return arm
+
+    def _found(self, problem: Problem, arms: Sequence[ArmChoice], owners: Sequence[int]) -> Found:
+        steps = problem.field.split(".")
+        if steps[0] != "arm" or len(steps) < 2:
+            if problem.field == "arm":
+                return Found(None, "", "switch on at least one arm")
+            return _placed(None, problem, problem.field, FIELDS, self.recipe, BASE)
+        number = owners[int(steps[1])]
+        texts = _over(arms[number], self.standing(arms, arms[number])) | dict(arms[number].texts)
+        return _placed(number, problem, ".".join(steps[2:]), _ARMS, texts, "")
+
+
+_FOLDER = BASE + "data.folder"
+_ARMS = {spec.path: spec for spec in (*ARM_FIELDS, *OVERRIDING_FIELDS)}
+
+
+def with_arm(arms: Sequence[ArmChoice], number: int, choice: ArmChoice) -> list[ArmChoice]:
+    """The arms with another in that place; those made from its tickets follow a change of its name."""
+    old, new = arms[number].name, choice.name
+    changed = list(arms)
+    if old != new and all(arm.name not in (new, old) for place, arm in enumerate(arms) if place != number):
+        changed = [replace(arm, texts={**arm.texts, "of": new}) if arm.texts["of"] == old else arm for arm in arms]
+    changed[number] = choice
+    return changed
+
+
+def fresh_name(arms: Sequence[ArmChoice], kind: str) -> str:
+    """A name for an arm of that kind that none of `arms` has."""
+    taken = {arm.name for arm in arms}
+    return next(name for name in (kind, *(f"{kind}-{n}" for n in range(2, len(taken) + 3))) if name not in taken)
+
+
+def new_arm(name: str, kind: str) -> ArmChoice:
+    """An arm with nothing of its own but its name and kind."""
+    return ArmChoice({"name": name, "kind": kind, "of": "ticket", "per_ticket": "1", "rounds": ""})
+
+
+def arm_words(choice: ArmChoice) -> str:
+    """What an arm is, beside its name: `retrain, fraction 0.25, rounds 3,7`."""
+    texts = choice.texts
+    control = choice.kind in CONTROLS
+    parts = [
+        choice.kind if choice.kind != choice.name else "",
+        f"of {texts['of']}" if control and texts["of"] != "ticket" else "",
+        f"x{texts['per_ticket']}" if choice.kind in DRAWN and texts["per_ticket"] != "1" else "",
+        *(f"{spec.label} {texts[spec.path]}" for spec in OVERRIDING_FIELDS if texts.get(spec.path)),
+        f"rounds {texts['rounds']}" if choice.kind != "ticket" and texts["rounds"].strip() else "",
     ]
-    names = {choice.name for choice in choices}
-    kinds = {choice.kind for choice in choices}
-    for kind in (kind for kind in ARM_KINDS if kind != "retrain"):  # which is nothing without tables of its own
-        if kind not in names and kind not in kinds:
-            control = kind in DRAWN
-            rounds = "" if kind == "ticket" else "all"
-            choices.append(ArmChoice(kind, kind, on=False, per_ticket="1" if control else "", rounds=rounds))
-    return choices
+    return ", ".join(part for part in parts if part)
 
 
-def filled(
-    begun: Mapping[str, Any], values: Mapping[str, str], arms: Sequence[ArmChoice]
-) -> tuple[dict[str, Any], list[int]]:
-    """The tables with the form's values in them, and for each of their arms the place of its choice.
-
-    What the form has no field for stays as it was.
-    """
-    tables: dict[str, Any] = copy.deepcopy(dict(begun))
-    for spec in FIELDS:
-        if spec.path in values:
-            _put(tables, spec.path, _value(spec, values[spec.path]))
-    train = tables.get("base", {}).get("train", {})
-    if train.get("optimizer") != "sgd":
-        train.pop("momentum", None)
-    listed, owners = [], []
-    for owner, choice in _ordered(arms):
-        if choice.on:
-            arm = copy.deepcopy(begun["arm"][choice.place]) if choice.place is not None else {"name": choice.name}
-            if choice.kind != "ticket":
-                _set_rounds(arm, choice.rounds)
-            if choice.control and (choice.per_ticket.strip() != "1" or "per_ticket" in arm):
-                arm["per_ticket"] = _whole(choice.per_ticket)
-            listed.append(arm)
-            owners.append(owner)
-    tables["arm"] = listed
-    return tables, owners
+def _choice_of(arm: Arm, place: int) -> ArmChoice:
+    own = {spec.path: text_of(_at(arm.overrides, spec.path)) for spec in OVERRIDING_FIELDS}
+    texts = {
+        "name": arm.name,
+        "kind": arm.kind,
+        "of": arm.of,
+        "per_ticket": str(arm.per_ticket),
+        "rounds": rounds_text(arm.rounds),
+    }
+    return ArmChoice(texts | {path: text for path, text in own.items() if text}, place=place)
 
 
-def place_of(problem: Problem, owners: Sequence[int]) -> str:
-    """The field or arm row (`arm:N`) beside which a problem belongs; '' when the form has none."""
-    paths = {spec.path for spec in FIELDS}
-    if problem.field in paths:
-        return problem.field
-    steps = problem.field.split(".")
-    if steps[0] == "arm" and len(steps) > 1 and steps[1].isdecimal() and int(steps[1]) < len(owners):
-        return f"arm:{owners[int(steps[1])]}"
-    return ""
+def _kinds_left_out(arms: Sequence[ArmChoice]) -> list[ArmChoice]:
+    """An arm of each kind that the study has not, off; but `retrain`, which is nothing without tables of its own."""
+    taken = {arm.name for arm in arms} | {arm.kind for arm in arms} | {"retrain"}
+    return [replace(new_arm(kind, kind), on=False) for kind in ARM_KINDS if kind not in taken]
 
 
-def rounds_text(rounds: Sequence[int] | None) -> str:
-    """Rounds as people write them: `all`, or numbers with runs joined, as in `3,7,9-12`."""
-    if rounds is None:
-        return "all"
-    parts: list[list[int]] = []
-    for number in rounds:
-        if parts and parts[-1][-1] == number - 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in parts)
+def _ordered(arms: Sequence[ArmChoice]) -> list[int]:
+    """The numbers of the arms that are on; a control stands below its tickets."""
+    ordered: list[int] = []
+    for number, arm in enumerate(arms):
+        if arm.on and arm.kind in CONTROLS:
+            ordered += [
+                place
+                for place, other in enumerate(arms)
+                if other.on and other.kind == "ticket" and other.name == arm.texts["of"] and place not in ordered
+            ]
+        if arm.on and number not in ordered:
+            ordered.append(number)
+    return ordered
 
 
-def read_rounds(text: str) -> list[int] | str | None:
-    """The rounds in `text`; None for all of them; the text itself where it cannot be read."""
-    words = text.replace(",", " ").split()
-    if not words or words == ["all"]:
-        return None
-    rounds: list[int] = []
-    for word in words:
-        first, dash, last = word.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            return text
-        low, high = int(first), int(last or first)
-        if high - low > 1000:
-            return text
-        rounds += range(low, high + 1)
-    return rounds or text
+def replaced(choice: ArmChoice) -> set[str]:
+    """Fields that stand on nothing below an arm: its own rounds or levels replace both, its own rates all of them."""
+    together = (("prune.rounds", "prune.levels"), tuple(path for path in DEFAULTS if path.startswith("prune.rates.")))
+    return {path for paths in together if any(choice.texts.get(path) for path in paths) for path in paths}
 
 
-def _ordered(arms: Sequence[ArmChoice]) -> list[tuple[int, ArmChoice]]:
-    """Tickets come first, since a control names one above it."""
-    numbered = list(enumerate(arms))
-    added_tickets = [item for item in numbered if item[1].place is None and item[1].kind == "ticket"]
-    return added_tickets + [item for item in numbered if item not in added_tickets]
+def _over(choice: ArmChoice, below: Texts) -> dict[str, str]:
+    """The texts of an arm's recipe: its own over those below. Levels below it do not keep it from having rounds."""
+    own = {spec.path: text for spec in OVERRIDING_FIELDS if (text := choice.texts.get(spec.path, "").strip())}
+    gone = {path: DEFAULTS[path] for path in (*replaced(choice), "prune.levels")}
+    return {**below, **gone, **own}
 
 
-def _set_rounds(arm: dict[str, Any], text: str) -> None:
-    rounds = read_rounds(text)
-    if rounds is None:
-        arm.pop("rounds", None)
+def _sensible(recipe: Texts) -> dict[str, str]:
+    """The texts of a recipe, those of fields that make no sense beside the others as they are by themselves."""
+    return {spec.path: DEFAULTS[spec.path] if unmet(spec, recipe) else recipe[spec.path] for spec in RECIPE_FIELDS}
+
+
+def _whole_name(texts: Texts, path: str) -> str:
+    """A base field's text; of an image folder the name with its path."""
+    return texts[path] + (texts[_FOLDER] if path == BASE + "data.name" and texts[path] == FOLDER else "")
+
+
+def _placed(arm: int | None, problem: Problem, field: str, specs: Specs, texts: Texts, prefix: str) -> Found:
+    """The problem beside its field, or beside the one for which that is hidden."""
+    path = field
+    while path and path not in specs:
+        path = path.rpartition(".")[0]
+    if not path:
+        return Found(arm, "", f"{field}: allowed: {problem.allowed}")
+    words = f"allowed: {problem.allowed}"
+    if hider := unmet(specs[path], texts):
+        return Found(arm, prefix + hider, f"{specs[path].label}: {words}")
+    return Found(arm, path, words if path == field else f"{problem.found}; {words}")
+
+
+def _put(tables: dict[str, Any], path: str, spec: FieldSpec, text: str, *, optional: bool) -> None:
+    value = None if optional and not text.strip() else value_of(spec, text)
+    if value is None:
+        _take(tables, path)
     else:
-        arm["rounds"] = rounds
+        _set(tables, path, value)
 
 
-def _value(spec: FieldSpec, text: str) -> Any:
-    if spec.kind == "whole":
-        return _whole(text)
-    if spec.kind == "number":
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    return text
-
-
-def _whole(text: str) -> int | str:
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def _at(study: Study, path: str) -> Any:
-    value: Any = study
-    for step in path.split("."):
-        value = getattr(value, step)
-    return value
-
-
-def _put(tables: dict[str, Any], path: str, value: Any) -> None:
+def _set(tables: dict[str, Any], path: str, value: Any) -> None:
     *steps, last = path.split(".")
     for step in steps:
         tables = tables.setdefault(step, {})
     tables[last] = value
 
 
-def _show(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _take(tables: dict[str, Any], path: str) -> None:
+    """Leave the field out, and the tables that it leaves empty."""
+    step, _, rest = path.partition(".")
+    if not rest:
+        tables.pop(step, None)
+    elif step in tables and _has(tables[step], rest):
+        _take(tables[step], rest)
+        if not tables[step]:
+            del tables[step]
+
+
+def _has(tables: Mapping[str, Any], path: str) -> bool:
+    step, _, rest = path.partition(".")
+    return step in tables and (not rest or _has(tables[step], rest))
+
+
+def _at(tables: Mapping[str, Any], path: str) -> Any:
+    """The value at a path; None where there is none."""
+    step, _, rest = path.partition(".")
+    found = tables.get(step)
+    return _at(found, rest) if rest and found is not None else found
+
+
+DEFAULTS = recipe_texts(Recipe())

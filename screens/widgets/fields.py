@@ -1,143 +1,286 @@
-"""Rows of a form: a label, a control, and under it the problem of what was typed."""
+"""Rows of a form: a field or an arm a line, and below it the problem of what it says."""
 
-from collections.abc import Iterable
+import textwrap
 
-from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual import events
+from textual.app import RenderResult
+from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Checkbox, Input, Label, Select, Static
+from textual.widget import Widget
+from textual.widgets import Input, Static
 
-from screens.form import ArmChoice, FieldSpec
+from screens.form import ArmChoice, arm_words
+from screens.hints import hint
+from screens.pick import PickDialog
+from screens.specs import FieldSpec, Texts
 from screens.text import plain
 
-
-class ProblemLine(Static):
-    """One line of advice; hidden while there is none."""
-
-    def __init__(self) -> None:
-        super().__init__("", markup=False)
-        self.display = False
-
-    def tell(self, words: str) -> None:
-        self.display = bool(words)
-        self.update(Content(f"✗ {plain(words)}") if words else "")
+LABEL_WIDTH = 16
+_ARM_KEYS = "enter edits it, space switches it on or off, delete removes it"
 
 
-class Row(Vertical):
-    """A row of the form."""
+class Row(Widget, can_focus=True):
+    """A row of a form. Forms are long: a row is a single widget until it is visited."""
 
-    _told = ""
+    BINDINGS = [
+        Binding("up", "app.focus_previous", "Row above", show=False, id="row.up", tooltip="Go to the row above"),
+        Binding("down", "app.focus_next", "Row below", show=False, id="row.down", tooltip="Go to the row below"),
+        Binding("pageup", "section(-1)", "Heading above", show=False, id="row.first", tooltip="The heading above"),
+        Binding("pagedown", "section(1)", "Heading below", show=False, id="row.last", tooltip="The heading below"),
+    ]
+
+    problem = ""
 
     class Changed(Message):
-        """Something in a row has a new value."""
+        """A row says something else."""
+
+        def __init__(self, row: "Row"):
+            super().__init__()
+            self.row = row
 
     def tell(self, words: str) -> None:
-        """Show what is wrong beside the row; nothing for ''."""
-        if words != self._told:
-            self._told = words
-            self.set_class(bool(words), "-wrong")
-            self.query_one(ProblemLine).tell(words)
+        """Show what is wrong below the row; nothing for ''."""
+        if words != self.problem:
+            self.problem = words
+            self._fit()
+            if words and self.has_focus_within:
+                self.call_after_refresh(self.scroll_visible, animate=False)
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
-        self.post_message(self.Changed())
+    def on_resize(self) -> None:
+        self._fit()
 
-    def on_select_changed(self, event: Select.Changed) -> None:
-        event.stop()
-        self.post_message(self.Changed())
+    def _fit(self) -> None:
+        """As many lines as it takes."""
+        height = 1 + len(self._advice())
+        if height != self.size.height:
+            self.styles.height = height
+        self.refresh()
 
-    def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
-        event.stop()
-        self.post_message(self.Changed())
+    def _advice(self) -> list[str]:
+        words = f"✗ {plain(self.problem)}" if self.problem else ""
+        return textwrap.wrap(words, max(self.content_size.width - 2, 20))
+
+    def render(self) -> RenderResult:
+        advice = [Content.styled(f"  {line}", "$error") for line in self._advice()]
+        return Content("\n").join([self.line(), *advice])
+
+    def line(self) -> Content:
+        """The row itself."""
+        return Content("")
+
+    def hint(self, network: str) -> tuple[str, str]:
+        """What the row is for, and what it can be, with a network."""
+        return "", ""
+
+    def visit(self) -> None:
+        """Go to the row."""
+        self.focus()
+
+    def action_section(self, step: int) -> None:
+        """To the first row below another heading."""
+        rows = [row for row in self.screen.query(Row) if row.display and all(node.display for node in row.ancestors)]
+        firsts = {id(row.parent): row for row in reversed(rows)}
+        places = list(reversed(firsts))
+        place = places.index(id(self.parent)) + step
+        if 0 <= place < len(places):
+            firsts[places[place]].visit()
 
 
 class FieldRow(Row):
-    """A field of the study."""
+    """A field: its label and its text. A text is edited in place, a choice in a list."""
 
-    def __init__(self, spec: FieldSpec, value: str, choices: Iterable[str] = ()):
+    BINDINGS = [
+        Binding("enter,space", "choose", "Choose", id="field.choose", tooltip="Choose from the list of what it can be"),
+        Binding("left", "step(-1)", "Before", show=False, id="field.left", tooltip="The choice before"),
+        Binding("right", "step(1)", "Next", show=False, id="field.right", tooltip="The next choice"),
+    ]
+
+    def __init__(self, spec: FieldSpec, text: str, *, empty: str = ""):
         super().__init__()
         self.spec = spec
-        self._first = value
-        choices = tuple(choices) or spec.choices
-        self._choices = choices if value in choices else (*choices, value)
-
-    def compose(self) -> ComposeResult:
-        with Horizontal():
-            yield Label(self.spec.label, markup=False)
-            if self.spec.kind == "choice":
-                choices = [(plain(name), name) for name in self._choices]
-                yield Select(choices, value=self._first, allow_blank=False, compact=True)
-            else:
-                yield Input(self._first, compact=True, select_on_focus=False)
-        yield ProblemLine()
-
-    def on_mount(self) -> None:
-        self.query_one("Input, Select").tooltip = self.spec.help
+        self._text = text
+        self._empty = empty or spec.empty
+        self._choices = spec.choices
+        self._input: Input | None = None
 
     @property
-    def value(self) -> str:
-        """The text of the field."""
-        control = self.query_one("Input, Select")
-        return control.value if isinstance(control, Input) else str(control.value)  # type: ignore[attr-defined]
+    def choices(self) -> Texts:
+        """What the field can be, and what it is."""
+        return self._choices if self._text in self._choices else {**self._choices, self._text: ""}
 
-    @value.setter
-    def value(self, text: str) -> None:
-        control = self.query_one("Input, Select")
-        if isinstance(control, Select) and text not in self._choices:
-            self._choices = (*self._choices, text)
-            control.set_options([(plain(name), name) for name in self._choices])
-        control.value = text  # type: ignore[attr-defined]
-
-
-class Switch(Checkbox):
-    """A checkbox whose mark, not only its colour, tells whether it is on."""
-
-    BUTTON_LEFT, BUTTON_RIGHT = "[", "]"
+    @choices.setter
+    def choices(self, choices: Texts) -> None:
+        self._choices = choices
 
     @property
-    def BUTTON_INNER(self) -> str:  # type: ignore[override]  # noqa: N802
-        return "x" if self.value else " "
+    def text(self) -> str:
+        """What the field says."""
+        return self._text
+
+    @text.setter
+    def text(self, text: str) -> None:
+        if text == self._text:
+            return
+        self._text = text
+        if self._input is not None:
+            with self._input.prevent(Input.Changed):
+                self._input.value = text
+        self.refresh()
+
+    @property
+    def empty(self) -> str:
+        """What no text stands for."""
+        return self._empty
+
+    @empty.setter
+    def empty(self, words: str) -> None:
+        if words != self._empty:
+            self._empty = words
+            if self._input is not None:
+                self._input.placeholder = words
+            self.refresh()
+
+    def hint(self, network: str) -> tuple[str, str]:
+        return hint(self.spec, self._text, network)
+
+    def line(self) -> Content:
+        label = plain(self.spec.label).ljust(LABEL_WIDTH)[:LABEL_WIDTH]
+        width = max(self.content_size.width - LABEL_WIDTH, 3)
+        room = width - 2 if self.spec.kind == "choice" else width
+        shown = plain(self._text) if self._text else self._empty
+        shown = shown if len(shown) <= room else shown[: room - 1] + "…"
+        value = Content.styled(shown.ljust(room), "" if self._text else "dim")
+        if self.spec.kind == "choice":
+            value = Content.assemble(value, " ▾")
+        return Content.assemble((label, "$error bold" if self.problem else "$text-muted"), value.stylize("on $surface"))
+
+    def on_focus(self) -> None:
+        self.visit()
+
+    def visit(self) -> None:
+        """Go to the field, with the cursor in its text if it is one."""
+        if self.spec.kind == "choice":
+            self.focus()
+            return
+        if self._input is None:
+            self._input = Input(self._text, placeholder=self._empty, compact=True, select_on_focus=False)
+            self.mount(self._input)
+            self._input.cursor_position = len(self._text)
+            self.can_focus = False
+        self.screen.set_focus(self._input, scroll_visible=False)
+        self.scroll_visible(animate=False)  # a new cursor has no place yet
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that was pressed before the cursor was in the field belongs there."""
+        if self._input is not None and event.is_printable and event.character and not self._input.has_focus:
+            event.stop()
+            self._input.insert_text_at_cursor(event.character)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if event.value != self._text:
+            self._text = event.value
+            self.post_message(self.Changed(self))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.screen.focus_next()
+
+    def on_click(self) -> None:
+        if self.spec.kind == "choice":
+            self.action_choose()
+
+    def action_choose(self) -> None:
+        """Open the list of choices."""
+        self.app.push_screen(PickDialog(self.spec.label, self.choices, self._text), self._chosen)
+
+    def action_step(self, step: int) -> None:
+        """The choice before or after this one."""
+        values = list(self.choices)
+        place = values.index(self._text) + step
+        if 0 <= place < len(values):
+            self._chosen(values[place])
+
+    def _chosen(self, text: str | None) -> None:
+        if text is not None and text != self._text:
+            self.text = text
+            self.post_message(self.Changed(self))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A list is offered where there is one."""
+        return self.spec.kind == "choice" if action in ("choose", "step") else True
 
 
 class ArmRow(Row):
-    """An arm: on or off, how many of it per ticket, and in which rounds."""
+    """An arm: whether it is on, its name, and what it is."""
+
+    BINDINGS = [
+        Binding("enter", "ask('edit')", "Edit arm", id="arm.edit", tooltip="Change what the arm is"),
+        Binding("space", "ask('switch')", "On/off", id="arm.switch", tooltip="Leave the arm out of the run, or not"),
+        Binding("delete,backspace", "ask('remove')", "Remove arm", id="arm.remove", tooltip="Take the arm away"),
+    ]
+
+    class Asked(Message):
+        """Something is to be done with an arm."""
+
+        def __init__(self, row: "ArmRow", what: str):
+            super().__init__()
+            self.row, self.what = row, what
 
     def __init__(self, choice: ArmChoice):
         super().__init__()
         self._choice = choice
 
-    def compose(self) -> ComposeResult:
-        choice = self._choice
-        with Horizontal():
-            words = choice.name if choice.name == choice.kind else f"{choice.name} ({choice.kind})"
-            yield Switch(Content(plain(words)), choice.on, compact=True)
-            if choice.control:
-                yield Label("x", classes="times")
-                yield Input(choice.per_ticket, compact=True, classes="per-ticket", select_on_focus=False)
-            if choice.kind != "ticket":
-                yield Label("rounds", classes="of-rounds")
-                yield Input(choice.rounds, compact=True, classes="rounds", select_on_focus=False)
-        yield ProblemLine()
-
-    def on_mount(self) -> None:
-        self.query_one(Checkbox).tooltip = "space switches the arm on or off"
-        for control in self.query(".per-ticket"):
-            control.tooltip = "made from each ticket"
-        for control in self.query(".rounds"):
-            control.tooltip = "all, or some: 3,7,9-12"
-
     @property
     def choice(self) -> ArmChoice:
-        """The arm as the row has it now."""
-        begun = self._choice
-        per_ticket = self.query(".per-ticket").results(Input)
-        rounds = self.query(".rounds").results(Input)
-        return ArmChoice(
-            begun.name,
-            begun.kind,
-            self.query_one(Checkbox).value,
-            next((control.value for control in per_ticket), ""),
-            next((control.value for control in rounds), ""),
-            begun.place,
+        return self._choice
+
+    @choice.setter
+    def choice(self, choice: ArmChoice) -> None:
+        if choice != self._choice:
+            self._choice = choice
+            self.refresh()
+
+    def hint(self, network: str) -> tuple[str, str]:
+        words = arm_words(self._choice)
+        return (
+            f"{self._choice.name}: {words}" if words else self._choice.name,
+            _ARM_KEYS,
         )
+
+    def line(self) -> Content:
+        choice = self._choice
+        name = plain(choice.name).ljust(LABEL_WIDTH - 5)
+        words = f" {plain(arm_words(choice))}"
+        room = max(self.content_size.width - 4 - len(name), 2)
+        words = words if len(words) <= room else words[: room - 1] + "…"
+        return Content.assemble(
+            ("[x] " if choice.on else "[ ] ", "$success" if choice.on else "dim"),
+            (name, "$error bold" if self.problem else "" if choice.on else "dim"),
+            (words, "dim"),
+        )
+
+    def on_click(self, event: events.Click) -> None:
+        self.action_ask("switch" if event.x < 4 else "edit")
+
+    def action_ask(self, what: str) -> None:
+        """Have the arm edited, switched or removed."""
+        self.post_message(self.Asked(self, what))
+
+
+class Hint(Static):
+    """Two lines on the row that has the focus."""
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._told: tuple[str, str] = ("", "")
+
+    def tell(self, focused: Widget | None, network: str) -> None:
+        """Explain the row that `focused` is, or is in; nothing where it is in none."""
+        nodes = focused.ancestors_with_self if focused is not None else []
+        row = next((node for node in nodes if isinstance(node, Row)), None)
+        told = ("", "") if row is None else row.hint(network)
+        if told != self._told:
+            self._told = told
+            self.update(Content.assemble(plain(told[0]), "\n", (plain(told[1]), "dim")))

@@ -3,23 +3,70 @@
 import threading
 from pathlib import Path
 
-from driving import lab_app, tiny_study, until, words
-from textual.widgets import Button, Input, Select
+from driving import lab_app, picture_of, tiny_study, until, words
+from textual.widgets import Button, Input
 
-from engine.spec import load_study, preset_names
+from engine import datasets
+from engine.spec import Study, load_study, preset_names
 from engine.store import RunFolder, Store
-from screens.widgets.fields import ArmRow, FieldRow, Switch
+from screens.arm import ArmDialog
+from screens.pick import PickDialog
+from screens.widgets.fields import ArmRow, FieldRow
 
 
 def field(app, path: str) -> FieldRow:
-    return next(row for row in app.screen.query(FieldRow) if row.spec.path == path)
+    return next(row for row in app.screen.query(FieldRow) if path in (row.spec.path, f"base.{row.spec.path}"))
+
+
+def arm(app, name: str) -> ArmRow:
+    return next(row for row in app.screen.query(ArmRow) if row.choice.name == name)
+
+
+async def go_to(pilot, row) -> None:
+    """Put the cursor into a row."""
+    row.visit()
+    await until(pilot, lambda: row.has_focus_within)
+
+
+async def fill(pilot, path: str, text: str) -> None:
+    """Put a text into a field, in place of what is there."""
+    row = field(pilot.app, path)
+    await go_to(pilot, row)
+    row.query_one(Input).value = text
+    await until(pilot, lambda: row.text == text)
+
+
+async def choose(pilot, path: str, value: str) -> None:
+    """Choose from a field's list."""
+    row = field(pilot.app, path)
+    await go_to(pilot, row)
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, PickDialog))
+    values = list(row.choices)
+    step = values.index(value) - values.index(row.text)
+    await pilot.press(*["down" if step > 0 else "up"] * abs(step), "enter")
+    await until(pilot, lambda: row.text == value and not isinstance(pilot.app.screen, PickDialog))
+
+
+async def edit_arm(pilot, name: str) -> None:
+    await go_to(pilot, arm(pilot.app, name))
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, ArmDialog) and pilot.app.focused is not None)
+
+
+def engine_that_tells(seen: list[Study]):
+    def engine(folder: RunFolder, store: Store) -> str:
+        seen.append(folder.study())
+        return "done"
+
+    return engine
 
 
 async def test_it_opens_with_the_quickstart_and_its_forecast(tmp_path: Path):
     app = lab_app(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "iterations" in words(app, "#forecast"))
-        assert field(app, "name").value == "quickstart"
+        assert field(app, "name").text == "quickstart"
         assert "hypothesis" in words(app, "#about")
         forecast = words(app, "#forecast")
         assert "171, 165 distinct" in forecast
@@ -60,20 +107,29 @@ async def test_enter_on_the_button_starts_too(tmp_path: Path):
 
 async def test_what_is_wrong_is_said_beside_its_field(tmp_path: Path):
     app = lab_app(tmp_path)
-    async with app.run_test() as pilot:
-        trials = field(app, "trials")
-        trials.query_one(Input).focus()
-        await pilot.press("end", "backspace", "0")
-        await until(pilot, lambda: trials.has_class("-wrong"))
-        assert "allowed: at least 1" in str(trials.query_one("ProblemLine").visual)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await go_to(pilot, field(app, "trials"))
+        await pilot.press("end", "ctrl+u", "0")
+        await until(pilot, lambda: field(app, "trials").problem)
+        await until(
+            pilot, lambda: "0\n" in words_below(app, "trials") and "allowed: at least 1" in words_below(app, "trials")
+        )
         assert app.screen.query_one("#start", Button).disabled
         await pilot.press("ctrl+s")
         await pilot.pause()
         assert app.current_mode == "configure"
         assert not Store(tmp_path).runs()
         await pilot.press("backspace", "4")
-        await until(pilot, lambda: not trials.has_class("-wrong"))
+        await until(pilot, lambda: not field(app, "trials").problem)
         await until(pilot, lambda: "228" in words(app, "#forecast"))
+        assert "allowed" not in picture_of(app).partition("first seed")[0]
+
+
+def words_below(app, label: str) -> str:
+    """The line of a label and the one below it, in the form's part of the screen."""
+    lines = [line[:46].rstrip() for line in picture_of(app).splitlines()]
+    place = next(number for number, line in enumerate(lines) if line.strip().startswith(label))
+    return "\n".join(lines[place : place + 2])
 
 
 async def test_keys_of_the_screen_can_be_typed_into_a_field(tmp_path: Path):
@@ -81,10 +137,10 @@ async def test_keys_of_the_screen_can_be_typed_into_a_field(tmp_path: Path):
     async with app.run_test() as pilot:
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.focused, Input))
-        await until(pilot, lambda: words(app, "#hint") == "what the run is called")
+        await until(pilot, lambda: "what the run is called" in picture_of(app))
         await pilot.press("end", *"-q2s3")
         await pilot.pause()
-        assert field(app, "name").value == "quickstart-q2s3"
+        assert field(app, "name").text == "quickstart-q2s3"
         assert app.current_mode == "configure"
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.focused, Button))
@@ -92,33 +148,65 @@ async def test_keys_of_the_screen_can_be_typed_into_a_field(tmp_path: Path):
         await until(pilot, lambda: app.current_mode == "runs")
         await pilot.press("1")
         await until(pilot, lambda: app.current_mode == "configure")
-        assert field(app, "name").value == "quickstart-q2s3", "a mode keeps its state"
+        assert field(app, "name").text == "quickstart-q2s3", "a mode keeps its state"
+
+
+async def test_keys_typed_before_the_cursor_is_in_a_field_are_not_commands(tmp_path: Path):
+    app = lab_app(tmp_path)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        row = field(app, "base.train.batch")
+        app.screen.set_focus(row)
+        for key in "2s":
+            app.simulate_key(key)
+        await until(pilot, lambda: row.text == "602s")
+        assert app.current_mode == "configure"
+
+
+async def test_the_form_is_walked_by_keys_alone(tmp_path: Path):
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("e")
+        await until(pilot, lambda: app.focused is not None and app.focused.parent is field(app, "name"))
+        await pilot.press("down")
+        await until(pilot, lambda: field(app, "trials").has_focus_within)
+        await pilot.press("enter")
+        await until(pilot, lambda: field(app, "seed").has_focus_within)
+        await pilot.press("up", "up", "up")
+        await until(pilot, lambda: field(app, "preset").has_focus)
+        for first in (arm(app, "ticket"), field(app, "data.name"), field(app, "network.name")):
+            await pilot.press("pagedown")
+            await until(pilot, lambda first=first: first.has_focus_within)
+        await pilot.press("pagedown", "pagedown", "pagedown")
+        await until(pilot, lambda: field(app, "restart.treatment").has_focus)
+        assert "what survivors restart from" in picture_of(app)
+        await pilot.press("right")
+        await until(pilot, lambda: field(app, "restart.treatment").text == "rewind")
+        await until(pilot, lambda: "the dense network's at an iteration" in picture_of(app))
 
 
 async def test_another_preset_fills_the_form(tmp_path: Path):
     app = lab_app(tmp_path)
     async with app.run_test() as pilot:
         await pilot.pause()
-        app.screen.query_one("#preset", Select).value = "lenet-mnist"
-        await until(pilot, lambda: field(app, "base.train.iterations").value == "50000")
+        await choose(pilot, "preset", "lenet-mnist")
+        await until(pilot, lambda: field(app, "base.train.iterations").text == "50000")
         await until(pilot, lambda: "not prepared" in words(app, "#forecast"))
         assert "lth-tui data prepare mnist" in words(app, "#forecast").replace("\n", " ")
-        rows = {row.choice.name: row.choice for row in app.screen.query(ArmRow)}
-        assert rows["reinit"].per_ticket == "3"
-        assert all(choice.on for choice in rows.values())
+        arms = {row.choice.name: row.choice for row in app.screen.query(ArmRow)}
+        assert arms["reinit"].texts["per_ticket"] == "3"
+        assert all(choice.on for choice in arms.values())
 
 
 async def test_arms_are_switched_by_the_keyboard(tmp_path: Path):
     app = lab_app(tmp_path)
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
-        switches = list(app.screen.query(Switch))
-        switches[1].focus()
+        await go_to(pilot, arm(app, "reinit"))
         await pilot.press("space")
         await until(pilot, lambda: "114" in words(app, "#forecast"))
-        assert "[ ] reinit" in str(switches[1].render())
-        for switch in switches[:3]:
-            switch.value = False
+        assert "[ ] reinit" in picture_of(app)
+        await pilot.press("up", "space", "down", "down", "space")
         await until(pilot, lambda: "at least one arm" in words(app, "#problems"))
 
 
@@ -126,23 +214,168 @@ async def test_a_control_without_its_ticket_is_refused_beside_the_arm(tmp_path: 
     app = lab_app(tmp_path)
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
-        rows = list(app.screen.query(ArmRow))
-        rows[0].query_one(Switch).value = False
-        await until(pilot, lambda: rows[1].has_class("-wrong"))
-        assert "kind 'ticket'" in str(rows[1].query_one("ProblemLine").visual)
+        await go_to(pilot, arm(app, "ticket"))
+        await pilot.press("space")
+        await until(pilot, lambda: "kind 'ticket'" in arm(app, "reinit").problem)
+        await until(pilot, lambda: "of: allowed" in words_below(app, "[x] reinit"))
+
+
+async def test_fields_appear_when_they_make_sense(tmp_path: Path):
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(120, 60)) as pilot:
+        await pilot.pause()
+        assert "momentum" not in picture_of(app)
+        await choose(pilot, "train.optimizer", "sgd")
+        await until(pilot, lambda: "momentum        0.9" in picture_of(app))
+        await fill(pilot, "train.momentum", "0.5")
+        await choose(pilot, "train.schedule", "step")
+        await until(pilot, lambda: "milestones" in picture_of(app) and "decay" in picture_of(app))
+        await until(pilot, lambda: "one or more" in field(app, "train.milestones").problem)
+        await fill(pilot, "train.milestones", "100, 200")
+        await fill(pilot, "data.fraction", "0.5")
+        await until(pilot, lambda: field(app, "data.subset").display)
+        await until(pilot, lambda: app.screen._study is not None)
+        base = app.screen._study.base
+        assert (base.train.momentum, base.train.milestones, base.data.fraction) == (0.5, (100, 200), 0.5)
+        await choose(pilot, "train.optimizer", "adam")
+        await choose(pilot, "train.schedule", "constant")
+        await until(pilot, lambda: "momentum" not in picture_of(app) and "milestones" not in picture_of(app))
+        await until(pilot, lambda: app.screen._study is not None)
+        assert app.screen._study.base.train.milestones == ()
+        await choose(pilot, "train.schedule", "step")
+        assert field(app, "train.milestones").text == "100, 200"
+        await fill(pilot, "prune.levels", "50, 20")
+        await until(pilot, lambda: not field(app, "prune.rounds").display)
+        await until(pilot, lambda: app.screen._study is not None and app.screen._study.base.prune.steps == 2)
+
+
+async def test_an_arm_is_added_and_the_run_has_it(tmp_path: Path):
+    seen: list[Study] = []
+    app = lab_app(tmp_path, engine=engine_that_tells(seen))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, ArmDialog))
+        await choose(pilot, "kind", "retrain")
+        assert field(app, "name").text == "retrain"
+        await fill(pilot, "name", "quarter")
+        await fill(pilot, "rounds", "3,7")
+        await fill(pilot, "data.fraction", "0.25")
+        await until(pilot, lambda: field(app, "data.subset").display)
+        assert "as ticket: 0.0012" in picture_of(app)
+        assert not field(app, "prune.criterion").display
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, ArmDialog))
+        await until(pilot, lambda: "retrain, fraction 0.25, rou" in picture_of(app))
+        assert arm(app, "quarter").has_focus
+        await pilot.press("s")
+        await until(pilot, lambda: app.current_mode == "live" and seen)
+        quarter = seen[0].named("quarter")
+        assert (quarter.kind, quarter.of, quarter.rounds, quarter.data) == (
+            "retrain",
+            "ticket",
+            (3, 7),
+            {"fraction": 0.25},
+        )
+        assert [item.name for item in seen[0].arm] == ["ticket", "reinit", "random-mask", "quarter"]
+        await until(pilot, lambda: not app.worker.active)
+
+
+async def test_an_arm_is_edited_and_removed(tmp_path: Path):
+    app = lab_app(tmp_path, load_study("weight-clamping-quick"))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.pause()
+        await edit_arm(pilot, "clamped")
+        await fill(pilot, "name", "bounded")
+        await fill(pilot, "train.clamp", "0.25")
+        await choose(pilot, "prune.criterion", "largest")
+        await pilot.press("escape")
+        await until(pilot, lambda: "ticket, clamp 0.25" in picture_of(app))
+        await until(pilot, lambda: app.screen._study is not None)
+        study = app.screen._study
+        assert study.named("bounded").overrides == {"train": {"clamp": 0.25}, "prune": {"criterion": "largest"}}
+        assert study.named("clamped-random").of == "bounded"
+        await go_to(pilot, arm(app, "clamped-random"))
+        await pilot.press("delete")
+        await until(pilot, lambda: "clamped-random" not in picture_of(app))
+        await until(pilot, lambda: len(app.screen._study.arm) == 3)
+
+
+async def test_an_arm_that_is_not_filled_in_is_not_added(tmp_path: Path):
+    app = lab_app(tmp_path)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        count = len(app.screen.query(ArmRow))
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, ArmDialog))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, ArmDialog))
+        assert len(app.screen.query(ArmRow)) == count
+
+
+async def test_what_is_wrong_with_an_arm_is_said_in_the_dialog_and_beside_the_arm(tmp_path: Path):
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await edit_arm(pilot, "random-mask")
+        await fill(pilot, "train.clamp", "hard")
+        await until(pilot, lambda: "✗ allowed: a number" in picture_of(app))
+        assert field(app, "train.clamp").problem
+        await fill(pilot, "name", "reinit")
+        await until(pilot, lambda: "once" in field(app, "name").problem)
+        await fill(pilot, "name", "random-mask")
+        await pilot.press("escape")
+        await until(pilot, lambda: "✗ clamp: allowed: a number" in picture_of(app))
+        assert app.screen.query_one("#start", Button).disabled
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ArmDialog))
+        assert field(app, "train.clamp").text == "hard", "what was typed is kept"
+        await fill(pilot, "train.clamp", "")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen.query("#start") and not app.screen.query_one("#start", Button).disabled)
+
+
+async def test_a_folder_is_chosen_and_walked_in_no_thread_that_draws(tmp_path: Path, monkeypatch):
+    walked: list[tuple[str, bool]] = []
+    entry = datasets.entry
+
+    def watched(name: str, home: Path):
+        walked.append((name, threading.current_thread() is threading.main_thread()))
+        return entry(name, home)
+
+    monkeypatch.setattr(datasets, "entry", watched)
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await choose(pilot, "data.name", "folder:")
+        await fill(pilot, "data.folder", str(tmp_path))
+        await until(pilot, lambda: "no train/ in it" in words(app, "#problems").replace("\n", " "))
+        await until(pilot, lambda: any(name == f"folder:{tmp_path}" for name, _ in walked))
+        assert not any(drawing for _, drawing in walked)
+
+
+async def test_every_preset_fills_the_form_and_is_read_from_it_unchanged(tmp_path: Path):
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        for preset in preset_names():
+            await app.screen.put(load_study(preset), preset)
+            assert app.screen._study == load_study(preset)
+            shown = [(row.choice.name, row.choice.on) for row in app.screen.query(ArmRow) if row.choice.on]
+            assert shown == [(item.name, True) for item in load_study(preset).arm]
 
 
 async def test_a_batch_that_the_data_cannot_fill_is_told_before_the_start(tmp_path: Path):
     app = lab_app(tmp_path)
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
-        field(app, "base.train.batch").value = "5000"
+        await fill(pilot, "base.train.batch", "5000")
         await until(pilot, lambda: "cannot run" in words(app, "#problems"))
         assert app.screen.query_one("#start", Button).disabled
         await pilot.press("ctrl+s")
         await until(pilot, lambda: any("cannot run" in note.message for note in app._notifications))
         assert not Store(tmp_path).runs()
-        field(app, "base.train.batch").value = "60"
+        await fill(pilot, "base.train.batch", "60")
         await until(pilot, lambda: not app.screen.query_one("#start", Button).disabled)
         assert not app.screen.query_one("#problems").display
 
@@ -151,13 +384,12 @@ async def test_a_study_from_a_file_is_ready_beside_the_presets(tmp_path: Path):
     app = lab_app(tmp_path, tiny_study())
     async with app.run_test() as pilot:
         await until(pilot, lambda: "small enough" in words(app, "#about"))
-        assert field(app, "base.train.iterations").value == "40"
-        preset = app.screen.query_one("#preset", Select)
-        assert preset.value == "tiny.toml"
-        preset.value = "quickstart"
-        await until(pilot, lambda: field(app, "name").value == "quickstart")
-        preset.value = "tiny.toml"
-        await until(pilot, lambda: field(app, "name").value == "tiny")
+        assert field(app, "base.train.iterations").text == "40"
+        assert field(app, "preset").text == "tiny.toml"
+        await choose(pilot, "preset", "quickstart")
+        await until(pilot, lambda: field(app, "name").text == "quickstart")
+        await choose(pilot, "preset", "tiny.toml")
+        await until(pilot, lambda: field(app, "name").text == "tiny")
 
 
 async def test_words_of_a_study_are_never_markup(tmp_path: Path):
@@ -173,9 +405,10 @@ async def test_p_opens_the_presets(tmp_path: Path):
     async with app.run_test() as pilot:
         await pilot.pause()
         await pilot.press("p")
-        await until(pilot, lambda: app.screen.query_one("#preset", Select).expanded)
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: app.screen.query_one("#preset", Select).value == preset_names()[1])
+        await until(pilot, lambda: isinstance(app.screen, PickDialog))
+        await until(pilot, lambda: "The hypothesis in a minute" in picture_of(app))
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: field(app, "preset").text == preset_names()[1])
 
 
 async def test_a_data_set_that_there_is_not_is_said_and_nothing_starts(tmp_path: Path):

@@ -1,0 +1,241 @@
+"""The fields of a study: where each is, what it is called and means, and when it is asked for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine import datasets
+from engine.networks.shapes import architecture
+from engine.spec import ARM_KINDS, CONTROLS, DRAWN
+
+FOLDER = "folder:"
+"""The data set that a path follows."""
+
+Kind = Literal["words", "whole", "number", "wholes", "numbers", "rounds", "choice"]
+Texts = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One field. `path` is where it is: in the study, in an arm, or in a recipe.
+
+    `choices` are what it can be, each with what that means; `empty` is what no text stands for, '' where there must
+    be one. `needs` are other fields of the same form, and what their texts must be for this one to make sense;
+    `neutral` is the table's field and the value that an arm gives where it does not, but did in what it stands on.
+    `base_only` fields are the same for all arms; `paper` ones are told by the paper.
+    """
+
+    path: str
+    label: str
+    kind: Kind
+    help: str
+    choices: Texts = field(default_factory=dict)
+    empty: str = ""
+    needs: tuple[tuple[str, Callable[[str], bool]], ...] = ()
+    neutral: tuple[str, Any] | None = None
+    base_only: bool = False
+    paper: bool = False
+
+
+def unmet(spec: FieldSpec, texts: Texts) -> str:
+    """The field for whose text this one makes no sense; '' where it does."""
+    return next((path for path, fits in spec.needs if path in texts and not fits(texts[path])), "")
+
+
+def _one_of(*texts: str) -> Callable[[str], bool]:
+    return lambda text: text in texts
+
+
+def _below_one(text: str) -> bool:
+    try:
+        return float(text) != 1
+    except ValueError:
+        return False
+
+
+def _convolutional(network: str) -> bool:
+    return bool(architecture(network).blocks)
+
+
+YES_NO = {"no": "", "yes": ""}
+
+STUDY_FIELDS = (
+    FieldSpec("name", "name", "words", "what the run is called; letters, digits, '.', '_' and '-'"),
+    FieldSpec("trials", "trials", "whole", "seeds of each arm; bars show their minimum and maximum", paper=True),
+    FieldSpec("seed", "first seed", "whole", "trial t has this plus t"),
+)
+
+ARM_FIELDS = (
+    FieldSpec(
+        "kind", "kind", "choice", "the procedure",
+        {
+            "ticket": "trains and prunes in turn, round after round",
+            "one-shot": "prunes the dense network once, to each round's size",
+            "reinit": "a ticket's masks, trained from fresh weights",
+            "random-mask": "a ticket's counts a layer, in random places",
+            "retrain": "the tickets themselves, under other data or training",
+        },
+    ),
+    FieldSpec("name", "name", "words", "what the arm is called; letters, digits, '.', '_' and '-'"),
+    FieldSpec("of", "of", "choice", "the arm whose tickets these are made from", needs=(("kind", _one_of(*CONTROLS)),)),
+    FieldSpec(
+        "per_ticket", "of each ticket", "whole", "controls that are made from each ticket",
+        needs=(("kind", _one_of(*DRAWN)),),
+    ),
+    FieldSpec(
+        "rounds", "in rounds", "rounds", "the rounds to do, as in 3, 7, 9-12", empty="all",
+        needs=(("kind", _one_of(*(kind for kind in ARM_KINDS if kind != "ticket"))),),
+    ),
+)  # fmt: skip
+
+_LAYERWISE = ("prune.scope", _one_of("layerwise"))
+_NO_RATES = ("prune.rates", {})
+
+RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
+    "data": (
+        FieldSpec(
+            "data.name", "data set", "choice", "what is learned from",
+            {**dict.fromkeys(datasets.names(), ""), FOLDER: "images of your own"}, base_only=True, paper=True,
+        ),
+        FieldSpec(
+            "data.folder", "folder", "words", "has train/CLASS/ with .png or .jpg files, and may have test/CLASS/",
+            needs=(("data.name", _one_of(FOLDER)),), base_only=True,
+        ),
+        FieldSpec("data.fraction", "fraction", "number", "of the training examples that each trial draws for itself"),
+        FieldSpec(
+            "data.subset", "drawn", "choice", "how a fraction is drawn",
+            {"stratified": "as many of each class", "random": "from all classes together"},
+            needs=(("data.fraction", _below_one),), neutral=("data.subset", "stratified"),
+        ),
+        FieldSpec(
+            "data.seed", "validation seed", "whole", "draws the validation examples, the same for every trial",
+            base_only=True,
+        ),
+    ),
+    "network": (
+        FieldSpec(
+            "network.name", "network", "choice", "the architecture",
+            {
+                "lenet-300-100": "two hidden layers, 300 and 100 units",
+                "conv-2": "2 convolutions, two dense layers of 256",
+                "conv-4": "4 convolutions, two dense layers of 256",
+                "conv-6": "6 convolutions, two dense layers of 256",
+            },
+            base_only=True,
+        ),
+    ),
+    "training": (
+        FieldSpec("train.iterations", "iterations", "whole", "optimizer steps in a round", paper=True),
+        FieldSpec("train.batch", "batch", "whole", "examples in a step", paper=True),
+        FieldSpec(
+            "train.optimizer", "optimizer", "choice", "the update rule",
+            {"adam": "steps adapted to each weight", "sgd": "plain gradients with momentum"}, paper=True,
+        ),
+        FieldSpec(
+            "train.learning_rate", "learning rate", "number", "size of a step, before schedule and warm-up", paper=True
+        ),
+        FieldSpec(
+            "train.momentum", "momentum", "number", "of the step before that goes into the next",
+            needs=(("train.optimizer", _one_of("sgd")),), paper=True,
+        ),
+        FieldSpec(
+            "train.schedule", "schedule", "choice", "of the learning rate",
+            {"constant": "the same throughout", "step": "times decay at each milestone"}, paper=True,
+        ),
+        FieldSpec(
+            "train.milestones", "milestones", "wholes", "iterations at which the rate decays, as in 20000, 25000",
+            empty="none", needs=(("train.schedule", _one_of("step")),), neutral=("train.milestones", []), paper=True,
+        ),
+        FieldSpec(
+            "train.decay", "decay", "number", "factor of the learning rate at each milestone",
+            needs=(("train.schedule", _one_of("step")),), paper=True,
+        ),
+        FieldSpec(
+            "train.warmup", "warm-up", "whole", "iterations in which the learning rate rises from 0", paper=True
+        ),
+        FieldSpec("train.evaluate_every", "validate every", "whole", "iterations between validations", paper=True),
+        FieldSpec("train.dropout", "dropout", "number", "rate at which units are left out of a step", paper=True),
+        FieldSpec(
+            "train.clamp", "clamp", "number", "largest bound of magnitudes, in initial standard deviations",
+            empty="off",
+        ),
+    ),
+    "pruning": (
+        FieldSpec(
+            "prune.rounds", "rounds", "whole", "times that the network is pruned",
+            needs=(("prune.levels", _one_of("")),), paper=True,
+        ),
+        FieldSpec(
+            "prune.levels", "levels", "numbers", "instead of rounds: P_m to prune to, in percent, as in 51, 21, 8.8",
+            empty="rounds instead",
+        ),
+        FieldSpec("prune.rate", "pruning rate", "number", "of survivors, each round; output layer half", paper=True),
+        FieldSpec(
+            "prune.rates.conv", "conv rate", "number", "pruning rate of convolutions", empty="pruning rate",
+            needs=(_LAYERWISE, ("network.name", _convolutional)), neutral=_NO_RATES, paper=True,
+        ),
+        FieldSpec(
+            "prune.rates.dense", "dense rate", "number", "pruning rate of hidden dense layers", empty="pruning rate",
+            needs=(_LAYERWISE,), neutral=_NO_RATES, paper=True,
+        ),
+        FieldSpec(
+            "prune.rates.output", "output rate", "number", "pruning rate of the output layer",
+            empty="half the pruning rate", needs=(_LAYERWISE,), neutral=_NO_RATES, paper=True,
+        ),
+        FieldSpec(
+            "prune.scope", "scope", "choice", "which weights are ranked together",
+            {"layerwise": "those of each layer", "global": "those of all layers, at one rate"}, paper=True,
+        ),
+        FieldSpec(
+            "prune.criterion", "criterion", "choice", "what the weights that go are lowest in",
+            {
+                "magnitude": "|w|: the smallest go",
+                "largest": "-|w|: the largest go",
+                "random": "nothing: any go",
+                "large-init": "|w0|: small at first go",
+                "small-init": "-|w0|: large at first go",
+                "large-init-large-final": "min of |w0|, |w|",
+                "small-init-small-final": "-max of |w0|, |w|",
+                "magnitude-increase": "|w| - |w0|",
+                "movement": "|w - w0|",
+            },
+            paper=True,
+        ),
+        FieldSpec(
+            "prune.early_bird", "early bird", "choice", "the next masks drawn after every epoch of a round",
+            {"off": "not drawn", "watch": "tells when they have settled", "stop": "ends the round where they have"},
+        ),
+        FieldSpec(
+            "prune.stop_on_collapse", "stop at chance", "choice", "no rounds after one that is no better than chance",
+            YES_NO,
+        ),
+    ),
+    "restart": (
+        FieldSpec(
+            "restart.treatment", "treatment", "choice", "what survivors restart from",
+            {
+                "reset": "their initial weights",
+                "rewind": "the dense network's at an iteration",
+                "reinit": "fresh weights each round",
+                "reshuffle": "initial weights, shuffled in a layer",
+                "keep": "the trained ones, fine-tuned",
+                "lr-rewind": "the trained ones, the schedule anew",
+            },
+            paper=True,
+        ),
+        FieldSpec(
+            "restart.iteration", "rewound to", "whole", "the iteration that a rewind goes back to", empty="none",
+            needs=(("restart.treatment", _one_of("rewind")),),
+        ),
+        FieldSpec(
+            "restart.keep_signs", "keep signs", "choice", "survivors take the signs of their initial weights", YES_NO
+        ),
+    ),
+}  # fmt: skip
+
+RECIPE_FIELDS = tuple(spec for specs in RECIPE.values() for spec in specs)
+OVERRIDES = {
+    title: overriding for title, specs in RECIPE.items() if (overriding := tuple(s for s in specs if not s.base_only))
+}
+"""What an arm can have otherwise than the base."""
+OVERRIDING_FIELDS = tuple(spec for specs in OVERRIDES.values() for spec in specs)
