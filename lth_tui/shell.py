@@ -27,6 +27,7 @@ from screens.live import LiveScreen
 from screens.messages import EditStudy, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun
 from screens.runs import RunsScreen
 from screens.text import plain
+from screens.ticket import TicketScreen
 
 MOTIONS = {"up", "down", "left", "right", "first", "last"}
 """Bindings that only make sense as keys."""
@@ -36,6 +37,7 @@ SCREENS = {
     "runs": RunsScreen,
     "live": LiveScreen,
     "heatmaps": HeatmapsScreen,
+    "ticket": TicketScreen,
 }
 
 

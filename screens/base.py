@@ -12,7 +12,7 @@ from textual.widgets import Footer, Static
 from screens.lab import Lab
 from screens.text import plain
 
-MODES = {"configure": "Configure", "runs": "Runs", "live": "Live", "heatmaps": "Heatmaps"}
+MODES = {"configure": "Configure", "runs": "Runs", "live": "Live", "heatmaps": "Heatmaps", "ticket": "Ticket"}
 """The modes in the order of their digit keys."""
 
 SMALLEST = (60, 16)

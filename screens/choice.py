@@ -1,0 +1,102 @@
+"""Which part of a run the Ticket screen shows. Knows no window."""
+
+from typing import NamedTuple
+
+from engine.views import ArmView, LayerTicket, RoundView, RunView
+from screens.looks import MEASURES, Look
+
+PAGES = tuple(MEASURES)
+
+
+class Chosen(NamedTuple):
+    """A finished round of a trial, and a layer. `before`: the layer before it, '' for the first."""
+
+    arm: ArmView
+    trial: int
+    round: RoundView
+    layer: str
+    before: str
+
+    @property
+    def rounds(self) -> list[RoundView]:
+        """The finished rounds of the trial."""
+        return list(self.arm.trials[self.trial].rounds.values())
+
+
+class Choice:
+    """Arm, trial, round, layer, page, measure and unit, each kept while the others change.
+
+    `round` None is the newest one, also when another one finishes; `unit` None is all of them.
+    """
+
+    def __init__(self) -> None:
+        self.page = PAGES[0]
+        self.round: int | None = None
+        self.unit: int | None = None
+        self._at = {"arm": 0, "trial": 0, "layer": 0, **dict.fromkeys(PAGES, 0)}
+
+    def begin(self) -> None:
+        """Another run: its first trial, newest round and first layer; page and measures stay."""
+        self.round = self.unit = None
+        self._at.update(arm=0, trial=0, layer=0)
+
+    def trial_of(self, view: RunView) -> tuple[ArmView, int]:
+        """The arm and the trial's place in it, of a run that has begun."""
+        arm = view.arms[self._at["arm"] % len(view.arms)]
+        return arm, self._at["trial"] % len(arm.trials)
+
+    def of(self, view: RunView | None) -> Chosen | None:
+        """What is chosen of a run: the round, or the last one before it that there is."""
+        if view is None or not view.arms or not view.layers:
+            return None
+        arm, trial = self.trial_of(view)
+        rounds = arm.trials[trial].rounds
+        if not rounds:
+            return None
+        number = max(rounds)
+        if self.round is not None:
+            number = max((known for known in rounds if known <= self.round), default=min(rounds))
+        layers = list(view.layers)
+        place = self._at["layer"] % len(layers)
+        return Chosen(arm, trial, rounds[number], layers[place], layers[place - 1] if place else "")
+
+    @property
+    def look(self) -> Look:
+        """The page with its measure, and of the inputs the unit."""
+        measures = MEASURES[self.page]
+        return Look(
+            self.page, measures[self._at[self.page] % len(measures)], self.unit if self.page == "inputs" else None
+        )
+
+    def step(self, what: str, by: int) -> None:
+        """The next or the one before of arms, trials, layers or measures."""
+        self._at[self.page if what == "measure" else what] += by
+        if what == "layer":
+            self.unit = None
+
+    def go(self, view: RunView | None, by: int) -> bool:
+        """Some rounds on, as far as there are; whether there was one to go to."""
+        chosen = self.of(view)
+        if chosen is None:
+            return False
+        numbers = [item.round for item in chosen.rounds]
+        place = numbers.index(chosen.round.round)
+        to = max(0, min(place + by, len(numbers) - 1))
+        self.round = None if to == len(numbers) - 1 else numbers[to]
+        return to != place
+
+    def step_unit(self, units: int, by: int) -> None:
+        """The next unit alone; after the last one, all of them again."""
+        place = ((0 if self.unit is None else self.unit + 1) + by) % (units + 1)
+        self.unit = place - 1 if place else None
+
+    def look_into(self, chosen: Chosen, layer: LayerTicket, tile: int) -> bool:
+        """Choose the unit that a tile stands for, also where it is of the layer before; whether it stands for one."""
+        if self.page == "inputs" and (layer.reads == "units" or self.unit is not None):
+            if layer.reads == "pixels" or not chosen.before:
+                return False
+            self.step("layer", -1)
+        elif self.page == "inputs" and layer.reads != "channels":
+            return False
+        self.page, self.unit = "inputs", tile
+        return True
