@@ -30,8 +30,13 @@ def table_of(*headers: str) -> Table:
     """A plain table with bold headers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
-        table.add_column(header)
+        table.add_column(text_of(header))
     return table
+
+
+def text_of(words: str) -> Text:
+    """Words that may be a stranger's, as text: neither markup nor control characters do anything."""
+    return Text(plain(words))
 
 
 def print_presets(studies: Mapping[str, Study]) -> None:
@@ -39,7 +44,7 @@ def print_presets(studies: Mapping[str, Study]) -> None:
     table = table_of("preset", "data", "trials", "arms", "what to look for")
     for name, study in studies.items():
         arms = ", ".join(arm.name for arm in study.arm)
-        table.add_row(name, study.base.data.name, str(study.trials), arms, study.about)
+        table.add_row(*map(text_of, (name, study.base.data.name, str(study.trials), arms, study.about)))
     console().print(table)
 
 
@@ -53,7 +58,7 @@ def print_runs(found: Sequence[RunSummary]) -> None:
         took = "" if item.seconds is None else duration(item.seconds)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.created))
         rounds = f"{item.rounds_done}/{item.rounds_total}"
-        table.add_row(*map(Text, (item.id, item.study, item.dataset, item.status, rounds, started, took)))
+        table.add_row(*map(text_of, (item.id, item.study, item.dataset, item.status, rounds, started, took)))
     console().print(table)
 
 
@@ -63,7 +68,8 @@ def print_data(entries: Sequence[Entry]) -> None:
     for entry in entries:
         shape = "x".join(map(str, entry.image_shape))
         counts = (entry.train - entry.validation, entry.validation, entry.test)
-        table.add_row(entry.name, shape, *map(str, counts), "ready" if entry.ready else Text(entry.advice))
+        told = "ready" if entry.ready else entry.advice
+        table.add_row(*map(text_of, (entry.name, shape, *map(str, counts), told)))
     console().print(table)
 
 
@@ -72,20 +78,18 @@ def print_run(view: RunView, status: str, study: Study | None = None) -> None:
     also how their magnitudes are spread."""
     out = console()
     if view.dataset is None:
-        out.print(f"{view.run}: {status}; no round is known yet", markup=False)
+        out.print(text_of(f"{view.run}: {status}; no round is known yet"))
         return
     facts = view.dataset
-    out.print(
-        f"{view.study} on {facts.name}: {facts.train} training, {facts.validation} validation, {facts.test} test "
-        "examples; test accuracy in percent at the lowest validation loss: mean (min-max)",
-        markup=False,
-    )
+    parts = f"{facts.train} training, {facts.validation} validation, {facts.test} test examples"
+    measure = "test accuracy in percent at the lowest validation loss: mean (min-max)"
+    out.print(text_of(f"{view.study} on {facts.name}: {parts}; {measure}"))
     header, rows = table_rows(view)
     table = table_of(*header)
     for column in table.columns:
         column.justify = "right"
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(text_of, row))
     out.print(table)
     if rows:
         import plotext
@@ -95,7 +99,7 @@ def print_run(view: RunView, status: str, study: Study | None = None) -> None:
     if study is not None and any(study.recipe(arm).train.clamp is not None for arm in study.arm):
         _print_distances(out, view)
     last = summary(view) if view.status in ("done", "stopped", "failed") else status
-    out.print(f"{view.run}: {last}", markup=False)
+    out.print(text_of(f"{view.run}: {last}"))
 
 
 def _print_findings(out: Console, view: RunView) -> None:
@@ -140,7 +144,7 @@ def _print_distances(out: Console, view: RunView) -> None:
         return
     table = table_of(*header)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(text_of, row))
     out.print("\nMagnitudes of round 0", style="bold")
     out.print(table)
     out.print(Text("Kolmogorov-Smirnov distance from uniform, before training → after; means over the trials", "dim"))

@@ -56,7 +56,7 @@ class _Model(BaseModel):
 
 
 class Member(_Model):
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, lt=2**63)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
