@@ -184,11 +184,11 @@ def _around(middle: int, count: int, room: int) -> range:
 def layer_table(view: TicketView, here: str) -> Text:
     """A line a layer: its share of weights left, and what has none."""
     label = max(5, *(len(name) for name in view.layers))
-    lines = Text.assemble((f"{'':<{label}}  left  without weights", "dim"))
-    lines.append(f"\n{'layer':<{label}}     %  inputs   in  out", "dim")
+    lines = Text.assemble((f"{'':<{label}}  left without weights", "dim"))
+    lines.append(f"\n{'layer':<{label}}     % inputs  in out", "dim")
     for name, layer in view.layers.items():
         unread = "-" if layer.unread is None else str(layer.unread)
-        words = f"\n{name:<{label}} {100 * layer.left / layer.size:5.1f} {layer.unused:>7} {layer.unfed:>4} {unread:>4}"
+        words = f"\n{name:<{label}} {100 * layer.left / layer.size:5.1f} {layer.unused:>6}{layer.unfed:>4}{unread:>4}"
         lines.append(words, "bold" if name == here else "")
     return lines
 
@@ -225,9 +225,9 @@ SPREADS = (
 def spread_table(found: tuple[Spread, ...]) -> Text:
     """A line a spread: weights, the magnitude that half of them are below, the greatest, distance from uniform."""
     label = max((len(spread.name) for spread in found), default=0)
-    lines = Text.assemble((f"{'':<{label}} weights  half<   top   KS", "dim"))
+    lines = Text.assemble((f"{'':<{label}} weights  half<    top   KS", "dim"))
     for spread in found:
-        row = f"\n{spread.name:<{label}} {spread.count:>7} {spread.half:6.3f} {spread.top:5.2f} {spread.distance:4.2f}"
+        row = f"\n{spread.name:<{label}} {spread.count:>7} {spread.half:6.3f} {spread.top:6.3f} {spread.distance:4.2f}"
         lines.append(row)
     return lines
 

@@ -81,6 +81,9 @@ async def test_units_tell_what_comes_in_and_goes_out(finished: Finished):
         mosaic = await shown(pilot, app, "r3 dense1: weights in of each unit")
         assert "reinit (2 of 2)  trial 2 of 2" in words(app, "#which-round")
         np.testing.assert_array_equal(np.nan_to_num(mosaic.tiles.values[:, 0, 0]), incoming)
+        counts = [sum(last.masks["dense1"].sum(1) == 0), sum(incoming == 0), sum(outgoing == 0)]
+        table = words(app, "#by-layer-left").splitlines()[2].split()
+        assert table == ["dense1", f"{100 * last.masks['dense1'].mean():.1f}", *map(str, counts)]
         await pilot.press("end")
         told = f"dense1 unit 299:  {incoming[299]} of 64 in, {outgoing[299]} out"
         await until(pilot, lambda: words(app, "#under-cursor").startswith(told))
@@ -233,6 +236,22 @@ async def test_a_round_that_is_not_kept_says_so(tmp_path: Path):
         await pilot.press("u", "enter", "space", "m", "left")
         await pilot.press("g", "g")
         await until(pilot, lambda: "not measured" in picture_of(app))
+
+
+async def test_the_newest_round_is_followed_until_another_is_chosen(tmp_path: Path):
+    run = write_run(tmp_path, [started("a"), round_finished(0)])
+    app = lab_app(tmp_path, first="ticket", run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "round 0 of 2" in words(app, "#which-round"))
+        with Store(tmp_path).open(run) as folder:
+            folder.append(round_finished(1))
+            await until(pilot, lambda: "round 1 of 2" in words(app, "#which-round"))
+            await pilot.press("[")
+            folder.append(round_finished(2))
+            await until(pilot, lambda: app.lab.follower.view.rounds_done == 3)
+        assert "round 0 of 2" in words(app, "#which-round")
+        await pilot.press("}")
+        await until(pilot, lambda: "round 2 of 2" in words(app, "#which-round"))
 
 
 @pytest.mark.parametrize("begun", [False, True])
