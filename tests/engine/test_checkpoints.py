@@ -1,0 +1,240 @@
+"""Checkpoints: believed only when whole, and all that a lane needs to go on bit for bit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import datasets
+from engine.lanes import DataOnDevices, Kept, Lane, LaneState, Pace, Pack, Program, Reading, batch_order, learning_rates
+from engine.lanes import train as train_pack
+from engine.masks import Weights, masked
+from engine.networks import layer_shapes
+from engine.networks.build import initial_weights
+from engine.runner.saving import Saving
+from engine.spec import Train
+from engine.store import Checkpoint, CheckpointStore, CurvePoint, EarlyBird
+
+KEY, OTHER = "ab" + "0" * 38, "cd" + "0" * 38
+LENET, SHAPE = "lenet-300-100", (8, 8, 1)
+LAYERS = layer_shapes(LENET, SHAPE, 10)
+
+
+def a_checkpoint(key: str = KEY) -> Checkpoint:
+    """A small one with everything that there can be, and awkward numbers."""
+    kernel = np.array([[1.5, -0.0, np.nan], [np.inf, 1e-45, 0.0]], np.float32)
+    return Checkpoint(
+        key=key,
+        iteration=7,
+        seconds=1 / 3,
+        state={"iteration": np.array(7, np.int32), "params/dense1/kernel": kernel},
+        ended={"iteration": np.array(5, np.int32), "params/dense1/kernel": -kernel},
+        curve=[CurvePoint(iteration=5, train_loss=None, validation_loss=0.1, validation_accuracy=1 / 3)],
+        marks={3: {"dense1": {"kernel": 2 * kernel, "bias": kernel[0]}}},
+        early_bird=EarlyBird(iterations=(2, 5), distances=(0.1,), found=None),
+        recent=[{"dense1": kernel > 0}, {"dense1": kernel < 0}],
+    )
+
+
+def same(one: Checkpoint, other: Checkpoint) -> None:
+    for name in ("key", "iteration", "seconds", "curve", "early_bird"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert one.marks.keys() == other.marks.keys()
+    pairs = [(one.state, other.state), (one.ended or {}, other.ended or {})]
+    pairs += list(zip(one.recent, other.recent, strict=True))
+    pairs += [(one.marks[at][layer], other.marks[at][layer]) for at in one.marks for layer in one.marks[at]]
+    for arrays, others in pairs:
+        assert arrays.keys() == others.keys()
+        for name, array in arrays.items():
+            assert (array.shape, array.dtype) == (others[name].shape, others[name].dtype), name
+            assert array.tobytes() == others[name].tobytes(), name
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CheckpointStore:
+    return CheckpointStore(tmp_path / "checkpoints")
+
+
+@pytest.mark.parametrize("what", [a_checkpoint(), replace(a_checkpoint(), ended=None, early_bird=None, recent=[])])
+def test_a_checkpoint_reads_back_bit_for_bit(store: CheckpointStore, what: Checkpoint) -> None:
+    assert store.read(KEY) is None
+    store.write(replace(what, iteration=6))
+    store.write(what)
+    found = store.read(KEY)
+    assert found is not None
+    same(found, what)
+    store.remove(KEY)
+    store.remove(KEY)
+    assert store.read(KEY) is None
+
+
+def cut(path: Path, _: CheckpointStore) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def emptied(path: Path, _: CheckpointStore) -> None:
+    path.write_bytes(b"")
+
+
+def of_another_round(path: Path, store: CheckpointStore) -> None:
+    store.write(a_checkpoint(OTHER))
+    store.path(OTHER).replace(path)
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, of_another_round])
+def test_what_cannot_be_believed_is_none_and_goes(
+    store: CheckpointStore, damage: Callable[[Path, CheckpointStore], None]
+) -> None:
+    store.write(a_checkpoint())
+    damage(store.path(KEY), store)
+    assert store.read(KEY) is None
+    assert not store.path(KEY).exists()
+
+
+def test_a_flipped_byte_anywhere_is_noticed_or_harmless(store: CheckpointStore) -> None:
+    store.write(a_checkpoint())
+    path = store.path(KEY)
+    whole = path.read_bytes()
+    noticed = 0
+    places = np.linspace(0, len(whole) - 1, 150).astype(int)
+    for place in places:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        found = store.read(KEY)
+        if found is None:
+            noticed += 1
+            assert not path.exists()
+        else:
+            same(found, a_checkpoint())
+    assert noticed > 0.95 * len(places), "hardly any byte of the file is padding"
+
+
+def test_what_goes_wrong_while_writing_is_told_when_asked(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: CheckpointStore, __: Checkpoint) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Saving(store) as saving:
+        saving.save([a_checkpoint(), a_checkpoint(OTHER)])
+        saving.settle()
+        assert store.read(KEY) is not None
+        assert store.read(OTHER) is not None
+        monkeypatch.setattr(CheckpointStore, "write", full)
+        saving.save([a_checkpoint()])
+        with pytest.raises(OSError, match="No space"):
+            saving.settle()
+
+
+# Lanes
+
+
+@pytest.fixture(scope="module")
+def data(jax_ready: None, tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
+    return datasets.load("digits", tmp_path_factory.mktemp("home"))
+
+
+def lane_of(train: Train, seed: int, data: datasets.Dataset) -> Lane:
+    """A lane with two of three weights alive."""
+    split = datasets.split(data, 0)
+    masks = {layer.name: np.arange(layer.size).reshape(layer.shape) % 3 > 0 for layer in LAYERS}
+    return Lane(
+        start=masked(initial_weights(LENET, SHAPE, 10, seed), masks),
+        masks=masks,
+        order=batch_order(split.train, train.batch, train.iterations, seed),
+        rates=learning_rates(train),
+        validation=split.validation,
+        mean=split.mean,
+        std=split.std,
+        seed=seed,
+    )
+
+
+def pack_of(train: Train, lanes: list[Lane], data: datasets.Dataset) -> Pack:
+    on_devices = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
+    return Pack(Program.of(LENET, SHAPE, 10, train), lanes, on_devices, len(lanes))
+
+
+Gone = tuple[list[list[Reading]], dict[int, list[LaneState]]]
+
+
+def gone(pack: Pack, *, keep: bool = False) -> Gone:
+    """The readings of a pack trained to its end in calls of a few steps, and its states after each where asked for."""
+    curves: list[list[Reading]] = [[] for _ in range(pack.count)]
+    states: dict[int, list[LaneState]] = {}
+
+    def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
+        for curve, new in zip(curves, readings, strict=True):
+            curve.extend(new)
+        if kept is not None:
+            states[iteration] = kept.states()
+        return True
+
+    assert train_pack(pack, Pace(0.03), between, due=lambda: keep)
+    return curves, states
+
+
+def same_weights(one: Weights, other: Weights) -> None:
+    for name, tensors in one.items():
+        for part in ("kernel", "bias"):
+            assert tensors[part].tobytes() == other[name][part].tobytes()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_lane_goes_on_from_any_iteration_bit_for_bit(data: datasets.Dataset, optimizer: str) -> None:
+    train = Train(iterations=25, batch=20, evaluate_every=10, learning_rate=1e-3, dropout=0.2, optimizer=optimizer)  # type: ignore[arg-type]
+    lanes = [lane_of(train, 1, data), lane_of(train, 2, data)]
+    whole = pack_of(train, lanes, data)
+    curves, states = gone(whole, keep=True)
+    ends = whole.finish()
+    assert {6, 10, 25} <= states.keys()
+    assert whole.states()[0].keys() == states[6][0].keys() >= {"iteration", "loss_sum", "best_loss", "best_iteration"}
+    for iteration, kept in states.items():
+        again = pack_of(train, lanes, data)
+        again.restore(kept)
+        assert again.iteration == iteration
+        rest, _ = gone(again)
+        for lane, end in enumerate(again.finish()):
+            assert rest[lane] == [reading for reading in curves[lane] if reading.iteration > iteration]
+            same_weights(end.final, ends[lane].final)
+            same_weights(end.best, ends[lane].best)
+            for moment, other in zip(end.moments, ends[lane].moments, strict=True):
+                same_weights(moment, other)
+            assert (end.best_loss, end.best_iteration) == (ends[lane].best_loss, ends[lane].best_iteration)
+            assert (end.test_accuracy, end.test_accuracy_end) == (
+                ends[lane].test_accuracy,
+                ends[lane].test_accuracy_end,
+            )
+
+
+def test_lanes_that_ended_before_the_others_leave_what_they_were_then(data: datasets.Dataset) -> None:
+    train = Train(iterations=25, batch=20, evaluate_every=10)
+    lanes = [lane_of(train, 1, data), lane_of(train, 2, data)]
+    pack = pack_of(train, lanes, data)
+    _, states = gone(pack, keep=True)
+    first, second = pack.finish({0: states[6][0]})
+    for name, tensors in first.final.items():
+        assert tensors["kernel"].tobytes() == states[6][0][f"params/{name}/kernel"].tobytes()
+        assert second.final[name]["kernel"].tobytes() == states[25][1][f"params/{name}/kernel"].tobytes()
+    assert first.best_iteration == 0
+
+
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(data: datasets.Dataset) -> None:
+    train = Train(iterations=25, batch=20, evaluate_every=10)
+    lanes = [lane_of(train, 1, data), lane_of(train, 2, data)]
+    pack = pack_of(train, lanes, data)
+    _, states = gone(pack_of(train, lanes, data), keep=True)
+    first, second = states[10]
+    late = {**first, "iteration": np.array(26, np.int32)}
+    for wrong in (
+        [first, states[6][1]],
+        [late, {**second, "iteration": np.array(26, np.int32)}],
+        [first, {name: array for name, array in second.items() if name != "loss_sum"}],
+        [first, {**second, "loss_sum": np.float64(second["loss_sum"])}],
+        [first, {**second, "params/output/bias": np.zeros(11, np.float32)}],
+    ):
+        with pytest.raises(ValueError, match="lane"):
+            pack.restore(wrong)
+    assert pack.iteration == 0
+    same_weights(pack.started()[0], lanes[0].start)
