@@ -173,9 +173,7 @@ class TicketScreen(LabScreen):
         if chosen is not None:
             words += Text.assemble("  ", (f"round {chosen.round.round}", "bold"), f" of {arm.planned[-1]}")
             words.append(f"  {chosen.round.p_m:.2f}% of all weights left")
-        if self._playing:
-            words.append("  ▶ film", "bold")
-        self._write("#which-round", words)
+        self._write("#which-round", Text.assemble(("▶ film  ", "bold"), words) if self._playing else words)
 
     def _draw_spreads(self, chosen: Chosen) -> None:
         number, layer = chosen.round.round, chosen.layer
