@@ -71,6 +71,6 @@ class Past:
             )
         if self.started.numerics != numerics:
             then = self.started.numerics or "unknown versions"
-            raise BadInput(f"{where}: its rounds so far were computed with {then}; here is {numerics}; allowed: that")
+            raise BadInput(f"{where}: its rounds so far were computed with {then}; here is {numerics}; allowed: go on there")
         if any(event.key != plan.places.get(place) for place, event in self.finished.items()):
             raise BadInput(f"{where}: data set {plan.mark.name} or the engine changed since; allowed: a new run")
