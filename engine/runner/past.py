@@ -70,7 +70,7 @@ class Past:
                 f"{where}: its study.toml is not the one that it began with; allowed: that one, or a new run"
             )
         if self.started.numerics != numerics:
-            then = self.started.numerics or "unknown versions"
-            raise BadInput(f"{where}: its rounds so far were computed with {then}; here is {numerics}; allowed: go on there")
+            then = f"were computed with {self.started.numerics or 'unknown versions'}; here is {numerics}"
+            raise BadInput(f"{where}: its rounds so far {then}; allowed: go on there")
         if any(event.key != plan.places.get(place) for place, event in self.finished.items()):
             raise BadInput(f"{where}: data set {plan.mark.name} or the engine changed since; allowed: a new run")
