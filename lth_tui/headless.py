@@ -145,7 +145,7 @@ def _followed(store: Store, run: str, progress: Progress) -> Iterator[None]:
                     progress.update(study, completed=now.steps_done, total=total, words=words)
                 lanes = ", ".join(f"{lane.arm} {lane.trial + 1} round {lane.round}" for lane in now.lanes[:4])
                 more = f" and {len(now.lanes) - 4} more" if len(now.lanes) > 4 else ""
-                words = f"{now.state} {lanes}{more}"
+                words = f"{now.state}: {now.about}" if now.about else f"{now.state} {lanes}{more}"
                 progress.update(rounds, completed=now.iteration, total=now.iterations or None, words=words)
 
     thread = threading.Thread(target=follow, name="progress", daemon=True)

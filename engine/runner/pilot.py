@@ -11,6 +11,7 @@ from engine.store import CurvePoint, Event, LaneProgress, Paused, Progress, Requ
 
 _RATE_WINDOW = 30.0
 _POLL = 0.1
+_WAIT = 0.5
 
 
 class Pilot:
@@ -88,6 +89,12 @@ class Pilot:
         """Called where nothing trains: False when the run is to stop."""
         return self._obey()
 
+    def wait(self, about: str) -> bool:
+        """Called where nothing can train for now: waits a moment; False when the run is to stop."""
+        self._show(state="waiting", about=about, lanes=(), iteration=0, iterations=0, eta=None)
+        time.sleep(_WAIT)
+        return self._obey()
+
     def skip(self, key: str, steps: int, curve: list[CurvePoint]) -> None:
         """A round that this run had trained already."""
         self._folder.append_curve(key, curve)
@@ -97,9 +104,9 @@ class Pilot:
         """The lanes are at their end and are tested."""
         self._show(state="testing")
 
-    def landed(self) -> None:
-        """One more round is known."""
-        self._show(rounds_done=self._progress.rounds_done + 1)
+    def landed(self, rounds: int) -> None:
+        """So many rounds are known."""
+        self._show(rounds_done=rounds)
 
     def rate(self) -> float | None:
         """Iterations of all lanes a second, of late; None when too little has been seen."""
@@ -139,7 +146,7 @@ class Pilot:
         return True
 
     def _show(self, **changes: object) -> None:
-        self._progress = self._progress.model_copy(update=changes)
+        self._progress = self._progress.model_copy(update={"about": "", **changes})
         self._folder.set_progress(self._progress)
 
 

@@ -31,6 +31,7 @@ from engine.store.events import (
     SignalKind,
     Similarity,
 )
+from engine.store.leases import Lease, Leases
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore, StoredRound
 from engine.store.runs import RunSummary, Store
@@ -47,6 +48,8 @@ __all__ = [
     "GuardFailed",
     "LaneProgress",
     "LayerCount",
+    "Lease",
+    "Leases",
     "MachineFacts",
     "Magnitudes",
     "Note",

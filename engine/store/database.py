@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,21 +12,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
 from pydantic import ValidationError
 
 from engine.errors import BadInput
 from engine.spec import Study, parse_study
 from engine.spec.read import read_study_file
 from engine.store.events import EVENT, CurvePoint, Event, Progress
+from engine.store.owners import Owner
 
 STUDY_FILE = "study.toml"
 DATABASE_FILE = "run.db"
 FORMAT = 1
 LATEST = 253_402_300_800.0
 """Seconds since the epoch at the end of the year 9999, the last that can be shown."""
-HEARTBEAT_LIMIT = 60.0
-"""Seconds without a heartbeat after which an owner on another host counts as gone."""
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -40,7 +37,7 @@ CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), time REAL NOT NU
 CREATE TABLE request (one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL);
 """
 _SET_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
-_OWNER = ("host", "pid", "start")
+_OWNER = ("host", "pid", "start", "beat")
 
 
 class Request(StrEnum):
@@ -170,19 +167,10 @@ class RunFolder:
             return Request(row[0]) if row else None
 
     def owner_alive(self) -> bool:
-        """Whether the process that writes the run lives: by pid and start time here, by heartbeat elsewhere. Raises
-        BadInput when what is known of it is damaged."""
+        """Whether the process that writes the run lives. Raises BadInput when what is known of it is damaged."""
         with self._believed("its owner"):
-            host, pid, start = (self._fact(name) for name in _OWNER)
-            if host is None or pid is None or start is None:
-                return False
-            if host != socket.gethostname():
-                row = self._connection.execute("SELECT time FROM progress").fetchone()
-                return row is not None and time.time() - row[0] < HEARTBEAT_LIMIT
-            try:
-                return abs(psutil.Process(int(pid)).create_time() - float(start)) < 1
-            except psutil.Error:
-                return False
+            owner = self._owner()
+            return owner is not None and owner.alive(float(self._fact("beat") or 0))
 
     def status(self, told: str) -> str:
         """The status that is true, where the events have `told` one: a run whose owner is gone is interrupted."""
@@ -199,12 +187,12 @@ class RunFolder:
         """
         if self._owned:
             return
-        owner = (socket.gethostname(), str(os.getpid()), repr(psutil.Process().create_time()))
+        this = Owner.this()
         with self._transaction():
-            if self.owner_alive():
-                host, pid = self._fact("host"), self._fact("pid")
-                raise BadInput(f"run {self.id!r}: at work in process {pid} on {host}; allowed: once that has ended")
-            self._connection.executemany(_SET_FACT, zip(_OWNER, owner, strict=True))
+            if self.owner_alive() and (owner := self._owner()) is not None:
+                raise BadInput(f"run {self.id!r}: at work in {owner.words}; allowed: once that has ended")
+            facts = zip(_OWNER, (this.host, str(this.pid), this.start, repr(time.time())), strict=True)
+            self._connection.executemany(_SET_FACT, facts)
             self._connection.execute("DELETE FROM request")
         self._owned = True
 
@@ -234,10 +222,14 @@ class RunFolder:
         self._all_or_none("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", rows)
 
     def set_progress(self, progress: Progress) -> None:
-        """Say where the run is; also the heartbeat."""
+        """Say where the run is."""
         self._connection.execute(
             "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (time.time(), progress.model_dump_json())
         )
+
+    def beat(self) -> None:
+        """Say that the owner lives, whatever it is busy with."""
+        self._connection.execute("UPDATE facts SET value = ? WHERE name = 'beat'", (repr(time.time()),))
 
     # What a person asks
 
@@ -253,6 +245,10 @@ class RunFolder:
             first = (str(error).splitlines() or [""])[0]
             damage = f"{what} is damaged in {self.folder / DATABASE_FILE}"
             raise BadInput(f"run {self.id!r}: {damage} ({first})") from None
+
+    def _owner(self) -> Owner | None:
+        host, pid, start = (self._fact(name) for name in ("host", "pid", "start"))
+        return None if host is None or pid is None or start is None else Owner(host, int(pid), start)
 
     def _fact(self, name: str) -> str | None:
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()

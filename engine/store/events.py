@@ -234,9 +234,11 @@ class LaneProgress(Model):
 
 
 class Progress(Model):
-    """Where the run is now; the newest replaces the one before. Rates are iterations of all lanes a second."""
+    """Where the run is now; the newest replaces the one before. Rates are iterations of all lanes a second. `about`:
+    what it waits for."""
 
-    state: Literal["preparing", "compiling", "training", "testing", "paused", "stopping"]
+    state: Literal["preparing", "compiling", "training", "testing", "waiting", "paused", "stopping"]
+    about: str = ""
     lanes: tuple[LaneProgress, ...] = ()
     iteration: int = 0
     iterations: int = 0

@@ -10,6 +10,7 @@ from engine.spec import Study, to_toml
 from engine.store.checkpoints import CheckpointStore
 from engine.store.database import RunFolder
 from engine.store.events import RoundFinished, RunFinished, RunResumed, RunStarted
+from engine.store.leases import Leases
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore
 
@@ -31,12 +32,13 @@ class RunSummary:
 
 
 class Store:
-    """Runs, rounds, checkpoints and facts of the machine, kept below `home`. Nothing is made before it is written."""
+    """All that is kept below `home`. Nothing is made before it is written."""
 
     def __init__(self, home: Path):
         self.home = home
         self.rounds = RoundStore(home / "rounds")
         self.checkpoints = CheckpointStore(home / "checkpoints")
+        self.leases = Leases(home / "leases.db")
         self.machine = MachineFacts(home / "machine.json")
 
     def runs(self) -> list[RunSummary]:

@@ -42,7 +42,9 @@ class RunStatus(Widget):
     def _describe(self, follower: Follower, state: str) -> tuple[Content, ...]:
         view, progress = follower.view, follower.progress
         status = (
-            "running" if state in ("training", "testing", "preparing", "compiling", "starting", "pausing") else state
+            "running"
+            if state in ("training", "testing", "waiting", "preparing", "compiling", "starting", "pausing")
+            else state
         )
         mark, style = STATUS_MARKS.get(status, "▶"), STATUS_STYLES.get(status, "")
         parts: list[Content | str | tuple[str, str]] = [(f"{mark} {WORDS.get(state, state)}", style or "bold")]
@@ -64,6 +66,12 @@ class RunStatus(Widget):
         done, total = (progress.steps_done, progress.steps_total)
         rate = f"{amount(progress.rate)} it/s" if progress.rate else ""
         share = done / total if total else None
+        if progress.about:
+            return (
+                first,
+                self._bar("rounds", view.rounds_done, view.rounds_total, "", share),
+                Content(plain(progress.about)),
+            )
         lanes = f"{len(progress.lanes)} lanes" if len(progress.lanes) != 1 else "1 lane"
         return (
             first,

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from engine.errors import BadInput
@@ -242,10 +243,28 @@ def test_a_pid_that_another_process_got_since_is_no_owner(run: RunFolder) -> Non
     assert not run.owner_alive()
 
 
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere the system keeps when a process began")
+def test_a_change_of_the_clock_makes_no_owner_dead(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.own()
+    began, booted = psutil.Process.create_time, psutil.boot_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) + 3600)
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted() + 3600)
+    assert run.owner_alive()
+
+
+def test_a_dead_process_that_nobody_has_asked_for_owns_nothing(run: RunFolder) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.read()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        own_as(run, pid=str(process.pid), start=f"{psutil.Process(process.pid).create_time() - psutil.boot_time():.2f}")
+        assert not run.owner_alive()
+
+
 def test_an_owner_on_another_host_lives_by_its_heartbeat(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    own_as(run, host=socket.gethostname() + "-other")
+    own_as(run, host=socket.gethostname() + "-other", beat="1.0")
     assert not run.owner_alive()
-    run.set_progress(Progress(state="training"))
+    run.beat()
     assert run.owner_alive()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 3600)

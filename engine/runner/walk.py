@@ -1,0 +1,190 @@
+"""The way through the plan of a run, pack by pack."""
+
+from dataclasses import replace
+
+from engine.errors import GuardBroken
+from engine.lanes import Program, machine
+from engine.plan import Plan, Round
+from engine.plan.forecast import rate_name
+from engine.runner.bench import Bench
+from engine.runner.chains import Chains
+from engine.runner.past import Past
+from engine.runner.pilot import Pilot
+from engine.store import ArmPlan, Checkpoint, DatasetFacts, Lease, RoundStarted, RunStarted, Store, StoredRound
+
+
+class Walk:
+    """The way through the plan: stored rounds are taken as they are, the others trained in packs. What another run
+    trains now is waited for.
+
+    A run that is taken up again goes the same way once more, pack by pack, past what it had trained already: so all
+    comes to be known in the order of a run that was never interrupted.
+    """
+
+    def __init__(self, bench: Bench, store: Store, past: Past, pilot: Pilot):
+        self._bench, self._store, self._past, self._pilot = bench, store, past, pilot
+        self._plan = bench.plan
+        self._chains = Chains(self._plan, store, past, pilot.say)
+        self._waiting = dict(self._plan.rounds)
+        self._kept = {key for key in self._waiting if store.rounds.has(key) and key not in past.begun}
+        self._compiled: set[tuple[Program, int]] = set()
+        self.trained = self.reused = 0
+
+    def walk(self) -> bool:
+        """Go through the plan; False when asked to stop on the way."""
+        plan, waiting = self._plan, self._waiting
+        width = machine().width(_most_at_once(plan))
+        if self._past.started is None:
+            self._pilot.say(_started(self._pilot.run_id, plan, len(self._kept), width))
+        steps = sum(item.iterations for key, item in waiting.items() if key not in self._kept)
+        self._pilot.begin(steps, len(plan.rounds))
+        self._take_kept()
+        while ready := sorted(filter(self._ready, waiting.values()), key=lambda item: item.number):
+            pack, busy = self._leased(ready, width)
+            if not (self._train(pack, width) if pack else self._wait(busy[0])):
+                return False
+            self._take_kept()
+        self._store.machine.keep(numerics=machine().tag, lanes=width, rates=self._rates())
+        return True
+
+    def _take_kept(self) -> None:
+        """Take the rounds that the store has, each after those that it needs, and prove them again."""
+        for key, item in list(self._waiting.items()):
+            if key not in self._kept or not self._ready(item):
+                continue
+            self._kept.discard(key)
+            found = self._stored(item)
+            if found is None:
+                self._pilot.more(item.iterations)
+                continue
+            self._done(item, found, trained=False)
+
+    def _stored(self, item: Round) -> StoredRound | None:
+        """A round from the store, proven again; None where it lacks weights that others rewind to."""
+        found = self._store.rounds.read(item.key)
+        if found is None or not self._plan.marks_of(item.key) <= found.marks.keys():
+            return None
+        self._bench.prove_stored(item, found)
+        self._store.checkpoints.remove(item.key)
+        return found
+
+    def _ready(self, item: Round) -> bool:
+        return item.needs <= self._chains.usable(item)
+
+    def _leased(self, ready: list[Round], width: int) -> tuple[list[Round], list[Lease]]:
+        """The next pack: the first of the ready rounds, of one program, that no other run trains; and those leases of
+        others that were in the way."""
+        pack: list[Round] = []
+        busy: list[Lease] = []
+        for item in ready:
+            if len(pack) < width and (not pack or self._bench.program(item) == self._bench.program(pack[0])):
+                lease = self._store.leases.take(item.key, self._pilot.run_id)
+                if lease is None:
+                    pack.append(item)
+                else:
+                    busy.append(lease)
+        return pack, busy
+
+    def _wait(self, busy: Lease) -> bool:
+        """Wait a moment for another run; False when asked to stop."""
+        place = self._plan.places_of(busy.key)[0]
+        what = f"{place.arm} trial {place.trial + 1} round {place.number}"
+        return self._pilot.wait(f"{what} is being trained by {busy.run}, {busy.owner.words}")
+
+    def _train(self, pack: list[Round], width: int) -> bool:
+        """Train a pack, but for what was stored since, and tell it; False when asked to stop on the way."""
+        known: dict[str, StoredRound] = {}
+        own = {item.key for item in pack}
+        groups: dict[int, list[tuple[Round, Checkpoint | None]]] = {}
+        try:
+            for item in pack:
+                stored = self._stored(item)
+                if stored is None:
+                    checkpoint = self._bench.checkpoint(item)
+                    groups.setdefault(checkpoint.iteration if checkpoint else 0, []).append((item, checkpoint))
+                    continue
+                known[item.key] = stored
+                if item.key in self._past.begun:
+                    self._pilot.skip(item.key, item.iterations, stored.curve)
+                else:
+                    own.discard(item.key)
+                    self._pilot.more(-item.iterations)
+            for group in groups.values():
+                trained = self._trained([item for item, _ in group], [found for _, found in group if found], width)
+                if trained is None:
+                    return False
+                known.update(trained)
+        finally:
+            self._store.leases.release(self._pilot.run_id)
+        for item in pack:
+            self._done(item, known[item.key], trained=item.key in own)
+        return True
+
+    def _trained(self, rounds: list[Round], checkpoints: list[Checkpoint], width: int) -> dict[str, StoredRound] | None:
+        """Train rounds that are at the same iteration and keep them; None when asked to stop on the way."""
+        if not self._pilot.going():
+            return None
+        for item in rounds:
+            for place in self._plan.places_of(item.key):
+                if place not in self._past.finished:
+                    self._pilot.say(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
+        code = replace(self._bench.program(rounds[0]), iterations=0), len(rounds)
+        places = [self._plan.places_of(item.key)[0] for item in rounds]
+        self._pilot.board(rounds, places, new=code not in self._compiled)
+        try:
+            finished = self._bench.train(
+                rounds, checkpoints, width if not machine().on_cpu else len(rounds), self._pilot
+            )
+        except GuardBroken:
+            for item in rounds:
+                self._store.checkpoints.remove(item.key)
+            raise
+        for stored in finished or ():
+            # Trained again for a mark that others rewind to: those that it had stay.
+            before = self._store.rounds.read(stored.key) if self._store.rounds.has(stored.key) else None
+            marks = {**before.marks, **stored.marks} if before else stored.marks
+            self._store.rounds.write(replace(stored, marks=marks))
+            self._store.checkpoints.remove(stored.key)
+        if finished and not self._compiled:
+            self._store.machine.keep(numerics=machine().tag, lanes=width, rates=self._rates())
+        self._compiled.add(code)
+        return None if finished is None else {stored.key: stored for stored in finished}
+
+    def _done(self, item: Round, stored: StoredRound, *, trained: bool) -> None:
+        del self._waiting[item.key]
+        self.trained += trained
+        self.reused += not trained
+        self._chains.finish(item.key, stored.result, trained=trained)
+        self._pilot.landed(len(self._plan.rounds) - len(self._waiting))
+
+    def _rates(self) -> dict[str, float]:
+        rate = self._pilot.rate()
+        return {} if rate is None else {rate_name(self._plan): rate}
+
+
+def _most_at_once(plan: Plan) -> int:
+    """Rounds that can be ready together at the most: as many as share a number."""
+    counts: dict[int, int] = {}
+    for item in plan.rounds.values():
+        counts[item.number] = counts.get(item.number, 0) + 1
+    return max(counts.values())
+
+
+def _started(run: str, plan: Plan, stored: int, width: int) -> RunStarted:
+    study, mark = plan.study, plan.mark
+    return RunStarted(
+        run=run,
+        study=study.name,
+        hash=study.hash,
+        dataset=DatasetFacts(name=mark.name, train=mark.train, validation=mark.validation, test=mark.test),
+        layers={layer.name: layer.size for layer in plan.layers},
+        arms=tuple(
+            ArmPlan(name=arm.name, kind=arm.kind, seeds=plan.arm_seeds(arm), rounds=plan.arm_rounds(arm))
+            for arm in study.arm
+        ),
+        distinct=len(plan.rounds),
+        stored=stored,
+        device=machine().words,
+        lanes=width,
+        numerics=machine().tag,
+    )
