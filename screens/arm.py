@@ -9,13 +9,13 @@ from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Label, Static
+from textual.widgets import Button, Static
 
 from engine.spec import CONTROLS
 from screens.form import ArmChoice, Form, fresh_name, replaced, with_arm
 from screens.specs import ARM_FIELDS, OVERRIDES, FieldSpec
 from screens.text import plain
-from screens.widgets.fields import FieldRow, Hint, Row
+from screens.widgets.fields import FieldRow, Heading, Hint, Row
 
 
 class ArmDialog(ModalScreen[bool]):
@@ -41,7 +41,7 @@ class ArmDialog(ModalScreen[bool]):
                     yield from self._rows(ARM_FIELDS)
                 for title, specs in OVERRIDES.items():
                     with Vertical(classes="section"):
-                        yield Label(title, classes="heading")
+                        yield Heading(title)
                         yield from self._rows(specs)
             yield Static("", id="arm-problems", markup=False)
             yield Hint()
@@ -70,8 +70,8 @@ class ArmDialog(ModalScreen[bool]):
             self._auto_named = False
         if event.row is rows["kind"] and self._auto_named:
             others = [arm for place, arm in enumerate(self._before) if place != self._number]
-            rows["name"].text = fresh_name(others, rows["kind"].text)
-        own = {path: row.text for path, row in rows.items() if row.text or "." not in path}
+            rows["name"].value = fresh_name(others, rows["kind"].value)
+        own = {path: row.value for path, row in rows.items() if row.value or "." not in path}
         self._choice = replace(self._choice, texts=own, on=True)
         self._form.arms = self._arms
         self._judge()
@@ -96,9 +96,8 @@ class ArmDialog(ModalScreen[bool]):
                 row.choices = {arm.name: "" for arm in arms if arm.on and arm.kind == "ticket" and arm is not choice}
         for section in self.query(".section"):
             section.display = any(row.display for row in section.query(FieldRow))
-        self._title.update(
-            Content.assemble(("arm ", "bold"), (plain(choice.name), "bold"), f"   (what is empty is as {plain(base)})")
-        )
+        words = f"   (what is empty is as in {plain(base)})"
+        self._title.update(Content.assemble((f"arm {plain(choice.name)}", "bold"), words))
         self._elsewhere.display = "" in told
         self._elsewhere.update(Content(plain(told.get("", ""))))
         self._explain()

@@ -12,7 +12,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Button, Label, Static
+from textual.widgets import Button, Static
 
 from engine import datasets
 from engine.errors import BadInput
@@ -25,7 +25,7 @@ from screens.form import BASE, Form, fresh_name, new_arm
 from screens.messages import StartStudy
 from screens.specs import RECIPE, STUDY_FIELDS, FieldSpec, Texts
 from screens.text import amount, duration, plain, size
-from screens.widgets.fields import ArmRow, FieldRow, Hint, Row
+from screens.widgets.fields import ArmRow, FieldRow, Heading, Hint, Row
 
 
 @cache
@@ -75,14 +75,14 @@ class ConfigureScreen(LabScreen):
                     yield PresetRow(self.lab.source)
                     for spec in STUDY_FIELDS:
                         yield FieldRow(spec, self._form.texts[spec.path])
-                yield Label("arms   space on/off, enter edits, a adds", classes="heading")
+                yield Heading("arms", "space on/off, enter edits, a adds")
                 with Vertical(id="arms", classes="section"):
                     for choice in self._form.arms:
                         yield ArmRow(choice)
                 hidden = self._form.hidden()
                 for title, specs in RECIPE.items():
                     with Vertical(classes="section"):
-                        yield Label(title, classes="heading")
+                        yield Heading(title)
                         for spec in specs:
                             row = FieldRow(spec, self._form.texts[BASE + spec.path])
                             row.display = BASE + spec.path not in hidden
@@ -109,9 +109,9 @@ class ConfigureScreen(LabScreen):
     async def put(self, study: Study, source: str) -> None:
         """Fill the form with a study."""
         self._form = Form(study)
-        self.query_one(PresetRow).text = source
+        self.query_one(PresetRow).value = source
         for path, row in self._fields.items():
-            row.text = self._form.texts[path]
+            row.value = self._form.texts[path]
         await self._list_arms()
         self._check()
 
@@ -136,12 +136,12 @@ class ConfigureScreen(LabScreen):
         if isinstance(row, PresetRow):
             await self._open_preset(row)
         elif isinstance(row, FieldRow):
-            self._form.texts[_path(row)] = row.text
+            self._form.texts[_path(row)] = row.value
             self._check()
 
     async def _open_preset(self, row: PresetRow) -> None:
         try:
-            await self.put(self.lab.study if row.text == self.lab.source else load_study(row.text), row.text)
+            await self.put(self.lab.study if row.value == self.lab.source else load_study(row.value), row.value)
         except BadInput as error:
             self.notify(plain(str(error)), severity="error", markup=False)
 

@@ -20,6 +20,18 @@ LABEL_WIDTH = 16
 _ARM_KEYS = "enter edits it, space switches it on or off, delete removes it"
 
 
+class Heading(Widget):
+    """The title of some rows, on a rule."""
+
+    def __init__(self, title: str, words: str = ""):
+        super().__init__()
+        self._title, self._words = title, words
+
+    def render(self) -> RenderResult:
+        left = Content.assemble("─ ", (self._title, "bold"), " ", (f"{self._words} " if self._words else "", "dim"))
+        return left + Content("─" * max(self.content_size.width - left.cell_length, 0))
+
+
 class Row(Widget, can_focus=True):
     """A row of a form. Forms are long: a row is a single widget until it is visited."""
 
@@ -74,8 +86,9 @@ class Row(Widget, can_focus=True):
         return "", ""
 
     def visit(self) -> None:
-        """Go to the row."""
-        self.focus()
+        """Go to the row, at once: the next key may be meant for it."""
+        self.screen.set_focus(self, scroll_visible=False)
+        self.scroll_visible(animate=False)
 
     def action_section(self, step: int) -> None:
         """To the first row below another heading."""
@@ -114,12 +127,12 @@ class FieldRow(Row):
         self._choices = choices
 
     @property
-    def text(self) -> str:
+    def value(self) -> str:
         """What the field says."""
         return self._text
 
-    @text.setter
-    def text(self, text: str) -> None:
+    @value.setter
+    def value(self, text: str) -> None:
         if text == self._text:
             return
         self._text = text
@@ -161,15 +174,15 @@ class FieldRow(Row):
     def visit(self) -> None:
         """Go to the field, with the cursor in its text if it is one."""
         if self.spec.kind == "choice":
-            self.focus()
+            super().visit()
             return
         if self._input is None:
             self._input = Input(self._text, placeholder=self._empty, compact=True, select_on_focus=False)
             self.mount(self._input)
             self._input.cursor_position = len(self._text)
             self.can_focus = False
-        self.screen.set_focus(self._input, scroll_visible=False)
-        self.scroll_visible(animate=False)  # a new cursor has no place yet
+        self.screen.set_focus(self._input, scroll_visible=False)  # which may have no place yet
+        self.scroll_visible(animate=False)
 
     def on_key(self, event: events.Key) -> None:
         """A key that was pressed before the cursor was in the field belongs there."""
@@ -204,7 +217,7 @@ class FieldRow(Row):
 
     def _chosen(self, text: str | None) -> None:
         if text is not None and text != self._text:
-            self.text = text
+            self.value = text
             self.post_message(self.Changed(self))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -33,7 +33,7 @@ async def fill(pilot, path: str, text: str) -> None:
     row = field(pilot.app, path)
     await go_to(pilot, row)
     row.query_one(Input).value = text
-    await until(pilot, lambda: row.text == text)
+    await until(pilot, lambda: row.value == text)
 
 
 async def choose(pilot, path: str, value: str) -> None:
@@ -43,9 +43,17 @@ async def choose(pilot, path: str, value: str) -> None:
     await pilot.press("enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, PickDialog))
     values = list(row.choices)
-    step = values.index(value) - values.index(row.text)
+    step = values.index(value) - values.index(row.value)
     await pilot.press(*["down" if step > 0 else "up"] * abs(step), "enter")
-    await until(pilot, lambda: row.text == value and not isinstance(pilot.app.screen, PickDialog))
+    await until(pilot, lambda: row.value == value and not isinstance(pilot.app.screen, PickDialog))
+
+
+async def turn(pilot, path: str, key: str, value: str) -> None:
+    """Go on to the next choice, or back to the one before."""
+    row = field(pilot.app, path)
+    await go_to(pilot, row)
+    await pilot.press(key)
+    await until(pilot, lambda: row.value == value)
 
 
 async def edit_arm(pilot, name: str) -> None:
@@ -66,7 +74,7 @@ async def test_it_opens_with_the_quickstart_and_its_forecast(tmp_path: Path):
     app = lab_app(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "iterations" in words(app, "#forecast"))
-        assert field(app, "name").text == "quickstart"
+        assert field(app, "name").value == "quickstart"
         assert "hypothesis" in words(app, "#about")
         forecast = words(app, "#forecast")
         assert "171, 165 distinct" in forecast
@@ -140,7 +148,7 @@ async def test_keys_of_the_screen_can_be_typed_into_a_field(tmp_path: Path):
         await until(pilot, lambda: "what the run is called" in picture_of(app))
         await pilot.press("end", *"-q2s3")
         await pilot.pause()
-        assert field(app, "name").text == "quickstart-q2s3"
+        assert field(app, "name").value == "quickstart-q2s3"
         assert app.current_mode == "configure"
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.focused, Button))
@@ -148,7 +156,7 @@ async def test_keys_of_the_screen_can_be_typed_into_a_field(tmp_path: Path):
         await until(pilot, lambda: app.current_mode == "runs")
         await pilot.press("1")
         await until(pilot, lambda: app.current_mode == "configure")
-        assert field(app, "name").text == "quickstart-q2s3", "a mode keeps its state"
+        assert field(app, "name").value == "quickstart-q2s3", "a mode keeps its state"
 
 
 async def test_keys_typed_before_the_cursor_is_in_a_field_are_not_commands(tmp_path: Path):
@@ -159,7 +167,7 @@ async def test_keys_typed_before_the_cursor_is_in_a_field_are_not_commands(tmp_p
         app.screen.set_focus(row)
         for key in "2s":
             app.simulate_key(key)
-        await until(pilot, lambda: row.text == "602s")
+        await until(pilot, lambda: row.value == "602s")
         assert app.current_mode == "configure"
 
 
@@ -181,7 +189,7 @@ async def test_the_form_is_walked_by_keys_alone(tmp_path: Path):
         await until(pilot, lambda: field(app, "restart.treatment").has_focus)
         assert "what survivors restart from" in picture_of(app)
         await pilot.press("right")
-        await until(pilot, lambda: field(app, "restart.treatment").text == "rewind")
+        await until(pilot, lambda: field(app, "restart.treatment").value == "rewind")
         await until(pilot, lambda: "the dense network's at an iteration" in picture_of(app))
 
 
@@ -190,7 +198,7 @@ async def test_another_preset_fills_the_form(tmp_path: Path):
     async with app.run_test() as pilot:
         await pilot.pause()
         await choose(pilot, "preset", "lenet-mnist")
-        await until(pilot, lambda: field(app, "base.train.iterations").text == "50000")
+        await until(pilot, lambda: field(app, "base.train.iterations").value == "50000")
         await until(pilot, lambda: "not prepared" in words(app, "#forecast"))
         assert "lth-tui data prepare mnist" in words(app, "#forecast").replace("\n", " ")
         arms = {row.choice.name: row.choice for row in app.screen.query(ArmRow)}
@@ -225,10 +233,10 @@ async def test_fields_appear_when_they_make_sense(tmp_path: Path):
     async with app.run_test(size=(120, 60)) as pilot:
         await pilot.pause()
         assert "momentum" not in picture_of(app)
-        await choose(pilot, "train.optimizer", "sgd")
+        await turn(pilot, "train.optimizer", "right", "sgd")
         await until(pilot, lambda: "momentum        0.9" in picture_of(app))
         await fill(pilot, "train.momentum", "0.5")
-        await choose(pilot, "train.schedule", "step")
+        await turn(pilot, "train.schedule", "right", "step")
         await until(pilot, lambda: "milestones" in picture_of(app) and "decay" in picture_of(app))
         await until(pilot, lambda: "one or more" in field(app, "train.milestones").problem)
         await fill(pilot, "train.milestones", "100, 200")
@@ -237,13 +245,13 @@ async def test_fields_appear_when_they_make_sense(tmp_path: Path):
         await until(pilot, lambda: app.screen._study is not None)
         base = app.screen._study.base
         assert (base.train.momentum, base.train.milestones, base.data.fraction) == (0.5, (100, 200), 0.5)
-        await choose(pilot, "train.optimizer", "adam")
-        await choose(pilot, "train.schedule", "constant")
+        await turn(pilot, "train.optimizer", "left", "adam")
+        await turn(pilot, "train.schedule", "left", "constant")
         await until(pilot, lambda: "momentum" not in picture_of(app) and "milestones" not in picture_of(app))
         await until(pilot, lambda: app.screen._study is not None)
         assert app.screen._study.base.train.milestones == ()
-        await choose(pilot, "train.schedule", "step")
-        assert field(app, "train.milestones").text == "100, 200"
+        await turn(pilot, "train.schedule", "right", "step")
+        assert field(app, "train.milestones").value == "100, 200"
         await fill(pilot, "prune.levels", "50, 20")
         await until(pilot, lambda: not field(app, "prune.rounds").display)
         await until(pilot, lambda: app.screen._study is not None and app.screen._study.base.prune.steps == 2)
@@ -257,7 +265,7 @@ async def test_an_arm_is_added_and_the_run_has_it(tmp_path: Path):
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, ArmDialog))
         await choose(pilot, "kind", "retrain")
-        assert field(app, "name").text == "retrain"
+        assert field(app, "name").value == "retrain"
         await fill(pilot, "name", "quarter")
         await fill(pilot, "rounds", "3,7")
         await fill(pilot, "data.fraction", "0.25")
@@ -288,7 +296,8 @@ async def test_an_arm_is_edited_and_removed(tmp_path: Path):
         await edit_arm(pilot, "clamped")
         await fill(pilot, "name", "bounded")
         await fill(pilot, "train.clamp", "0.25")
-        await choose(pilot, "prune.criterion", "largest")
+        await turn(pilot, "prune.criterion", "right", "magnitude")
+        await turn(pilot, "prune.criterion", "right", "largest")
         await pilot.press("escape")
         await until(pilot, lambda: "ticket, clamp 0.25" in picture_of(app))
         await until(pilot, lambda: app.screen._study is not None)
@@ -329,7 +338,7 @@ async def test_what_is_wrong_with_an_arm_is_said_in_the_dialog_and_beside_the_ar
         assert app.screen.query_one("#start", Button).disabled
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ArmDialog))
-        assert field(app, "train.clamp").text == "hard", "what was typed is kept"
+        assert field(app, "train.clamp").value == "hard", "what was typed is kept"
         await fill(pilot, "train.clamp", "")
         await pilot.press("escape")
         await until(pilot, lambda: app.screen.query("#start") and not app.screen.query_one("#start", Button).disabled)
@@ -384,12 +393,12 @@ async def test_a_study_from_a_file_is_ready_beside_the_presets(tmp_path: Path):
     app = lab_app(tmp_path, tiny_study())
     async with app.run_test() as pilot:
         await until(pilot, lambda: "small enough" in words(app, "#about"))
-        assert field(app, "base.train.iterations").text == "40"
-        assert field(app, "preset").text == "tiny.toml"
+        assert field(app, "base.train.iterations").value == "40"
+        assert field(app, "preset").value == "tiny.toml"
         await choose(pilot, "preset", "quickstart")
-        await until(pilot, lambda: field(app, "name").text == "quickstart")
+        await until(pilot, lambda: field(app, "name").value == "quickstart")
         await choose(pilot, "preset", "tiny.toml")
-        await until(pilot, lambda: field(app, "name").text == "tiny")
+        await until(pilot, lambda: field(app, "name").value == "tiny")
 
 
 async def test_words_of_a_study_are_never_markup(tmp_path: Path):
@@ -408,7 +417,7 @@ async def test_p_opens_the_presets(tmp_path: Path):
         await until(pilot, lambda: isinstance(app.screen, PickDialog))
         await until(pilot, lambda: "The hypothesis in a minute" in picture_of(app))
         await pilot.press("j", "enter")
-        await until(pilot, lambda: field(app, "preset").text == preset_names()[1])
+        await until(pilot, lambda: field(app, "preset").value == preset_names()[1])
 
 
 async def test_a_data_set_that_there_is_not_is_said_and_nothing_starts(tmp_path: Path):
