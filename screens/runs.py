@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from textual import on, work
 from textual.binding import Binding
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
@@ -150,4 +151,5 @@ def _cells(run: RunSummary) -> tuple[object, ...]:
     rounds = f"{run.rounds_done}/{run.rounds_total}" if run.rounds_total else "-"
     took = "-" if run.seconds is None else duration(run.seconds)
     words = (run.study, run.dataset or "-", rounds, moment(run.created), took)
-    return (status_text(run.status), *(plain(word) for word in words))
+    # A table takes plain words for markup.
+    return (status_text(run.status), *(Content(plain(word)) for word in words))

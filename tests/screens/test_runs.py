@@ -86,6 +86,16 @@ async def test_start_again_is_a_new_run_of_the_same_study(tmp_path: Path):
         assert studies == {tiny_study().hash}
 
 
+async def test_brackets_in_a_name_are_text(tmp_path: Path):
+    begun = started("a")
+    folder = begun.dataset.model_copy(update={"name": "[/b][x]"})
+    write_run(tmp_path, [begun.model_copy(update={"dataset": folder})])
+    app = lab_app(tmp_path, first="runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_runs(pilot, app, 1)
+        await until(pilot, lambda: "[/b][x]" in picture_of(app))
+
+
 async def test_edit_puts_its_study_into_the_form(tmp_path: Path):
     study = parse_study('name="mine"\ntrials=7\n[[arm]]\nname="ticket"\n', source="mine")
     write_run(tmp_path, [started("a")], study)
