@@ -1,0 +1,213 @@
+"""Runs that are cut short at chosen moments, and how two runs are compared."""
+
+import re
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import views
+from engine.lanes import Pack
+from engine.lanes import pack as packs
+from engine.runner import run, saving
+from engine.spec import Study
+from engine.store import RunFolder, Store, StoredRound, arrays
+
+STUDY = """
+name = "cut"
+trials = 1
+[base.data]
+fraction = 0.25
+[base.train]
+iterations = 80
+batch = 30
+learning_rate = 3e-3
+evaluate_every = 15
+[base.prune]
+rounds = 2
+rate = 0.5
+[[arm]]
+name = "ticket"
+[[arm]]
+name = "one-shot"
+[[arm]]
+name = "reinit"
+[[arm]]
+name = "rewound"
+kind = "ticket"
+restart = { treatment = "rewind", iteration = 20 }
+[[arm]]
+name = "watched"
+kind = "ticket"
+prune = { early_bird = "watch" }
+[[arm]]
+name = "late"
+kind = "ticket"
+prune = { early_bird = "stop" }
+train = { learning_rate = 1e-5 }
+restart = { treatment = "rewind", iteration = 60 }
+[[arm]]
+name = "wild"
+kind = "ticket"
+prune = { early_bird = "stop" }
+train = { learning_rate = 3e-2 }
+[[arm]]
+name = "clamped"
+kind = "ticket"
+train = { clamp = 1.0 }
+"""
+
+SMALL = STUDY[: STUDY.index('[[arm]]\nname = "one-shot"')] + STUDY[STUDY.index('[[arm]]\nname = "rewound"') :]
+SMALL = (
+    SMALL[: SMALL.index('[[arm]]\nname = "watched"')]
+    .replace("rounds = 2", "rounds = 1")
+    .replace("trials = 1", "trials = 2")
+)
+
+
+ASIDE = re.compile(
+    r"taken up again|stopped:|paused by itself|goes on after|the devices are out of memory|.* is trained again"
+)
+"""Lines of a log that tell what happened to the run, not in it."""
+
+
+class Killed(BaseException):
+    """The process is dead."""
+
+
+class Mortal:
+    """Counts the moments before and after everything that a run keeps, and dies at one of them: from then on nothing
+    is kept any more, as after SIGKILL."""
+
+    def __init__(self, at: int | None):
+        self.left, self.count, self.dead = at, 0, False
+        self._lock = threading.Lock()
+
+    def moment(self) -> None:
+        with self._lock:
+            self.count += 1
+            self.dead = self.dead or self.count == self.left
+            if self.dead:
+                raise Killed
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def mortal(*args: Any) -> Any:
+            self.moment()
+            result = function(*args)
+            self.moment()
+            return result
+
+        return mortal
+
+
+@contextmanager
+def mortal(at: int | None, every: float) -> Iterator[Mortal]:
+    """Everything within dies at that moment. A call to the devices is of a few steps."""
+    life = Mortal(at)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("append", "append_curve", "set_progress", "release"):
+            patch.setattr(RunFolder, name, life.around(getattr(RunFolder, name)))
+        patch.setattr(arrays, "write_atomic", life.around(arrays.write_atomic))
+        patch.setattr(packs.Pace, "fitting", 4)
+        patch.setattr(saving, "CHECKPOINT_SECONDS", every)
+        yield life
+
+
+def execute(home: Path, study: Study | None = None, at: int | None = None, every: float = 0.0) -> tuple[str, int]:
+    """Begin the run "r" of a home with `study`, or take it up again, until it ends or dies at moment `at`, with
+    checkpoints `every` so many seconds: its status and the moments it lived for."""
+    store = Store(home)
+    with store.create(study, "r") if study else store.open("r") as folder, mortal(at, every) as life:
+        try:
+            status = run(folder, store)
+        except Killed:
+            status = "killed"
+    if status == "killed":
+        disown(folder)
+    return status, life.count
+
+
+def disown(folder: RunFolder) -> None:
+    """Make the run's owner a process that is dead."""
+    with closing(sqlite3.connect(folder.folder / "run.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE facts SET value = '1.0' WHERE name = 'start'")
+
+
+def view_of(folder: RunFolder) -> views.RunView:
+    return views.fold(views.RunView(), folder.events())
+
+
+def timeless(view: views.RunView) -> views.RunView:
+    """A view without what times tell, and without the lines that tell of interruptions."""
+    lines = [replace(line, time=0.0, text=re.sub(r"[\d.]+ s\b", "s", line.text)) for line in view.log]
+    told = [line for line in lines if not ASIDE.match(line.text)]
+    arms = [
+        replace(
+            arm,
+            trials=tuple(
+                replace(trial, rounds={number: replace(item, seconds=0.0) for number, item in trial.rounds.items()})
+                for trial in arm.trials
+            ),
+        )
+        for arm in view.arms
+    ]
+    return replace(view, run="", started=None, seconds=None, last_event=0, log=tuple(told), arms=tuple(arms))
+
+
+def same_round(one: StoredRound, other: StoredRound) -> None:
+    """Bit for bit, but for the seconds that it took."""
+    assert one.result.model_copy(update={"seconds": 0.0}) == other.result.model_copy(update={"seconds": 0.0})
+    assert (one.key, one.curve, one.marks.keys()) == (other.key, other.curve, other.marks.keys())
+    for name, mask in one.masks.items():
+        assert mask.tobytes() == other.masks[name].tobytes(), name
+    pairs = [(one.final, other.final), (one.best, other.best)]
+    for weights, others in pairs + [(one.marks[at], other.marks[at]) for at in one.marks]:
+        for name, tensors in weights.items():
+            for part in ("kernel", "bias"):
+                assert tensors[part].tobytes() == others[name][part].tobytes(), (name, part)
+
+
+def same_run(home: Path, reference: Path, run: str = "r") -> None:
+    """What is kept of two runs is the same but for times."""
+    one, other = Store(home), Store(reference)
+    with one.open(run) as folder, other.open("r") as whole:
+        seen, wanted = timeless(view_of(folder)), timeless(view_of(whole))
+        for part in vars(wanted):
+            assert getattr(seen, part) == getattr(wanted, part), part
+        assert rows(folder) == rows(whole)
+        keys = {item.key for arm in wanted.arms for trial in arm.trials for item in trial.rounds.values()}
+    for key in keys:
+        rounds = [store.rounds.read(key) for store in (one, other)]
+        assert None not in rounds
+        same_round(*rounds)  # type: ignore[arg-type]
+    assert not checkpoints(home)
+
+
+def rows(folder: RunFolder) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(folder.folder / "run.db")) as connection:
+        return connection.execute("SELECT * FROM curves ORDER BY key, iteration").fetchall()
+
+
+def checkpoints(home: Path) -> list[Path]:
+    return sorted((home / "checkpoints").glob("*/*"))
+
+
+def copied(home: Path, to: Path) -> Path:
+    shutil.copytree(home, to)
+    return to
+
+
+class Restored(Pack):
+    """Keeps where packs went on, and how many lanes they had."""
+
+    at: list[tuple[int, int]] = []
+
+    def restore(self, states: Any) -> None:
+        super().restore(states)
+        self.at.append((self.iteration, self.count))
