@@ -14,10 +14,11 @@ FRAMES = "120"
 """Frames a second at the most; nothing is drawn where nothing changed."""
 
 
-def open_interface(home: Path, preset_or_study: str | None = None) -> int:
-    """Open the interface with a preset's or a file's study ready; the process's exit code.
+def open_interface(home: Path, preset_or_study: str | None = None, *, run: str | None = None) -> int:
+    """Open the interface with a preset's or a file's study ready, or following `run`; the process's exit code.
 
-    **Raises:** BadInput, before anything is drawn, for a study that cannot be used or where there is no terminal.
+    **Raises:** BadInput, before anything is drawn, for a study or run that cannot be used or where there is no
+    terminal.
     """
     name = preset_or_study or FIRST_PRESET
     study = load_study(name)
@@ -29,16 +30,33 @@ def open_interface(home: Path, preset_or_study: str | None = None) -> int:
     try:
         from lth_tui.shell import LabApp
 
-        app = LabApp(home, study=study, source=name)
+        app = LabApp(home, study=study, source=name, first="configure" if run is None else "live")
+        if run is not None:
+            app.lab.follow(run)
+        if os.name == "posix":
+            from lth_tui.leaving import obey_signals
+
+            obey_signals(app)
         app.run()
-        code, working = app.return_code or 0, app.worker.active
+        code = app.return_code or 0
     finally:
         screen.restore()
     if code == 1:
-        print(f"lth-tui: the interface failed; the traceback is in {log_file(home)}", file=sys.stderr)  # noqa: T201
-    if working:
+        _say(f"lth-tui: the interface failed; the traceback is in {log_file(home)}")
+        if app.worker.active:
+            _say("lth-tui: the run at work is handed to a process without a terminal")
+            app.worker.hand_over()
+            app.worker.wait()
+            app.last_words = app.worker.ended.words if app.worker.ended else ""
+    _say(app.last_words)
+    if app.worker.active:
         # Native threads of a run at work cannot be joined; what it finished is already kept.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _say(words: str) -> None:
+    if words:
+        print(words, file=sys.stderr)  # noqa: T201

@@ -12,6 +12,7 @@ from engine.errors import BadInput, GuardBroken, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import Store
 from engine.views import RunView, fold, show_json
+from lth_tui.terminal import is_terminal, outlive
 
 FIRST_STUDY = "quickstart"
 DONE, FAILED, BAD_INPUT, BROKEN_GUARD, STOPPED = 0, 1, 2, 3, 130
@@ -19,7 +20,8 @@ DONE, FAILED, BAD_INPUT, BROKEN_GUARD, STOPPED = 0, 1, 2, 3, 130
 
 def main() -> int:
     """Run the command line; the exit code: 0 done, 2 bad input, 3 a guard broke, 130 stopped by the user;
-    143, by SystemExit, stopped by SIGTERM."""
+    by SystemExit 143, stopped by SIGTERM, and 129, goes on without the terminal that has gone."""
+    outlive()
     try:
         outcome: Any = command_line.main(prog_name="lth-tui", standalone_mode=False)
     except click.UsageError as error:
@@ -62,8 +64,6 @@ def command_line(context: click.Context) -> int | None:
     """
     if context.invoked_subcommand is not None:
         return None
-    from lth_tui.terminal import is_terminal
-
     if is_terminal():
         from lth_tui.app import open_interface
 
@@ -76,32 +76,61 @@ def command_line(context: click.Context) -> int | None:
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="e.g. base.train.iterations=2000")
 @click.option("--name", help="what to call the run")
 @click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
-def run(study: str, settings: tuple[str, ...], name: str | None, as_json: bool) -> int:
+@click.option("--detach", is_flag=True, help="in a process without this terminal; `lth-tui attach` follows it")
+def run(study: str, settings: tuple[str, ...], name: str | None, as_json: bool, detach: bool) -> int:
     """Run STUDY, a preset's name or a TOML file, here in the terminal.
 
     Ctrl-c stops it at a checkpoint, from where `lth-tui resume` goes on; rounds that are done are never trained again.
+    Where the terminal goes away, it goes on without.
     """
-    return _run(study, settings, name, as_json=as_json)
+    return _run(study, settings, name, as_json=as_json, detach=detach)
 
 
-def _run(study: str, settings: tuple[str, ...], name: str | None, *, as_json: bool) -> int:
+def _run(study: str, settings: tuple[str, ...], name: str | None, *, as_json: bool, detach: bool = False) -> int:
     from lth_tui.headless import run_headless
 
-    stopped = run_headless(load_study(study, settings), Store(places.home()), name, as_json=as_json) == "stopped"
-    return STOPPED if stopped else DONE
+    _refuse_both(as_json, detach)
+    return _code(run_headless(load_study(study, settings), Store(places.home()), name, as_json=as_json, detach=detach))
+
+
+def _refuse_both(as_json: bool, detach: bool) -> None:
+    if as_json and detach:
+        raise BadInput("--json with --detach: there is nobody to read the events; allowed: one of them")
+
+
+def _code(status: str) -> int:
+    return {"stopped": STOPPED, "failed": FAILED, "interrupted": FAILED}.get(status, DONE)
 
 
 @command_line.command()
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
-def resume(run: str, as_json: bool) -> int:
+@click.option("--detach", is_flag=True, help="in a process without this terminal; `lth-tui attach` follows it")
+def resume(run: str, as_json: bool, detach: bool) -> int:
     """Go on with RUN where it was stopped, interrupted or failed.
 
     In the end all of it, but for times, is as if it had never been interrupted.
     """
     from lth_tui.headless import resume_headless
 
-    return STOPPED if resume_headless(run, Store(places.home()), as_json=as_json) == "stopped" else DONE
+    _refuse_both(as_json, detach)
+    return _code(resume_headless(run, Store(places.home()), as_json=as_json, detach=detach))
+
+
+@command_line.command()
+@click.argument("run")
+def attach(run: str) -> int:
+    """Follow RUN, whatever process works on it: in the interface, which pauses and stops it from here.
+
+    Without a terminal, follows it to its end and prints what it found. Leaving does not end the run.
+    """
+    if is_terminal():
+        from lth_tui.app import open_interface
+
+        return open_interface(places.home(), run=run)
+    from lth_tui.headless import follow_headless
+
+    return _code(follow_headless(run, Store(places.home())))
 
 
 @command_line.command()

@@ -1,7 +1,8 @@
-"""A driver that lives through bytes that are not UTF-8."""
+"""A driver that lives through bytes that are not UTF-8, and tells when the terminal has gone."""
 
 import os
 import selectors
+import signal
 from codecs import getincrementaldecoder
 
 from textual._parser import ParseError
@@ -13,7 +14,8 @@ class TolerantDriver(LinuxDriver):
     """Decodes the keyboard with replacement characters.
 
     After a reattach tmux can send mouse positions in the old encoding, whose bytes are no UTF-8; the driver
-    above would end the whole interface for one of them.
+    above would end the whole interface for one of them. A terminal that has gone is told by SIGHUP, also to a process
+    that the system sends none.
     """
 
     def run_input_thread(self) -> None:
@@ -25,11 +27,11 @@ class TolerantDriver(LinuxDriver):
             try:
                 while not self.exit_event.is_set():
                     for _ in selector.select(0.1):
-                        data = os.read(self.fileno, 4096)
+                        data = self._read()
                         if not data:
-                            # The keyboard is gone: select would report it forever.
-                            self.exit_event.wait(0.1)
-                        for event in parser.feed(decode(data)) if data else ():
+                            os.kill(os.getpid(), signal.SIGHUP)
+                            return
+                        for event in parser.feed(decode(data)):
                             self.process_message(event)
                     for event in parser.tick():
                         self.process_message(event)
@@ -39,3 +41,10 @@ class TolerantDriver(LinuxDriver):
                         pass
                 except (EOFError, ParseError):
                     pass
+
+    def _read(self) -> bytes:
+        """What was typed; nothing once the terminal has gone."""
+        try:
+            return os.read(self.fileno, 4096)
+        except OSError:
+            return b""

@@ -1,10 +1,13 @@
 """A run without the interface: progress bars, then the table and the plot; or one event a line."""
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -12,29 +15,38 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from engine import datasets
+from engine.errors import BadInput
 from engine.plan import forecast
 from engine.spec import Study
 from engine.store import Request, RunFolder, Stamped, Store
 from engine.views import RunView, fold
+from lth_tui import terminal
+from lth_tui.detach import attach_words, go_on_detached
 from lth_tui.printing import duration, print_run
+from screens.lab import Follower
 
 _POLL = 0.25
 
 
-def run_headless(study: Study, store: Store, name: str | None, *, as_json: bool, show: bool = True) -> str:
-    """Run `study` and print what it found; "done", or "stopped" by ctrl-c or from elsewhere.
+def run_headless(
+    study: Study, store: Store, name: str | None, *, as_json: bool, show: bool = True, detach: bool = False
+) -> str:
+    """Run `study` and print what it found; "done", or "stopped" by ctrl-c or from elsewhere. With `detach`, a process
+    without a terminal runs it: "detached".
 
     As JSON, events are printed as they happen; else, with `show`, the table and the plot at the end. Raises LabError,
-    and SystemExit once SIGTERM has stopped it.
+    and SystemExit once SIGTERM has stopped it, or once it goes on without the terminal that it has lost.
     """
     prepare_data(study, store)
     forecast(study, store)
     with store.create(study, name) as folder:
+        if detach:
+            return _detach(folder.id, store)
         folder.own()
         return _execute(folder, store, as_json=as_json, show=show)
 
 
-def resume_headless(run: str, store: Store, *, as_json: bool) -> str:
+def resume_headless(run: str, store: Store, *, as_json: bool, detach: bool = False) -> str:
     """Go on with a run that did not come to its end, where it was; else as `run_headless`."""
     with store.open(run) as folder:
         study, view = folder.study(), _view(folder)
@@ -45,6 +57,9 @@ def resume_headless(run: str, store: Store, *, as_json: bool) -> str:
             return view.status
         folder.own()
         prepare_data(study, store)
+        if detach:
+            folder.release()
+            return _detach(run, store)
         return _execute(folder, store, as_json=as_json)
 
 
@@ -56,14 +71,47 @@ def _execute(folder: RunFolder, store: Store, *, as_json: bool, show: bool = Tru
         except KeyboardInterrupt:
             sys.stderr.write(hint)
             raise
+        if status == "stopped" and signals.terminal_lost:
+            go_on_detached(folder.id, store.home, signals.asked)
+            raise SystemExit(128 + signal.SIGHUP)
     if show and not as_json:
         view = _view(folder)
         print_run(view, view.status, folder.study())
     if status == "stopped":
         sys.stderr.write(hint)
-        if signal.SIGTERM in signals:
+        if signal.SIGTERM in signals.came:
             raise SystemExit(128 + signal.SIGTERM)
     return status
+
+
+def _detach(run: str, store: Store) -> str:
+    go_on_detached(run, store.home)
+    sys.stdout.write(f"{attach_words(run)}\n")
+    return "detached"
+
+
+def follow_headless(run: str, store: Store) -> str:
+    """Show where a run is until it is over, then print what it found; its status. Raises BadInput."""
+    with store.open(run) as folder:
+        follower = Follower(folder)
+        if _goes_on(follower):
+            with _bars() as progress, _followed(store, run, progress):
+                while _goes_on(follower):
+                    time.sleep(_POLL)
+        if follower.problem:
+            raise BadInput(follower.problem)
+        print_run(_view(folder), follower.status)
+        return follower.status
+
+
+def _goes_on(follower: Follower) -> bool:
+    """Whether a run is at work, or on its way from one process to another."""
+    for _ in range(2):
+        follower.poll()
+        if not follower.problem and (follower.at_work or follower.moving):
+            return True
+        time.sleep(_POLL)  # between the end of its work here and word of who goes on with it
+    return False
 
 
 def _view(folder: RunFolder) -> RunView:
@@ -157,26 +205,50 @@ def _followed(store: Store, run: str, progress: Progress) -> Iterator[None]:
         thread.join()
 
 
-@contextmanager
-def _signals(store: Store, run: str) -> Iterator[set[int]]:
-    """The first ctrl-c or SIGTERM asks the run to stop, through the store; a second ctrl-c stops at once. Those that
-    came are in the set."""
-    came: set[int] = set()
+@dataclass
+class _Signals:
+    """The signals that came, and what was asked of the run before the first of them."""
 
-    def ask() -> None:
+    came: set[int] = field(default_factory=set)
+    asked: Request | None = None
+
+    @property
+    def terminal_lost(self) -> bool:
+        """Whether the run was asked to stop for no other reason."""
+        return self.came == {signal.SIGHUP} and self.asked is not Request.STOP
+
+
+@contextmanager
+def _signals(store: Store, run: str) -> Iterator[_Signals]:
+    """The first ctrl-c, SIGTERM or SIGHUP asks the run to stop, through the store; a second ctrl-c stops at once.
+
+    Without a terminal there is none to lose: SIGHUP is then ignored.
+    """
+    found = _Signals()
+
+    def ask(first: bool) -> None:
         with store.open(run) as folder:
+            if first:
+                found.asked = folder.requested()
             folder.request(Request.STOP)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        came.add(number)
+        first = not found.came
+        found.came.add(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.stderr.write("stopping at a checkpoint (ctrl-c again stops at once)\n")
         # Not here: this may have interrupted a transaction of the same thread.
-        threading.Thread(target=ask, name="stop").start()
+        threading.Thread(target=ask, args=(first,), name="stop").start()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers: dict[int, Callable[[int, FrameType | None], None] | signal.Handlers] = {
+        signal.SIGINT: handle,
+        signal.SIGTERM: handle,
+    }
+    if os.name == "posix" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handlers[signal.SIGHUP] = handle if terminal.can_be_lost() else signal.SIG_IGN
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield came
+        yield found
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

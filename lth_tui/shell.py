@@ -1,9 +1,7 @@
 """The App: modes, the worker, and what happens when a screen asks for something."""
 
-import asyncio
 import os
-import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +18,11 @@ from engine.store import Request, Store
 from lth_tui.worker import Ended, Engine, Worker, execute
 from screens.base import MODES
 from screens.configure import ConfigureScreen
-from screens.dialogs import HelpScreen, QuitDialog, StoppingDialog
+from screens.dialogs import HelpScreen, LeavingDialog, QuitDialog
 from screens.heatmaps import HeatmapsScreen
 from screens.lab import Lab
 from screens.live import LiveScreen
-from screens.messages import EditStudy, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun
+from screens.messages import EditStudy, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun, TakeUpRun
 from screens.runs import RunsScreen
 from screens.text import plain
 from screens.ticket import TicketScreen
@@ -61,6 +59,7 @@ class LabApp(App[None]):
             Binding(str(number), f"mode('{mode}')", title, id=f"mode.{mode}", tooltip=f"Go to {title}", show=False)
             for number, (mode, title) in enumerate(MODES.items(), 1)
         ),
+        Binding("d", "detach", "Detach", id="detach", tooltip="Without this terminal the run goes on by itself"),
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help", tooltip="The keys of this screen"),
         Binding("q", "quit", "Quit", id="quit", tooltip="Leave; asks while a run is at work"),
         Binding(
@@ -82,6 +81,7 @@ class LabApp(App[None]):
         super().__init__(driver_class=driver_class or _driver())
         self.lab = Lab(Store(home), study, source)
         self.worker = Worker(home, self.engine_ended, engine)
+        self.last_words = ""
         self._leaving = False
         self._first = first
         for mode, screen in SCREENS.items():
@@ -94,8 +94,6 @@ class LabApp(App[None]):
 
     def on_mount(self) -> None:
         self.switch_mode(self._first)
-        if not self.is_headless and os.name == "posix":
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=143))
 
     def on_unmount(self) -> None:
         if self.lab.follower is not None:
@@ -117,35 +115,71 @@ class LabApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave, but ask while a run is at work; asked again while it stops, leave at once."""
-        if not self.worker.active or isinstance(self.screen, StoppingDialog):
+        if not self.worker.active or isinstance(self.screen, LeavingDialog):
             self.exit()
+        elif self.lab.stopping:
+            self._leave()
         elif not isinstance(self.screen, QuitDialog):
             self.push_screen(QuitDialog(self.worker.run or ""), self._quit_answered)
 
-    def _quit_answered(self, stop: bool | None) -> None:
-        if not stop:
+    def _quit_answered(self, answer: str | None) -> None:
+        if answer not in ("detach", "stop"):
             return
         if not self.worker.active:
             self.exit()
             return
+        self._end_here(self.worker.hand_over if answer == "detach" else self.worker.stop)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Leave once the worker has ended its work."""
         self._leaving = True
-        self._ask(self.worker.run, Request.STOP)
+        self.push_screen(LeavingDialog())
+
+    def action_detach(self) -> None:
+        """Hand the run at work to a process without this terminal."""
+        self._end_here(self.worker.hand_over)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only a run at work here can go on elsewhere."""
+        if action == "detach":
+            return self.worker.active and not self.lab.stopping
+        return super().check_action(action, parameters)
+
+    def _end_here(self, ask: Callable[[], None]) -> None:
+        try:
+            ask()
+        except BadInput as error:
+            self._complain(str(error))
+            return
         self.lab.stopping = True
-        self.push_screen(StoppingDialog())
+        self.refresh_bindings()
 
     def on_start_study(self, message: StartStudy) -> None:
         """Make a run and set the worker on it."""
+        self._work(lambda: self._create(message.study))
+
+    def on_take_up_run(self, message: TakeUpRun) -> None:
+        """Set the worker on a run that did not come to its end."""
+        self._work(lambda: message.run)
+
+    def _create(self, study: Study) -> str:
+        with self.lab.store.create(study) as folder:
+            return folder.id
+
+    def _work(self, run_of: Callable[[], str]) -> None:
+        """Set the worker on the run that `run_of` gives once nothing else is at work here."""
         try:
             if self.worker.active:
-                raise BadInput(f"{self.worker.run} is at work; one at a time here: wait, or stop it first")
-            with self.lab.store.create(message.study) as folder:
-                run = folder.id
+                raise BadInput(f"{self.worker.run} is at work; one at a time here: wait, stop it, or d to detach it")
+            run = run_of()
             self.worker.start(run)
         except BadInput as error:
             self._complain(str(error))
             return
         self.lab.active, self.lab.stopping = run, False
         self._open(run)
+        self.refresh_bindings()
 
     def on_edit_study(self, message: EditStudy) -> None:
         """Put a study into the form."""
@@ -178,8 +212,9 @@ class LabApp(App[None]):
     def on_stop_run(self, message: StopRun) -> None:
         """Stop the run that is shown."""
         if self._followed == self.lab.active:
-            self.lab.stopping = True
-        self._ask(self._followed, Request.STOP)
+            self._end_here(self.worker.stop)
+        else:
+            self._ask(self._followed, Request.STOP)
 
     @property
     def _followed(self) -> str | None:
@@ -195,16 +230,18 @@ class LabApp(App[None]):
             self._complain(str(error))
 
     def on_worker_ended(self, message: WorkerEnded) -> None:
-        """A run is over: say how."""
+        """The work on a run is over here: say how."""
         ended = message.ended
         self.lab.active, self.lab.stopping = None, False
+        self.refresh_bindings()
         if self._leaving:
+            self.last_words = ended.words
             self.exit()
-        elif ended.status == "failed":
-            self._complain(ended.message or f"{ended.run} failed")
+        elif ended.message or ended.status == "failed":
+            self._complain(ended.words)
         else:
-            words = plain(f"{ended.run}: {ended.status}")
-            self.notify(words, severity="information" if ended.status == "done" else "warning", markup=False)
+            stopped = ended.status == "stopped"
+            self.notify(plain(ended.words), severity="warning" if stopped else "information", timeout=15, markup=False)
 
     def _complain(self, words: str) -> None:
         self.notify(plain(words), severity="error", timeout=15, markup=False)

@@ -1,14 +1,42 @@
 """The terminal is made ready before Textual or JAX is imported, and given back as it was."""
 
 import contextlib
+import errno
+import io
 import os
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 LOG_LIMIT = 4_000_000
 """Bytes after which the log file begins anew."""
+
+
+class _Lasting(io.FileIO):
+    """A terminal that may go away: what is written to it then is lost, and that is no error."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)
+
+
+def _lasting(descriptor: int, *, close: bool) -> io.TextIOWrapper:
+    raw = io.BufferedWriter(_Lasting(descriptor, "w", closefd=close))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="replace", line_buffering=True)
+
+
+def outlive() -> None:
+    """Let what is printed be lost, and this process live, once the terminal that it is printed to has gone."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and stream.isatty():
+            _flush(stream)
+            setattr(sys, name, _lasting(stream.fileno(), close=False))
 
 
 class Terminal:
@@ -21,9 +49,7 @@ class Terminal:
     def __init__(self, log: Path):
         self._python_stderr = sys.__stderr__
         self._kept = os.dup(2)
-        self._screen: TextIO | None = open(  # noqa: SIM115
-            os.dup(2 if os.isatty(2) else 1), "w", encoding="utf-8", errors="replace"
-        )
+        self._screen: TextIO | None = _lasting(os.dup(2 if os.isatty(2) else 1), close=True)
         sys.__stderr__ = self._screen  # type: ignore[misc]
         _flush(sys.stderr)
         target = _open_log(log)
@@ -59,6 +85,11 @@ def prepare(log: Path) -> Terminal:
 def is_terminal() -> bool:
     """Whether there is a keyboard to read from and a screen to draw on."""
     return os.isatty(0) and (os.isatty(2) or os.isatty(1))
+
+
+def can_be_lost() -> bool:
+    """Whether any of the standard streams is a terminal."""
+    return any(os.isatty(descriptor) for descriptor in (0, 1, 2))
 
 
 def _open_log(log: Path) -> int:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from engine.errors import BadInput, LabError
 from engine.places import log_file
-from engine.store import RunFinished, RunFolder, Store
+from engine.store import Request, RunFinished, RunFolder, Store
+from lth_tui.detach import attach_words, go_on_detached
 
 COLLECT_AFTER = (10_000, 20, 1_000)
 """New objects before the youngest are collected, and how often before the older generations are too."""
@@ -22,11 +23,22 @@ SWITCH_INTERVAL = 0.0002
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: its status, and a message when it failed."""
+    """How the work on a run ended here: its status, "detached" where another process goes on with it, and a message
+    where something failed."""
 
     run: str
     status: str
     message: str
+
+    @property
+    def words(self) -> str:
+        """That in a line, with what to do."""
+        if self.message:
+            return self.message
+        if self.status == "detached":
+            return attach_words(self.run)
+        on = f"; to go on where it was: lth-tui resume {self.run}" if self.status == "stopped" else ""
+        return f"{self.run}: {self.status}{on}"
 
 
 Engine = Callable[[RunFolder, Store], str]
@@ -56,9 +68,14 @@ class Worker:
         engine: Engine = execute,
     ):
         self._home, self._ended, self._engine = home, ended, engine
-        self._idle = threading.Event()
+        self._idle, self._owned, self._lock = threading.Event(), threading.Event(), threading.Lock()
         self._idle.set()
+        self._owned.set()
+        self._over = True
+        self._going_on = False
+        self._asked: Request | None = None
         self.run: str | None = None
+        self.ended: Ended | None = None
 
     @property
     def active(self) -> bool:
@@ -69,10 +86,35 @@ class Worker:
         if self.active:
             raise BadInput(f"{self.run} is still at work here; allowed: one run at a time: wait, or stop it first")
         self._idle.clear()
+        self._owned.clear()
+        self._over = self._going_on = False
         self.run = run
         threading.Thread(target=self._work, args=(run,), name="lth-engine", daemon=True).start()
 
-    def wait(self, seconds: float) -> bool:
+    def stop(self) -> None:
+        """Ask the run at work here, if any, to stop at a checkpoint."""
+        with self._lock:
+            if folder := self._at_work():
+                self._going_on = False
+                with folder:
+                    folder.request(Request.STOP)
+
+    def hand_over(self) -> None:
+        """The same, and a process without a terminal goes on from there; not where the run is to stop anyway."""
+        with self._lock:
+            if folder := self._at_work():
+                with folder:
+                    asked = folder.requested()
+                    if asked is not Request.STOP:
+                        self._going_on, self._asked = True, asked
+                        folder.request(Request.STOP)
+
+    def _at_work(self) -> RunFolder | None:
+        # What is asked before the run is owned here would be forgotten, after that it would be another's.
+        self._owned.wait()
+        return None if self._over or self.run is None else Store(self._home).open(self.run)
+
+    def wait(self, seconds: float | None = None) -> bool:
         """Wait for the thread to end its work; whether it did."""
         return self._idle.wait(seconds)
 
@@ -84,6 +126,7 @@ class Worker:
             store = Store(self._home)
             with store.open(run) as folder:
                 folder.own()
+                self._owned.set()
                 try:
                     status = self._engine(folder, store)
                 except BaseException as error:
@@ -91,12 +134,20 @@ class Worker:
                     if not isinstance(error, BadInput):
                         _close_events(folder, message, time.time() - began)
                 finally:
+                    with self._lock:
+                        self._over = True
                     folder.release()
+            if status == "stopped" and self._going_on:
+                go_on_detached(run, self._home, self._asked)
+                status = "detached"
         except BaseException as error:
             message = self._told(error)
         finally:
+            self.ended = Ended(run, status, message)
+            self._over = True
+            self._owned.set()
             self._idle.set()
-            self._ended(Ended(run, status, message))
+            self._ended(self.ended)
 
     def _told(self, error: BaseException) -> str:
         if isinstance(error, LabError):

@@ -12,13 +12,15 @@ from textual.widgets import Button, Static
 from screens.text import plain
 
 
-class QuitDialog(ModalScreen[bool]):
-    """Asks before leaving a run that is at work: True is stop and quit."""
+class QuitDialog(ModalScreen[str]):
+    """Asks before leaving a run that is at work: "detach", "stop" or "stay"."""
 
     BINDINGS = [
-        Binding("k,escape", "answer(False)", "Keep working", id="quit.keep", tooltip="Close this question"),
-        Binding("s,q", "answer(True)", "Stop and quit", id="quit.stop", tooltip="Stop the run, then leave"),
-    ]
+        Binding("d", "answer('detach')", "Keep it running", id="quit.detach",
+                tooltip="Leave; the run goes on in a process without this terminal"),
+        Binding("s", "answer('stop')", "Stop and quit", id="quit.stop", tooltip="Stop the run at a checkpoint, leave"),
+        Binding("k,escape", "answer('stay')", "Stay", id="quit.stay", tooltip="Close this question"),
+    ]  # fmt: skip
 
     def __init__(self, run: str):
         super().__init__()
@@ -27,26 +29,28 @@ class QuitDialog(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(f"{plain(self._run)} is at work.", markup=False)
-            yield Static("Finished rounds are kept: started again, it goes on from them.", markup=False)
-            yield Button("Keep working  (k)", id="keep", variant="primary", compact=True)
-            yield Button("Stop and quit  (s)", id="stop", variant="warning", compact=True)
+            yield Static("Without this terminal it goes on by itself: `lth-tui attach` follows it.", markup=False)
+            yield Static("Stopped, it goes on where it was with r in Runs, or `lth-tui resume`.", markup=False)
+            yield Button("Keep it running without this terminal  (d)", id="detach", variant="primary", compact=True)
+            yield Button("Stop it here and quit  (s)", id="stop", variant="warning", compact=True)
+            yield Button("Stay  (k)", id="stay", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        self.dismiss(event.button.id == "stop")
+        self.dismiss(event.button.id)
 
-    def action_answer(self, stop: bool) -> None:
+    def action_answer(self, answer: str) -> None:
         """Answer by key."""
-        self.dismiss(stop)
+        self.dismiss(answer)
 
 
-class StoppingDialog(ModalScreen[None]):
-    """Waits with the person for the run to end."""
+class LeavingDialog(ModalScreen[None]):
+    """Waits with the person for the run to end its work here."""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static("stopping…", markup=False)
-            yield Static("The run ends with its present chunk of work; then this closes.", markup=False)
-            yield Button("Quit now, lose the rounds at work  (ctrl+q)", id="now", compact=True)
+            yield Static("stopping at a checkpoint…", markup=False)
+            yield Static("The run ends its present chunk of work here; then this closes.", markup=False)
+            yield Button("Quit now, lose what was trained since the last checkpoint  (ctrl+q)", id="now", compact=True)
 
     def on_button_pressed(self) -> None:
         self.app.exit()

@@ -44,6 +44,11 @@ class Follower:
         return self.status in ("new", "running", "paused")
 
     @property
+    def moving(self) -> bool:
+        """Whether it is on its way from one process to another."""
+        return self.status == "stopped" and self.requested is Request.RESUME
+
+    @property
     def pausing(self) -> bool:
         """Whether it is paused, or will be at the next chunk of work."""
         return self.status == "paused" or self.requested is Request.PAUSE
@@ -80,8 +85,10 @@ class Lab:
         if self.active == follower.run:
             if self.stopping:
                 return "stopping"
-            if follower.status in ("new", "interrupted"):
+            if follower.status in ("new", "interrupted", "stopped", "failed"):
                 return "starting"
+        if follower.moving:
+            return "starting"
         if follower.at_work and follower.requested is Request.STOP:
             return "stopping"
         if follower.status == "running" and follower.pausing:

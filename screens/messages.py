@@ -29,6 +29,14 @@ class OpenRun(Message):
         self.run = run
 
 
+class TakeUpRun(Message):
+    """Go on here with a run that did not come to its end."""
+
+    def __init__(self, run: str):
+        super().__init__()
+        self.run = run
+
+
 class PauseRun(Message):
     """Pause the run that is shown."""
 

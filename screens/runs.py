@@ -12,10 +12,13 @@ from textual.widgets import DataTable, Static
 from engine.errors import BadInput
 from engine.store import RunSummary
 from screens.base import LabScreen
-from screens.messages import EditStudy, OpenRun, StartStudy
+from screens.messages import EditStudy, OpenRun, StartStudy, TakeUpRun
 from screens.text import duration, moment, plain, status_text
 
 COLUMNS = (("status", 13), ("study", 18), ("data", 8), ("rounds", 8), ("when", 10), ("took", 9))
+
+AT_WORK = ("new", "running", "paused")
+RESUMABLE = ("stopped", "interrupted", "failed")
 
 EMPTY = """No runs yet.
 
@@ -31,9 +34,10 @@ class RunsScreen(LabScreen):
 
     BINDINGS = [
         Binding("o", "open", "Open", key_display="enter", id="runs.open", tooltip="Show the run in Live and Heatmaps"),
+        Binding("r", "take_up", "Resume", id="runs.resume", tooltip="Go on with the run here, where it was"),
         Binding("n", "again", "Start again", id="runs.again", tooltip="The same study as a new run"),
         Binding("e", "edit", "Edit", id="runs.edit", tooltip="Put the run's study into the form"),
-        Binding("r", "reread", "Reread", id="runs.reread", tooltip="Read the list anew", show=False),
+        Binding("f5", "reread", "Reread", id="runs.reread", tooltip="Read the list anew", show=False),
         Binding("j", "down", "Down", id="runs.down", tooltip="The next run", show=False),
         Binding("k", "up", "Up", id="runs.up", tooltip="The run before", show=False),
     ]
@@ -46,6 +50,8 @@ class RunsScreen(LabScreen):
     def on_mount(self) -> None:
         super().on_mount()
         self._shown: list[RunSummary] | None = None
+        self._cells: dict[str, tuple[object, ...]] = {}
+        self._resumable = False
         self._reading = False
         table = self._table
         for name, width in COLUMNS:
@@ -68,34 +74,55 @@ class RunsScreen(LabScreen):
             runs = await asyncio.to_thread(self.lab.store.runs)
         finally:
             self._reading = False
-        if runs != self._shown and self.is_attached:
+        if self.is_attached:
             self._fill(runs)
 
     def _fill(self, runs: list[RunSummary]) -> None:
         table = self._table
-        known = [run.id for run in self._shown or []]
-        if known == [run.id for run in runs] and self._shown is not None:
-            for old, new in zip(self._shown, runs, strict=True):
-                if old != new:
-                    for (column, _), cell in zip(COLUMNS, _cells(new), strict=True):
-                        table.update_cell(new.id, column, cell)
+        before, known, ids = self._cells, list(self._cells), [run.id for run in runs]
+        self._cells = {run.id: self._cells_of(run) for run in runs}
+        if known == ids and self._shown is not None:
+            for run, cells in self._cells.items():
+                if cells != before[run]:
+                    for (column, _), cell in zip(COLUMNS, cells, strict=True):
+                        table.update_cell(run, column, cell)
         else:
             at = known[table.cursor_row] if known and table.cursor_row < len(known) else None
             table.clear()
-            for run in runs:
-                table.add_row(*_cells(run), key=run.id)
-            ids = [run.id for run in runs]
+            for run, cells in self._cells.items():
+                table.add_row(*cells, key=run)
             if at in ids:
                 table.move_cursor(row=ids.index(at))
+            self.set_class(not runs, "-empty")
+            self.refresh_bindings()
         self._shown = runs
         self._tell_chosen()
-        self.set_class(not runs, "-empty")
-        self.refresh_bindings()
+
+    def _cells_of(self, run: RunSummary) -> tuple[object, ...]:
+        rounds = f"{run.rounds_done}/{run.rounds_total}" if run.rounds_total else "-"
+        took = "-" if run.seconds is None else duration(run.seconds)
+        status = status_text(run.status, "elsewhere" if self._elsewhere(run) else "")
+        words = (run.study, run.dataset or "-", rounds, moment(run.created), took)
+        # A table takes plain words for markup.
+        return (status, *(Content(plain(word)) for word in words))
+
+    def _elsewhere(self, run: RunSummary) -> bool:
+        """Whether another process works on the run."""
+        return run.status in AT_WORK and run.id != self.lab.active
 
     @on(DataTable.RowHighlighted)
     def _tell_chosen(self) -> None:
         run = self.chosen
-        self.query_one("#chosen-run", Static).update(plain(run.id) if run else "")
+        words = plain(run.id) if run else ""
+        if run is not None and self._elsewhere(run):
+            words += f"  {run.status} in another process: enter follows it, p and x there pause and stop it"
+        self.query_one("#chosen-run", Static).update(words)
+        if (resumable := self._can_go_on(run)) != self._resumable:
+            self._resumable = resumable
+            self.refresh_bindings()
+
+    def _can_go_on(self, run: RunSummary | None) -> bool:
+        return run is not None and run.status in RESUMABLE and run.id != self.lab.active
 
     @property
     def chosen(self) -> RunSummary | None:
@@ -108,6 +135,11 @@ class RunsScreen(LabScreen):
         """Follow the run under the cursor."""
         if self.chosen is not None:
             self.post_message(OpenRun(self.chosen.id))
+
+    def action_take_up(self) -> None:
+        """Go on with the run under the cursor."""
+        if self.chosen is not None:
+            self.post_message(TakeUpRun(self.chosen.id))
 
     def action_again(self) -> None:
         """Run the study of the run under the cursor again."""
@@ -141,15 +173,9 @@ class RunsScreen(LabScreen):
         self._table.action_cursor_up()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without runs there is nothing to open."""
+        """Without runs there is nothing to open; only what did not come to its end goes on."""
+        if action == "take_up":
+            return getattr(self, "_resumable", False)
         if action in ("open", "again", "edit"):
             return bool(getattr(self, "_shown", None))
         return True
-
-
-def _cells(run: RunSummary) -> tuple[object, ...]:
-    rounds = f"{run.rounds_done}/{run.rounds_total}" if run.rounds_total else "-"
-    took = "-" if run.seconds is None else duration(run.seconds)
-    words = (run.study, run.dataset or "-", rounds, moment(run.created), took)
-    # A table takes plain words for markup.
-    return (status_text(run.status), *(Content(plain(word)) for word in words))

@@ -57,11 +57,11 @@ def _escaped(char: str) -> str:
     return " " if char in "\n\t" else char.encode("unicode_escape", "backslashreplace").decode()
 
 
-def status_text(status: str) -> "Content":
-    """A status as mark, word and colour."""
+def status_text(status: str, word: str = "") -> "Content":
+    """A status as mark, colour, and its word or another."""
     from textual.content import Content  # not above: what is printed needs words, but no window
 
-    words = f"{STATUS_MARKS.get(status, ' ')} {status}"
+    words = f"{STATUS_MARKS.get(status, ' ')} {word or status}"
     return Content.styled(words, STATUS_STYLES.get(status, ""))
 
 

@@ -13,7 +13,7 @@ WORDS = {
     "starting": "starting the engine",
     "stopping": "stopping…",
     "pausing": "pausing…",
-    "interrupted": "interrupted: its process is gone; n starts it again from its finished rounds",
+    "interrupted": "interrupted: its process is gone; r in Runs goes on with it",
     "new": "not begun",
 }
 

@@ -12,7 +12,7 @@ from engine.errors import GuardBroken
 from engine.places import log_file
 from engine.store import Request, RunFinished, RunFolder, Store
 from lth_tui.worker import execute
-from screens.dialogs import HelpScreen, QuitDialog, StoppingDialog
+from screens.dialogs import HelpScreen, LeavingDialog, QuitDialog
 from screens.messages import StartStudy
 from screens.widgets.heatmap import Heatmap
 
@@ -120,6 +120,10 @@ async def test_quit_asks_while_a_run_is_at_work(tmp_path: Path):
         await until(pilot, lambda: isinstance(app.screen, QuitDialog) and "is at work" in picture_of(app))
         await pilot.press("k")
         await until(pilot, lambda: not isinstance(app.screen, QuitDialog))
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, QuitDialog))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, QuitDialog))
         assert app.worker.active
 
         app.post_message(StartStudy(tiny_study()))
@@ -132,7 +136,9 @@ async def test_quit_asks_while_a_run_is_at_work(tmp_path: Path):
         await until(pilot, lambda: not app.is_running)
     assert app.return_code == 0
     assert not app.worker.active
-    assert Store(tmp_path).runs()[0].status == "stopped"
+    (run,) = Store(tmp_path).runs()
+    assert run.status == "stopped"
+    assert app.last_words == f"{run.id}: stopped; to go on where it was: lth-tui resume {run.id}"
 
 
 @pytest.mark.parametrize("patient", [True, False])
@@ -154,8 +160,8 @@ async def test_stopping_is_shown_until_the_thread_has_ended(tmp_path: Path, pati
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, QuitDialog))
         await pilot.press("s")
-        await until(pilot, lambda: isinstance(app.screen, StoppingDialog) and asked.is_set())
-        assert "stopping…" in picture_of(app)
+        await until(pilot, lambda: isinstance(app.screen, LeavingDialog) and asked.is_set())
+        assert "stopping at a checkpoint…" in picture_of(app)
         await pilot.press("q", "escape")
         await pilot.pause()
         assert app.is_running

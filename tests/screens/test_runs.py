@@ -43,8 +43,18 @@ async def test_status_is_true(tmp_path: Path):
     async with app.run_test(size=(80, 24)) as pilot:
         table = await open_runs(pilot, app, 4)
         told = {row.value: str(table.get_row(row)[0]) for row in table.rows}
-        assert {status: told[name].split()[-1] for status, name in names.items()} == {name: name for name in names}
-        assert told["broken"].split()[-1] == "damaged"
+        assert told == {
+            names["done"]: "✓ done",
+            names["interrupted"]: "! interrupted",
+            names["running"]: "▶ elsewhere",
+            "broken": "? damaged",
+        }
+        table.move_cursor(row=table.get_row_index(names["running"]))
+        await until(pilot, lambda: "running in another process" in words(app, "#chosen-run"))
+        app.lab.active = names["running"]
+        await pilot.press("f5")
+        await until(pilot, lambda: str(table.get_row(names["running"])[0]) == "▶ running")
+        assert words(app, "#chosen-run") == names["running"]
         row = table.get_row(names["done"])
         assert [str(cell) for cell in row[1:4]] == ["tiny", "digits", "3/3"]
         assert str(row[5]) == "1:15 min"
@@ -96,6 +106,25 @@ async def test_brackets_in_a_name_are_text(tmp_path: Path):
         await until(pilot, lambda: "[/b][x]" in picture_of(app))
 
 
+async def test_resume_goes_on_with_the_same_run_where_that_makes_sense(tmp_path: Path):
+    ended = RunFinished(status="done", trained=3, reused=0, seconds=75.0)
+    done = write_run(tmp_path, [started("a"), finished(0), ended])
+    stopped = write_run(tmp_path, [started("b"), ended.model_copy(update={"status": "stopped"})])
+    app = lab_app(tmp_path, first="runs")
+    async with app.run_test(size=(100, 24)) as pilot:
+        table = await open_runs(pilot, app, 2)
+        await until(pilot, lambda: words(app, "#chosen-run") == stopped and "r Resume" in picture_of(app))
+        await pilot.press("j")
+        await until(pilot, lambda: words(app, "#chosen-run") == done and "r Resume" not in picture_of(app))
+        await pilot.press("r", "k")
+        await until(pilot, lambda: words(app, "#chosen-run") == stopped)
+        assert app.worker.run is None
+        await pilot.press("r")
+        await until(pilot, lambda: app.current_mode == "live" and not app.worker.active)
+        assert (app.worker.run, app.lab.follower.run) == (stopped, stopped)
+        assert table.row_count == len(Store(tmp_path).runs()) == 2
+
+
 async def test_edit_puts_its_study_into_the_form(tmp_path: Path):
     study = parse_study('name="mine"\ntrials=7\n[[arm]]\nname="ticket"\n', source="mine")
     write_run(tmp_path, [started("a")], study)
@@ -118,11 +147,11 @@ async def test_the_cursor_stays_on_its_run_when_another_arrives(tmp_path: Path):
         await until(pilot, lambda: table.cursor_row == 1)
         assert words(app, "#chosen-run") == first
         write_run(tmp_path, [started("c")])
-        await pilot.press("r")
+        await pilot.press("f5")
         await until(pilot, lambda: table.row_count == 3)
         await until(pilot, lambda: words(app, "#chosen-run") == first)
         await pilot.press("k")
         await until(pilot, lambda: words(app, "#chosen-run") == second)
         shutil.rmtree(tmp_path / "runs" / first)
-        await pilot.press("r")
+        await pilot.press("f5")
         await until(pilot, lambda: table.row_count == 2)

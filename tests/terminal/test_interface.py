@@ -1,26 +1,14 @@
 """The interface in a real terminal: it opens, is used, resized and left, and the terminal is as it was."""
 
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
 import termios
-import time
 from pathlib import Path
 
-import pyte
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-
-OPEN = """
-import sys
-from pathlib import Path
-from lth_tui.app import open_interface
-sys.exit(open_interface(Path(sys.argv[1])))
-"""
+from consoles import OPEN, ROOT
 
 NOISY = """
 import os, sys
@@ -34,95 +22,6 @@ lth_tui.worker.execute.__globals__.update(os=os, sys=sys)
 from lth_tui.app import open_interface
 sys.exit(open_interface(Path(sys.argv[1])))
 """
-
-
-# The process takes the pty as its terminal itself: fork without exec is not for a process with JAX's threads.
-TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
-
-
-class Console:
-    """A process in a pty, and the screen that it draws."""
-
-    def __init__(self, code: str, home: Path, size: tuple[int, int] = (80, 24), **variables: str):
-        hidden = ("NO_COLOR", "COLORTERM", "TEXTUAL", "TERM_PROGRAM")
-        kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        self.screen = pyte.Screen(*size)
-        self.stream = pyte.ByteStream(self.screen)
-        self.raw = b""
-        self.master, terminal = pty.openpty()
-        termios.tcsetwinsize(self.master, size[::-1])
-        self.before = termios.tcgetattr(self.master)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKE_TERMINAL + code, str(home)],
-            cwd=ROOT,
-            env={**kept, "PYTHONPATH": str(ROOT), **variables},
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-        )
-        os.close(terminal)
-
-    def read(self) -> bool:
-        """Draw what arrived; False at the end."""
-        if not select.select([self.master], [], [], 0.1)[0]:
-            return True
-        try:
-            data = os.read(self.master, 65536)
-        except OSError:
-            return False
-        self.raw += data
-        # pyte knows no private parameters of these two kinds; no cell depends on them.
-        self.stream.feed(re.sub(rb"\x1b\[[<>=][0-9;]*u|\x1b\[\?[0-9;]*\$p", b"", data))
-        return True
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.screen.display)
-
-    def until(self, *told: str, seconds: float = 30) -> None:
-        """Wait until the screen shows all that."""
-        deadline = time.monotonic() + seconds
-        while not all(words in self.text for words in told):
-            assert self.read(), f"ended early:\n{self.text}"
-            assert time.monotonic() < deadline, f"{told} never shown:\n{self.text}"
-
-    def keys(self, data: bytes) -> None:
-        os.write(self.master, data)
-
-    def resize(self, width: int, height: int) -> None:
-        self.screen.resize(height, width)
-        termios.tcsetwinsize(self.master, (height, width))
-
-    def end(self) -> int:
-        """Wait for the end; the exit code."""
-        deadline = time.monotonic() + 20
-        while self.process.poll() is None or self.read():
-            self.read()
-            assert time.monotonic() < deadline, f"did not end:\n{self.text}"
-            if self.process.poll() is not None and not select.select([self.master], [], [], 0)[0]:
-                break
-        return self.process.wait(5)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(5)
-        os.close(self.master)
-
-
-@pytest.fixture
-def console():
-    """Opens consoles, and closes them at the end."""
-    opened: list[Console] = []
-
-    def open_console(code: str, home: Path, **variables: str) -> Console:
-        opened.append(Console(code, home, **variables))
-        return opened[-1]
-
-    yield open_console
-    for item in opened:
-        item.close()
 
 
 @pytest.mark.parametrize(

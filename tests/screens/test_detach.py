@@ -1,0 +1,153 @@
+"""A run at work goes on without the interface: handed over by key, by quitting, and as it was."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from driving import lab_app, picture_of, tiny_study, until
+from textual.pilot import Pilot
+
+from engine.errors import LabError
+from engine.store import Request, RunFinished, RunFolder, Store
+from lth_tui.shell import LabApp
+from screens.dialogs import LeavingDialog, QuitDialog
+from screens.messages import StartStudy
+
+
+class Handed:
+    """Stands for the process without a terminal: what was handed to it, as it found it."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[str, Request | None]] = []
+        self.alive = True
+        self.problem: LabError | None = None
+        self.ready = threading.Event()
+        self.ready.set()
+
+    def go_on(self, run: str, home: Path, asked: Request | None = None) -> None:
+        self.ready.wait(30)
+        if self.problem is not None:
+            raise self.problem
+        with Store(home).open(run) as folder:
+            self.alive = folder.owner_alive()
+        self.runs.append((run, asked))
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> Handed:
+    found = Handed()
+    monkeypatch.setattr("lth_tui.worker.go_on_detached", found.go_on)
+    return found
+
+
+def patient_engine(folder: RunFolder, store: Store) -> str:
+    """Works until it is asked to stop."""
+    never = threading.Event()
+    while folder.requested() is not Request.STOP:
+        never.wait(0.02)
+    folder.append(RunFinished(status="stopped", trained=0, reused=0, seconds=1))
+    return "stopped"
+
+
+async def at_work(pilot: Pilot[None], app: LabApp) -> str:
+    app.post_message(StartStudy(tiny_study()))
+    await until(pilot, lambda: app.current_mode == "live" and app.worker.active)
+    await until(pilot, lambda: "d Detach" in picture_of(app))
+    assert app.worker.run is not None
+    return app.worker.run
+
+
+def told(app: LabApp) -> list[str]:
+    return [note.message for note in app._notifications]
+
+
+def lab(tmp_path: Path) -> LabApp:
+    return lab_app(tmp_path, tiny_study(), engine=patient_engine, first="live")
+
+
+async def test_d_hands_the_run_over_and_the_screens_follow_it(tmp_path: Path, handed: Handed):
+    app = lab(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: app.current_mode == "live")
+        await pilot.press("d")
+        assert "Detach" not in {command.title for command in app.get_system_commands(app.screen)}
+        run = await at_work(pilot, app)
+        assert "Detach" in {command.title for command in app.get_system_commands(app.screen)}
+        handed.ready.clear()
+        await pilot.press("d")
+        await until(pilot, lambda: "stopping…" in picture_of(app) and "d Detach" not in picture_of(app))
+        handed.ready.set()
+        await until(pilot, lambda: told(app))
+        assert told(app) == [f"{run} goes on without this terminal; to follow it: lth-tui attach {run}"]
+        assert handed.runs == [(run, None)]
+        assert not handed.alive, "it is nobody's when it is handed over"
+        assert (app.lab.active, app.lab.follower.run, app.worker.active) == (None, run, False)
+        await at_work(pilot, app)
+        app.worker.stop()
+        await until(pilot, lambda: not app.worker.active)
+    assert len(handed.runs) == 1, "a run that is stopped stays so"
+
+
+async def test_quitting_with_d_leaves_it_running(tmp_path: Path, handed: Handed):
+    app = lab(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        run = await at_work(pilot, app)
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, QuitDialog))
+        await until(pilot, lambda: "Keep it running without this terminal  (d)" in picture_of(app))
+        handed.ready.clear()
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, LeavingDialog))
+        handed.ready.set()
+        await until(pilot, lambda: not app.is_running)
+    assert app.return_code == 0
+    assert handed.runs == [(run, None)]
+    assert app.last_words == f"{run} goes on without this terminal; to follow it: lth-tui attach {run}"
+
+
+async def test_quitting_while_it_is_handed_over_asks_nothing(tmp_path: Path, handed: Handed):
+    app = lab(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        run = await at_work(pilot, app)
+        handed.ready.clear()
+        await pilot.press("d", "q")
+        await until(pilot, lambda: isinstance(app.screen, LeavingDialog))
+        handed.ready.set()
+        await until(pilot, lambda: not app.is_running)
+    assert handed.runs == [(run, None)]
+
+
+async def test_a_paused_run_is_handed_over_as_paused(tmp_path: Path, handed: Handed):
+    app = lab(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        run = await at_work(pilot, app)
+        with Store(tmp_path).open(run) as folder:
+            folder.request(Request.PAUSE)
+        app.worker.hand_over()
+        app.worker.hand_over()
+        assert app.worker.wait(30)
+        await until(pilot, lambda: told(app))
+    assert handed.runs == [(run, Request.PAUSE)]
+
+
+async def test_a_run_that_is_to_stop_is_not_handed_over(tmp_path: Path, handed: Handed):
+    app = lab(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await at_work(pilot, app)
+        app.worker.stop()
+        app.worker.hand_over()
+        assert app.worker.wait(30)
+        await until(pilot, lambda: any("lth-tui resume" in words for words in told(app)))
+    assert not handed.runs
+
+
+async def test_a_process_that_cannot_begin_is_told(tmp_path: Path, handed: Handed):
+    handed.problem = LabError("its process ended with code 1: ImportError: no jax")
+    app = lab(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await at_work(pilot, app)
+        await pilot.press("d")
+        await until(pilot, lambda: told(app))
+        assert told(app) == ["its process ended with code 1: ImportError: no jax"]
+        await until(pilot, lambda: "■ stopped" in picture_of(app))
+        assert not app.worker.active
