@@ -1,7 +1,6 @@
 """Studies, folders of pictures, runs and bundles from strangers: refused in one line, and nothing is harmed."""
 
 import io
-import json
 import os
 import re
 import shutil
@@ -26,6 +25,7 @@ from sample_run import write_sample
 
 from engine.export import open_bundle, write_bundle
 from engine.store import Store
+from engine.store.events import EVENT
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="links, pipes and devices are POSIX's")
 
@@ -454,14 +454,17 @@ def test_a_run_that_writes_to_the_terminal_is_shown_as_text(
             return [spoilt_texts(item) for item in value]
         return value + evil if isinstance(value, str) else value
 
-    with closing(sqlite3.connect(home / "runs" / "mine" / "run.db", isolation_level=None)) as connection:
-        rows = connection.execute("SELECT id, event FROM events").fetchall()
-        for number, text in rows:
-            event = spoilt_texts(json.loads(text))
-            connection.execute("UPDATE events SET event = ? WHERE id = ?", (json.dumps(event), number))
-        connection.execute("UPDATE facts SET value = value || ? WHERE name = 'study'", (evil,))
+    store = Store(home)
+    with store.open("mine") as run:
+        study, told = run.study(), run.events()
+    with store.create(study, "evil") as run:
+        fact("study", f"'{evil}'")(run.folder)
+        texts = [spoilt_texts(stamped.event.model_dump(mode="json")) for stamped in told]
+        run.restore(
+            0.0, [(stamped.time, EVENT.validate_python(text)) for stamped, text in zip(told, texts, strict=True)]
+        )
     monkeypatch.setenv("LTH_TUI_HOME", str(home))
-    for words in (("runs",), ("show", "mine"), ("runs", "--json"), ("show", "mine", "--json")):
+    for words in (("runs",), ("show", "evil"), ("runs", "--json"), ("show", "evil", "--json")):
         code, out, err = command(*words, capfd=capfd, monkeypatch=monkeypatch)
         assert (code, err) == (0, "")
         assert all(char.isprintable() or char == "\n" for char in out), words
