@@ -85,12 +85,13 @@ def print_run(view: RunView, status: str, study: Study | None = None) -> None:
     measure = "test accuracy in percent at the lowest validation loss: mean (min-max)"
     out.print(text_of(f"{view.study} on {facts.name}: {parts}; {measure}"))
     header, rows = table_rows(view)
-    table = table_of(*header)
-    for column in table.columns:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*map(text_of, row))
-    out.print(table)
+    for columns in _abreast([max(map(len, cells)) for cells in zip(header, *rows, strict=True)], out.width):
+        table = table_of(*(header[column] for column in columns))
+        for column in table.columns:
+            column.justify = "right"
+        for row in rows:
+            table.add_row(*(text_of(row[column]) for column in columns))
+        out.print(table)
     if rows:
         import plotext
 
@@ -100,6 +101,20 @@ def print_run(view: RunView, status: str, study: Study | None = None) -> None:
         _print_distances(out, view)
     last = summary(view) if view.status in ("done", "stopped", "failed") else status
     out.print(text_of(f"{view.run}: {last}"))
+
+
+def _abreast(widths: list[int], room: int) -> list[list[int]]:
+    """The columns of each table: as many as fit, each time after the first two, round and P_m."""
+    first = sum(widths[:2]) + 2
+    tables: list[list[int]] = []
+    used = room
+    for column, width in enumerate(widths[2:], 2):
+        if used + width + 2 > room or not tables:
+            tables.append([0, 1])
+            used = first
+        tables[-1].append(column)
+        used += width + 2
+    return tables or [[0, 1]]
 
 
 def _print_findings(out: Console, view: RunView) -> None:

@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from engine import datasets
 from engine.spec import Study, parse_study
 from engine.store import Event, RunFolder, Store
 
 MNIST_FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
+
+# Whether an example is right does not depend on how busy the machine is.
+settings.register_profile("lab", deadline=None)
+settings.load_profile("lab")
 
 
 @pytest.fixture(scope="session")

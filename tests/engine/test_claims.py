@@ -620,6 +620,22 @@ def test_the_json_is_a_list_of_verdicts(stored: Store) -> None:
     assert (row["direction"], row["claimed"], row["tolerance"]) == ("at least", 0.3, 0.1)
 
 
+def test_many_arms_stand_in_several_tables_with_every_number_whole(stored: Store) -> None:
+    from lth_tui.cli import command_line
+
+    study = load_study("less-data-lenet-quick")
+    with stored.create(study, "many") as folder:
+        for event in events_of(study, telling(lambda arm, trial, n: {"accuracy": 0.97 + 0.001 * trial}), 3):
+            folder.append(event)
+    text = CliRunner().invoke(command_line, ["show", "many"]).output
+    for arm in study.arm:
+        assert f" {arm.name}" in text
+    table = text[: text.index("test accuracy % /")]
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= 100
+    assert table.count("97.10 (97.00-97.20)") == sum(len((0, *(arm.rounds or (1, 2, 3)))) for arm in study.arm)
+
+
 def test_a_run_that_there_is_not_is_bad_input(stored: Store) -> None:
     with pytest.raises(BadInput, match="there is none of that name"):
         invoke("other")

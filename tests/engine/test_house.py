@@ -9,7 +9,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TERMINAL = {"textual", "textual_plotext", "plotext", "typer"}
 HEAVY = {"jax", "flax", "optax", "tensorflow", "tensorflow_datasets", "sklearn", "scipy"}
-LIGHT = ["engine", "engine.spec", "engine.store", "engine.views", "engine.plan", "engine.datasets", "engine.masks", "lth_tui.cli"]
+LIGHT = [
+    "engine",
+    "engine.spec",
+    "engine.store",
+    "engine.views",
+    "engine.plan",
+    "engine.datasets",
+    "engine.masks",
+    "lth_tui.cli",
+]
 
 
 def loaded_by(module: str) -> set[str]:
