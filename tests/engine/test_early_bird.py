@@ -291,6 +291,8 @@ def test_lanes_of_a_pack_stop_each_at_its_own_early_bird(new_home: NewHome, exec
     alone = execute(parse_study(CALM, source="calm.toml", settings=("base.prune.early_bird=stop",)), new_home())[1]
     reference = results(alone)[0]
     assert calm.result.iterations == 54 < wild.result.iterations
+    for item in (calm, wild):
+        assert folder.curve(item.key) == item.curve, "a lane that has ended adds no points"
     assert calm.key == reference.key
     same_weights(calm.final, reference.final)
     same_weights(calm.best, reference.best)
