@@ -58,10 +58,12 @@ def _begin(folder: RunFolder, home: Path, log: BinaryIO, asked: Request | None) 
         stderr=log,
         start_new_session=True,
     )
+    owned = False
     while process.poll() is None and folder.progress() == before:
-        if asked is Request.PAUSE and folder.owner_alive():
-            folder.request(asked)
-            asked = None
+        if not owned and folder.owner_alive():
+            # Those who follow the run know by this that it goes on; its new owner has forgotten what was asked.
+            owned = True
+            folder.request(Request.PAUSE if asked is Request.PAUSE else Request.RESUME)
         time.sleep(_POLL)
     if process.poll() and folder.progress() == before:
         lines = Path(log.name).read_bytes()[told:].decode("utf-8", "replace").splitlines()

@@ -108,7 +108,7 @@ def _goes_on(follower: Follower) -> bool:
     """Whether a run is at work, or on its way from one process to another."""
     for _ in range(2):
         follower.poll()
-        if not follower.problem and (follower.at_work or follower.moving):
+        if not follower.problem and (follower.at_work or follower.taken_up):
             return True
         time.sleep(_POLL)  # between the end of its work here and word of who goes on with it
     return False

@@ -44,9 +44,9 @@ class Follower:
         return self.status in ("new", "running", "paused")
 
     @property
-    def moving(self) -> bool:
-        """Whether it is on its way from one process to another."""
-        return self.status == "stopped" and self.requested is Request.RESUME
+    def taken_up(self) -> bool:
+        """Whether it was stopped only to go on in another process, which has yet to say so."""
+        return self.status == "stopped" and self.requested in (Request.RESUME, Request.PAUSE)
 
     @property
     def pausing(self) -> bool:
@@ -87,7 +87,7 @@ class Lab:
                 return "stopping"
             if follower.status in ("new", "interrupted", "stopped", "failed"):
                 return "starting"
-        if follower.moving:
+        if follower.taken_up:
             return "starting"
         if follower.at_work and follower.requested is Request.STOP:
             return "stopping"

@@ -4,13 +4,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from driving import lab_app, picture_of, tiny_study, until
+from driving import lab_app, picture_of, started, tiny_study, until, write_run
 from textual.pilot import Pilot
 
 from engine.errors import LabError
-from engine.store import Request, RunFinished, RunFolder, Store
+from engine.store import Request, RunFinished, RunFolder, RunResumed, Store
+from lth_tui.headless import follow_headless
 from lth_tui.shell import LabApp
 from screens.dialogs import LeavingDialog, QuitDialog
+from screens.lab import Follower
 from screens.messages import StartStudy
 
 
@@ -151,3 +153,42 @@ async def test_a_process_that_cannot_begin_is_told(tmp_path: Path, handed: Hande
         assert told(app) == ["its process ended with code 1: ImportError: no jax"]
         await until(pilot, lambda: "■ stopped" in picture_of(app))
         assert not app.worker.active
+
+
+async def test_a_run_on_its_way_to_another_process_is_not_over(tmp_path: Path):
+    ended = RunFinished(status="stopped", trained=1, reused=0, seconds=1)
+    run = write_run(tmp_path, [started("a"), ended])
+    with Store(tmp_path).open(run) as folder:
+        folder.request(Request.STOP)
+        app = lab_app(tmp_path, first="live", run=run)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: "■ stopped" in picture_of(app))
+            folder.request(Request.RESUME)
+            await until(pilot, lambda: "starting the engine" in picture_of(app))
+            folder.own()
+            folder.append(RunResumed())
+            await until(pilot, lambda: "▶ running" in picture_of(app))
+
+
+def test_following_ends_with_the_run_and_not_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    run = write_run(tmp_path, [started("a"), RunFinished(status="stopped", trained=1, reused=0, seconds=1)])
+    store = Store(tmp_path)
+    looks: list[str] = []
+
+    def poll(follower: Follower) -> None:
+        looks.append(follower.status)
+        with store.open(run) as folder:
+            if len(looks) == 2:
+                folder.request(Request.RESUME)  # the first look came in between
+            if len(looks) == 5:
+                folder.append(RunResumed())
+                folder.append(RunFinished(status="done", trained=1, reused=0, seconds=1))
+        true_poll(follower)
+
+    true_poll = Follower.poll
+    monkeypatch.setattr(Follower, "poll", poll)
+    assert follow_headless(run, store) == "done"
+    assert looks[:4] == ["new", "stopped", "stopped", "stopped"]
+    assert "a: done" in capsys.readouterr().out

@@ -50,6 +50,7 @@ class Console:
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.master, terminal = pty.openpty()
+        self.name = os.ttyname(terminal)
         termios.tcsetwinsize(self.master, size[::-1])
         self.before = termios.tcgetattr(self.master)
         self.process = subprocess.Popen(

@@ -1,9 +1,7 @@
 """A run is never lost: it outlives its terminal, goes on without one, and is followed and stopped from another."""
 
-import fcntl
 import os
 import signal
-import struct
 import subprocess
 import sys
 import termios
@@ -233,7 +231,7 @@ def test_terminated_it_leaves_a_run_that_goes_on(
     begin(terminal)
     until(lambda: trains(home))
     if stuck:
-        _fill(terminal)
+        _hold(terminal)
     os.kill(terminal.process.pid, signal.SIGTERM)
     assert (terminal.process.wait(60) if stuck else terminal.end()) == 143
     assert status(home) == "stopped"
@@ -244,15 +242,12 @@ def test_terminated_it_leaves_a_run_that_goes_on(
         assert f"lth-tui resume {the_run(home)}" in terminal.text.replace("\n", "")
 
 
-def _fill(terminal: Console) -> None:
-    """Have the interface draw, unread, until it can no more."""
-    before, same = -1, 0
-    while same < 20:
-        terminal.keys(b"1234")
-        time.sleep(0.05)
-        (waiting,) = struct.unpack("i", fcntl.ioctl(terminal.master, termios.FIONREAD, b"    "))
-        same = same + 1 if waiting == before else 0
-        before = waiting
+def _hold(terminal: Console) -> None:
+    """Let nothing more be written to the terminal, and have the interface draw more than waits to be written."""
+    held = os.open(terminal.name, os.O_RDWR | os.O_NOCTTY)
+    termios.tcflow(held, termios.TCOOFF)
+    os.close(held)
+    terminal.keys(b"1234" * 100)
 
 
 def test_a_crash_of_the_interface_is_not_one_of_the_run(console: Consoles, study: Callable[[str], str], home: Path):
