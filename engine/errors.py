@@ -9,6 +9,10 @@ class BadInput(LabError):
     """Something from outside cannot be used: the line names the place, what was found and what is allowed."""
 
 
+class Unwritable(LabError):
+    """What is to be kept cannot be written for now: the disk is full, failing, or not to be written to."""
+
+
 class GuardBroken(LabError):
     """A law that every round must obey does not hold. The run stops.
 

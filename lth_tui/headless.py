@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from engine import datasets
-from engine.errors import BadInput
+from engine.errors import BadInput, LabError
 from engine.plan import forecast
 from engine.spec import Study
 from engine.store import Request, RunFolder, Stamped, Store
@@ -38,7 +38,7 @@ def run_headless(
     and SystemExit once SIGTERM has stopped it, or once it goes on without the terminal that it has lost.
     """
     prepare_data(study, store)
-    forecast(study, store)
+    store.check_room(forecast(study, store).bytes)
     with store.create(study, name) as folder:
         if detach:
             return _detach(folder.id, store)
@@ -227,10 +227,13 @@ def _signals(store: Store, run: str) -> Iterator[_Signals]:
     found = _Signals()
 
     def ask(first: bool) -> None:
-        with store.open(run) as folder:
-            if first:
-                found.asked = folder.requested()
-            folder.request(Request.STOP)
+        try:
+            with store.open(run) as folder:
+                if first:
+                    found.asked = folder.requested()
+                folder.request(Request.STOP)
+        except LabError as error:
+            sys.stderr.write(f"it cannot be asked to stop: {error}\n")
 
     def handle(number: int, frame: FrameType | None) -> None:
         first = not found.came

@@ -4,7 +4,7 @@ A lane is one network being trained. Lanes spread over devices first (CPU cores 
 over vmap; all that differs between them is a value, so that one compilation serves them all.
 """
 
-from engine.lanes.devices import Machine, machine, prepare_jax
+from engine.lanes.devices import Machine, OutOfMemory, machine, out_of_memory, prepare_jax
 from engine.lanes.pack import DataOnDevices, Kept, Lane, LaneEnd, LaneState, Pace, Pack, Reading, train
 from engine.lanes.program import Program, batch_order, learning_rates
 
@@ -15,6 +15,7 @@ __all__ = [
     "LaneEnd",
     "LaneState",
     "Machine",
+    "OutOfMemory",
     "Pace",
     "Pack",
     "Program",
@@ -22,6 +23,7 @@ __all__ = [
     "batch_order",
     "learning_rates",
     "machine",
+    "out_of_memory",
     "prepare_jax",
     "train",
 ]

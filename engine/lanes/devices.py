@@ -1,6 +1,8 @@
 """The devices that lanes spread over, and JAX set up for them."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -9,6 +11,21 @@ from pathlib import Path
 import jax
 
 MAX_LANES_PER_DEVICE = 64
+
+
+class OutOfMemory(Exception):
+    """The devices have no room for what was asked of them."""
+
+
+@contextmanager
+def out_of_memory() -> Iterator[None]:
+    """Raises OutOfMemory where that is what JAX says within."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise OutOfMemory from None
 
 
 @dataclass(frozen=True)

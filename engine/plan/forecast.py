@@ -1,15 +1,17 @@
 """What a study will cost, before it starts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine import datasets
 from engine.networks import weight_count
-from engine.plan.graph import DatasetMark, Plan, make_plan
+from engine.plan.graph import DatasetMark, Plan, Round, make_plan
 from engine.spec import Study
 from engine.store import Store
 
 # A stored round: the last and the best weights in float32 and a byte a mask; biases and curves are little.
 _BYTES_PER_WEIGHT = 9
+_BYTES_PER_WEIGHT_OF_A_MARK = 4
 
 
 @dataclass(frozen=True)
@@ -53,5 +55,13 @@ def forecast(study: Study, store: Store) -> Forecast:
         lanes=store.machine.lanes,
         rate=rate,
         seconds=None if rate is None else iterations / rate,
-        bytes=len(to_train) * weight_count(plan.layers) * _BYTES_PER_WEIGHT,
+        bytes=bytes_of(plan, to_train),
+    )
+
+
+def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
+    """What these rounds will take on disk."""
+    each = weight_count(plan.layers)
+    return sum(
+        each * (_BYTES_PER_WEIGHT + _BYTES_PER_WEIGHT_OF_A_MARK * len(plan.marks_of(item.key))) for item in rounds
     )

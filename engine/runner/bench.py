@@ -71,6 +71,7 @@ class Bench:
         with Saving(self._checkpoints) as saving:
 
             def save(states: list[LaneState]) -> None:
+                pilot.keep(saving.settle)
                 saving.save(watch.checkpoints(states, pilot.curves, seconds()))
 
             def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
@@ -79,6 +80,8 @@ class Bench:
                     watch.take(iteration, kept)
                     if saving.due():
                         save(kept.states())
+                if saving.failed:
+                    pilot.keep(saving.settle)
                 return going and not watch.over
 
             train(pack, self._paces[program], between, watch.iterations, saving.due)
@@ -88,7 +91,7 @@ class Bench:
             if finished:
                 pilot.testing()
                 ends = pack.finish(watch.ended)
-            saving.settle()
+            pilot.keep(saving.settle)
         if not finished:
             return None
         return [

@@ -16,9 +16,9 @@ from engine.analysis import (
     spearman_all,
     stabilised,
 )
-from engine.errors import LabError
 from engine.masks import magnitudes
 from engine.plan import Place, Plan, Pruned, Round
+from engine.runner.making import Lost
 from engine.runner.past import Past
 from engine.store import Diverged, Event, RoundFinished, RoundResult, Signal, SignalKind, Similarity, Store
 
@@ -56,7 +56,7 @@ class Chains:
         return known - self._collapsed if item.stop_on_collapse else known
 
     def finish(self, key: str, result: RoundResult, *, trained: bool) -> None:
-        """A round is known; tell it wherever it stands, and what waited for it."""
+        """A round is known; tell it wherever it stands, and what waited for it. Raises Lost, once all else is told."""
         self._done[key] = result
         if trained:
             self._trained.add(key)
@@ -64,8 +64,18 @@ class Chains:
             self._diverged.add(key)
         if result.collapsed:
             self._collapsed.add(key)
-        for place in self._plan.places_of(key):
-            self._tell(place.arm, place.trial)
+        lost = None
+        for arm, trial in self._told:
+            try:
+                self._tell(arm, trial)
+            except Lost as error:
+                lost = error
+        if lost is not None:
+            raise lost
+
+    def lose(self, key: str) -> None:
+        """A round is no longer known; what was told stays, what is compared with it waits."""
+        del self._done[key]
 
     def _tell(self, arm: str, trial: int) -> None:
         told = self._told[arm, trial]
@@ -73,7 +83,8 @@ class Chains:
         for number in rounds[len(told) :]:
             place = Place(arm, trial, number)
             key = self._plan.places[place]
-            if key not in self._done:
+            before = [self._plan.places[Place(arm, trial, earlier)] for earlier in told]
+            if not self._done.keys() >= {key, *before}:
                 return
             owned = self._owners[key] == place and key in self._trained
             finished = self._past.finished.get(place) or RoundFinished(
@@ -140,5 +151,5 @@ class Chains:
     def _read(self, key: str) -> dict[str, Ranked]:
         stored = self._store.rounds.read(key)
         if stored is None:
-            raise LabError(f"{self._store.rounds.path(key)}: a round that was just kept cannot be read")
+            raise Lost(key, self._store.rounds.path(key))
         return {name: Ranked(scores, stored.masks[name]) for name, scores in magnitudes(stored.final).items()}

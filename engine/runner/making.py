@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,14 @@ _KEPT = 16
 _BOUND_STREAM = 0xC1A3
 
 
+class Lost(LabError):
+    """A round that was kept cannot be read any more."""
+
+    def __init__(self, key: str, path: Path):
+        super().__init__(f"{path}: a round that was kept cannot be read any more")
+        self.key = key
+
+
 @dataclass(frozen=True, eq=False)
 class Ingredients:
     """A round ready to be trained: its lane, and the weights that the treatment names, before any is pruned."""
@@ -43,7 +52,7 @@ class Ingredients:
 
 
 class Maker:
-    """Makes the rounds of a plan from the data, seeds, and rounds that are stored."""
+    """Makes the rounds of a plan from the data, seeds, and rounds that are stored. Raises Lost for one that is not."""
 
     def __init__(self, plan: Plan, dataset: Dataset, split: Split, rounds: RoundStore):
         self._plan, self._dataset, self._split, self._rounds = plan, dataset, split, rounds
@@ -113,7 +122,7 @@ class Maker:
     def _read(self, key: str) -> StoredRound:
         stored = self._rounds.read(key)
         if stored is None:
-            raise LabError(f"{self._rounds.path(key)}: a round that was just kept cannot be read; is the disk sound?")
+            raise Lost(key, self._rounds.path(key))
         return stored
 
     def _drawn(self, seed: int) -> Weights:

@@ -36,7 +36,7 @@ class Past:
             self.status = "running"
             match event:
                 case RunStarted() | RunResumed():
-                    self.seconds += before - since if since is not None else 0
+                    self.seconds += max(0.0, before - since) if since is not None else 0
                     since = now
                     self.started = event if isinstance(event, RunStarted) else self.started
                 case RoundStarted():
@@ -51,7 +51,7 @@ class Past:
                     pass
         progress = folder.progress()
         if since is not None and progress is not None:
-            self.seconds += max(now, progress[0]) - since
+            self.seconds += max(0.0, max(now, progress[0]) - since)
 
     def told(self, event: Event) -> bool:
         """Whether that was told of a round before."""

@@ -4,14 +4,25 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
+from engine.errors import Unwritable
 from engine.lanes import Reading
 from engine.plan import Place, Round
-from engine.store import CurvePoint, Event, LaneProgress, Paused, Progress, Request, Resumed, RunFolder, Stamped
+from engine.store import CurvePoint, Event, LaneProgress, Note, Paused, Progress, Request, Resumed, RunFolder, Stamped
 
 _RATE_WINDOW = 30.0
 _POLL = 0.1
 _WAIT = 0.5
+RETRY_SECONDS = 3.0
+"""Between two tries to write what could not be written."""
+
+Kept = TypeVar("Kept")
+
+
+class Stopped(Exception):
+    """The run is to stop where it cannot go on."""
 
 
 class Pilot:
@@ -29,9 +40,61 @@ class Pilot:
 
     def say(self, event: Event) -> None:
         """Keep an event and pass it on."""
+        self.keep(lambda: self._tell(event))
+
+    def conclude(self, event: Event) -> None:
+        """Keep how the run ended and pass it on. Where the disk takes nothing, its end is not told."""
+        with suppress(Unwritable):
+            self._tell(event)
+
+    def keep(self, write: Callable[[], Kept]) -> Kept:
+        """What `write` gives. While the disk takes nothing the run pauses by itself, and tries again until it does.
+        Raises Stopped when it is to stop meanwhile."""
+        try:
+            return write()
+        except Unwritable as error:
+            problem = str(error)
+        since, told = time.monotonic(), False
+        about = f"{problem}; goes on when it can be"
+        waiting = self._progress.model_copy(update={"state": "waiting", "about": about, "eta": None})
+        self._folder.spend()
+        while True:
+            if not told:
+                with suppress(Unwritable):
+                    self._folder.set_progress(waiting)
+                    self._tell(Note(text=f"paused by itself: {about}"))
+                    told = True
+            self._bide(RETRY_SECONDS)
+            # What was saved up is for what is told meanwhile: only with more room than that does the run go on.
+            if self._folder.save_up():
+                with suppress(Unwritable):
+                    kept = write()
+                    break
+        waited = time.monotonic() - since
+        self.paused_seconds += waited
+        self._recent.clear()
+        self.say(Note(text=f"goes on after {waited:.0f} s: {problem.split(': ')[0]} can be written again"))
+        self._show()
+        return kept
+
+    def _bide(self, seconds: float) -> None:
+        """Raises Stopped when the run is to stop meanwhile."""
+        end = time.monotonic() + seconds
+        while True:
+            if self._folder.requested() is Request.STOP:
+                raise Stopped
+            if (left := end - time.monotonic()) <= 0:
+                return
+            time.sleep(min(_POLL, left))
+
+    def _tell(self, event: Event) -> None:
         stamped = self._folder.append(event)
         if self._report is not None:
             self._report(stamped)
+
+    def prepare(self) -> None:
+        """The data and the plan are made ready."""
+        self._show(state="preparing")
 
     def begin(self, steps: int, rounds: int) -> None:
         """`steps` of all lanes are to be trained, and `rounds` rounds to be known."""
@@ -62,7 +125,7 @@ class Pilot:
         """The lanes on board go on after so many steps, with what their curves had then."""
         self.curves = [list(curve) for curve in curves]
         for lane, curve in zip(self._progress.lanes, self.curves, strict=True):
-            self._folder.append_curve(lane.key, curve)
+            self._draw(lane.key, curve)
         self._show(iteration=iteration, steps_done=self._steps_before + iteration * len(curves))
 
     def between(self, iteration: int, readings: list[list[Reading]]) -> bool:
@@ -71,7 +134,7 @@ class Pilot:
             if new:
                 added = points(new, first)
                 curve.extend(added)
-                self._folder.append_curve(lane.key, added)
+                self._draw(lane.key, added)
         steps = self._steps_before + iteration * len(self._progress.lanes)
         self._tick(steps)
         rate = self.rate()
@@ -97,8 +160,12 @@ class Pilot:
 
     def skip(self, key: str, steps: int, curve: list[CurvePoint]) -> None:
         """A round that this run had trained already."""
-        self._folder.append_curve(key, curve)
+        self._draw(key, curve)
         self._show(steps_done=self._progress.steps_done + steps)
+
+    def abandon(self) -> None:
+        """What the lanes on board did comes to nothing."""
+        self._show(steps_done=self._steps_before)
 
     def testing(self) -> None:
         """The lanes are at their end and are tested."""
@@ -145,9 +212,12 @@ class Pilot:
         self.say(Resumed())
         return True
 
+    def _draw(self, key: str, curve: list[CurvePoint]) -> None:
+        self.keep(lambda: self._folder.append_curve(key, curve))
+
     def _show(self, **changes: object) -> None:
         self._progress = self._progress.model_copy(update={"about": "", **changes})
-        self._folder.set_progress(self._progress)
+        self.keep(lambda: self._folder.set_progress(self._progress))
 
 
 def points(readings: Sequence[Reading], first: int = 0) -> list[CurvePoint]:

@@ -10,9 +10,9 @@ from engine.places import cache_folder
 from engine.runner.bench import Bench
 from engine.runner.heart import Heart
 from engine.runner.past import Past
-from engine.runner.pilot import Pilot
+from engine.runner.pilot import Pilot, Stopped
 from engine.runner.walk import Walk
-from engine.store import GuardFailed, Progress, RunFinished, RunFolder, RunResumed, Stamped, Store
+from engine.store import GuardFailed, RunFinished, RunFolder, RunResumed, Stamped, Store
 
 Report = Callable[[Stamped], None]
 
@@ -44,18 +44,20 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
 def _execute(folder: RunFolder, store: Store, past: Past, bench: Bench | None, report: Report | None) -> str:
     begun = time.perf_counter()
     pilot = Pilot(folder, report)
-    folder.set_progress(Progress(state="preparing"))
-    if past.status != "new":
-        pilot.say(RunResumed())
     work: Walk | None = None
     status: Literal["done", "stopped", "failed"] = "failed"
     message = ""
     try:
+        pilot.prepare()
+        if past.status != "new":
+            pilot.say(RunResumed())
         work = Walk(bench or Bench(folder.study(), store), store, past, pilot)
         status = "done" if work.walk() else "stopped"
+    except Stopped:
+        status = "stopped"
     except LabError as error:
         if isinstance(error, GuardBroken):
-            pilot.say(GuardFailed(law=error.law, layer=error.layer, round=error.round, found=error.found))
+            pilot.conclude(GuardFailed(law=error.law, layer=error.layer, round=error.round, found=error.found))
         message = str(error)
         raise
     except KeyboardInterrupt:
@@ -67,5 +69,5 @@ def _execute(folder: RunFolder, store: Store, past: Past, bench: Bench | None, r
     finally:
         trained, reused = (work.trained, work.reused) if work else (0, 0)
         seconds = past.seconds + time.perf_counter() - begun
-        pilot.say(RunFinished(status=status, trained=trained, reused=reused, seconds=seconds, message=message))
+        pilot.conclude(RunFinished(status=status, trained=trained, reused=reused, seconds=seconds, message=message))
     return status

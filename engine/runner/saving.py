@@ -20,6 +20,7 @@ class Saving:
         self._store = store
         self._writer = ThreadPoolExecutor(1, "checkpoints")
         self._writing: Future[None] | None = None
+        self._newest: list[Checkpoint] = []
         self._last = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -35,20 +36,26 @@ class Saving:
         """Seconds since the newest checkpoint, or since the pack began."""
         return time.monotonic() - self._last
 
+    @property
+    def failed(self) -> bool:
+        """Whether the newest could not be written."""
+        return self._writing is not None and self._writing.done() and self._writing.exception() is not None
+
     def due(self) -> bool:
         """Whether it is time for the next, and those before are written."""
         return self.since >= CHECKPOINT_SECONDS and (self._writing is None or self._writing.done())
 
     def save(self, checkpoints: list[Checkpoint]) -> None:
-        """Write these in the background, once those before are written. Raises LabError where those could not be."""
+        """Write these in the background, once those before are written. Raises Unwritable where those cannot be."""
         self.settle()
-        self._last = time.monotonic()
+        self._last, self._newest = time.monotonic(), checkpoints
         self._writing = self._writer.submit(self._write, checkpoints)
 
     def settle(self) -> None:
-        """Wait until all are written. Raises LabError where one could not be."""
-        if self._writing is not None:
-            self._writing.result()
+        """Wait until all are written; what could not be is written here and now. Raises Unwritable."""
+        if self._writing is not None and self._writing.exception() is not None:
+            self._write(self._newest)
+        self._writing = None
 
     def _write(self, checkpoints: list[Checkpoint]) -> None:
         for checkpoint in checkpoints:

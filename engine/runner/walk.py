@@ -1,16 +1,20 @@
 """The way through the plan of a run, pack by pack."""
 
+import gc
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
-from engine.errors import GuardBroken
-from engine.lanes import Program, machine
+from engine.errors import GuardBroken, LabError, Unwritable
+from engine.lanes import OutOfMemory, Program, machine, out_of_memory
 from engine.plan import Plan, Round
-from engine.plan.forecast import rate_name
+from engine.plan.forecast import bytes_of, rate_name
 from engine.runner.bench import Bench
 from engine.runner.chains import Chains
+from engine.runner.making import Lost
 from engine.runner.past import Past
 from engine.runner.pilot import Pilot
-from engine.store import ArmPlan, Checkpoint, DatasetFacts, Lease, RoundStarted, RunStarted, Store, StoredRound
+from engine.store import ArmPlan, Checkpoint, DatasetFacts, Lease, Note, RoundStarted, RunStarted, Store, StoredRound
 
 
 class Walk:
@@ -27,24 +31,36 @@ class Walk:
         self._chains = Chains(self._plan, store, past, pilot.say)
         self._waiting = dict(self._plan.rounds)
         self._kept = {key for key in self._waiting if store.rounds.has(key) and key not in past.begun}
+        self._begun = set(past.begun)
+        self._announced = set(past.finished)
+        self._lost: set[str] = set()
+        self._width = machine().width(_most_at_once(bench.plan))
         self._compiled: set[tuple[Program, int]] = set()
         self.trained = self.reused = 0
 
     def walk(self) -> bool:
         """Go through the plan; False when asked to stop on the way."""
         plan, waiting = self._plan, self._waiting
-        width = machine().width(_most_at_once(plan))
+        missing = [item for key, item in waiting.items() if not self._store.rounds.has(key)]
+        self._store.check_room(bytes_of(plan, missing))
         if self._past.started is None:
-            self._pilot.say(_started(self._pilot.run_id, plan, len(self._kept), width))
+            self._pilot.say(_started(self._pilot.run_id, plan, len(self._kept), self._width))
         steps = sum(item.iterations for key, item in waiting.items() if key not in self._kept)
         self._pilot.begin(steps, len(plan.rounds))
-        self._take_kept()
-        while ready := sorted(filter(self._ready, waiting.values()), key=lambda item: item.number):
-            pack, busy = self._leased(ready, width)
-            if not (self._train(pack, width) if pack else self._wait(busy[0])):
-                return False
-            self._take_kept()
-        self._store.machine.keep(numerics=machine().tag, lanes=width, rates=self._rates())
+        while True:
+            try:
+                self._take_kept()
+                ready = sorted(filter(self._ready, waiting.values()), key=lambda item: item.number)
+                if not ready:
+                    break
+                pack, busy = self._leased(ready)
+                if not (self._train(pack) if pack else self._wait(busy[0])):
+                    return False
+            except Lost as lost:
+                self._again(lost)
+            except OutOfMemory:
+                self._narrow()
+        self._keep_facts()
         return True
 
     def _take_kept(self) -> None:
@@ -52,8 +68,8 @@ class Walk:
         for key, item in list(self._waiting.items()):
             if key not in self._kept or not self._ready(item):
                 continue
-            self._kept.discard(key)
             found = self._stored(item)
+            self._kept.discard(key)
             if found is None:
                 self._pilot.more(item.iterations)
                 continue
@@ -71,14 +87,14 @@ class Walk:
     def _ready(self, item: Round) -> bool:
         return item.needs <= self._chains.usable(item)
 
-    def _leased(self, ready: list[Round], width: int) -> tuple[list[Round], list[Lease]]:
+    def _leased(self, ready: list[Round]) -> tuple[list[Round], list[Lease]]:
         """The next pack: the first of the ready rounds, of one program, that no other run trains; and those leases of
         others that were in the way."""
         pack: list[Round] = []
         busy: list[Lease] = []
         for item in ready:
-            if len(pack) < width and (not pack or self._bench.program(item) == self._bench.program(pack[0])):
-                lease = self._store.leases.take(item.key, self._pilot.run_id)
+            if len(pack) < self._width and (not pack or self._bench.program(item) == self._bench.program(pack[0])):
+                lease = self._pilot.keep(partial(self._store.leases.take, item.key, self._pilot.run_id))
                 if lease is None:
                     pack.append(item)
                 else:
@@ -91,7 +107,7 @@ class Walk:
         what = f"{place.arm} trial {place.trial + 1} round {place.number}"
         return self._pilot.wait(f"{what} is being trained by {busy.run}, {busy.owner.words}")
 
-    def _train(self, pack: list[Round], width: int) -> bool:
+    def _train(self, pack: list[Round]) -> bool:
         """Train a pack, but for what was stored since, and tell it; False when asked to stop on the way."""
         known: dict[str, StoredRound] = {}
         own = {item.key for item in pack}
@@ -104,37 +120,41 @@ class Walk:
                     groups.setdefault(checkpoint.iteration if checkpoint else 0, []).append((item, checkpoint))
                     continue
                 known[item.key] = stored
-                if item.key in self._past.begun:
+                if item.key in self._begun:
                     self._pilot.skip(item.key, item.iterations, stored.curve)
                 else:
                     own.discard(item.key)
                     self._pilot.more(-item.iterations)
             for group in groups.values():
-                trained = self._trained([item for item, _ in group], [found for _, found in group if found], width)
+                trained = self._trained([item for item, _ in group], [found for _, found in group if found])
                 if trained is None:
                     return False
                 known.update(trained)
         finally:
-            self._store.leases.release(self._pilot.run_id)
+            with suppress(Unwritable):
+                self._store.leases.release(self._pilot.run_id)
         for item in pack:
             self._done(item, known[item.key], trained=item.key in own)
         return True
 
-    def _trained(self, rounds: list[Round], checkpoints: list[Checkpoint], width: int) -> dict[str, StoredRound] | None:
+    def _trained(self, rounds: list[Round], checkpoints: list[Checkpoint]) -> dict[str, StoredRound] | None:
         """Train rounds that are at the same iteration and keep them; None when asked to stop on the way."""
         if not self._pilot.going():
             return None
         for item in rounds:
+            self._begun.add(item.key)
             for place in self._plan.places_of(item.key):
-                if place not in self._past.finished:
+                if place not in self._announced:
+                    self._announced.add(place)
                     self._pilot.say(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
         code = replace(self._bench.program(rounds[0]), iterations=0), len(rounds)
         places = [self._plan.places_of(item.key)[0] for item in rounds]
         self._pilot.board(rounds, places, new=code not in self._compiled)
         try:
-            finished = self._bench.train(
-                rounds, checkpoints, width if not machine().on_cpu else len(rounds), self._pilot
-            )
+            with out_of_memory():
+                finished = self._bench.train(
+                    rounds, checkpoints, self._width if not machine().on_cpu else len(rounds), self._pilot
+                )
         except GuardBroken:
             for item in rounds:
                 self._store.checkpoints.remove(item.key)
@@ -143,23 +163,52 @@ class Walk:
             # Trained again for a mark that others rewind to: those that it had stay.
             before = self._store.rounds.read(stored.key) if self._store.rounds.has(stored.key) else None
             marks = {**before.marks, **stored.marks} if before else stored.marks
-            self._store.rounds.write(replace(stored, marks=marks))
+            self._pilot.keep(partial(self._store.rounds.write, replace(stored, marks=marks)))
             self._store.checkpoints.remove(stored.key)
         if finished and not self._compiled:
-            self._store.machine.keep(numerics=machine().tag, lanes=width, rates=self._rates())
+            self._keep_facts()
         self._compiled.add(code)
         return None if finished is None else {stored.key: stored for stored in finished}
 
     def _done(self, item: Round, stored: StoredRound, *, trained: bool) -> None:
         del self._waiting[item.key]
-        self.trained += trained
-        self.reused += not trained
-        self._chains.finish(item.key, stored.result, trained=trained)
+        self._announced.update(self._plan.places_of(item.key))
+        if item.key not in self._lost:
+            self.trained += trained
+            self.reused += not trained
         self._pilot.landed(len(self._plan.rounds) - len(self._waiting))
+        try:
+            self._chains.finish(item.key, stored.result, trained=trained)
+        except Lost as lost:
+            self._again(lost)
 
-    def _rates(self) -> dict[str, float]:
+    def _again(self, lost: Lost) -> None:
+        """What cannot be read any more is trained again, once; what needs it waits for that."""
+        if lost.key in self._lost:
+            raise LabError(f"{lost}, for the second time; is the disk sound?") from lost
+        self._lost.add(lost.key)
+        self._waiting[lost.key] = self._plan.rounds[lost.key]
+        self._chains.lose(lost.key)
+        self._pilot.more(self._waiting[lost.key].iterations)
+        self._pilot.say(Note(text=f"{lost}; it is trained again"))
+
+    def _narrow(self) -> None:
+        """Fewer lanes at once: half of those that the devices had no memory for."""
+        least = 1 if machine().on_cpu else machine().devices
+        if self._width == least:
+            base = self._plan.study.base
+            what = f"base.train.batch {base.train.batch} of {base.network.name}"
+            raise LabError(f"{what}: one network is more than the memory of a device holds; allowed: a smaller batch")
+        self._width = max(least, self._width // 2)
+        self._pilot.abandon()
+        self._pilot.say(Note(text=f"the devices are out of memory: {self._width} lanes at once from here on"))
+        # What the pack left on the devices.
+        gc.collect()
+
+    def _keep_facts(self) -> None:
         rate = self._pilot.rate()
-        return {} if rate is None else {rate_name(self._plan): rate}
+        rates = {} if rate is None else {rate_name(self._plan): rate}
+        self._store.machine.keep(numerics=machine().tag, lanes=self._width, rates=rates)
 
 
 def _most_at_once(plan: Plan) -> int:

@@ -31,12 +31,15 @@ from engine.store.events import (
     SignalKind,
     Similarity,
 )
+from engine.store.health import Amiss, amiss
 from engine.store.leases import Lease, Leases
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore, StoredRound
-from engine.store.runs import RunSummary, Store
+from engine.store.runs import ROOM, RunSummary, Store
 
 __all__ = [
+    "ROOM",
+    "Amiss",
     "ArmPlan",
     "Checkpoint",
     "CheckpointStore",
@@ -72,4 +75,5 @@ __all__ = [
     "Stamped",
     "Store",
     "StoredRound",
+    "amiss",
 ]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from engine.errors import LabError
-from engine.store.files import write_atomic
+from engine.store.files import write_atomic, writing
 
 Weights = dict[str, dict[str, NDArray[np.float32]]]
 Masks = dict[str, NDArray[np.bool_]]
@@ -28,17 +27,20 @@ def keyed(folder: Path, key: str) -> Path:
     return folder / key[:2] / f"{key}.safetensors"
 
 
+def keys_in(folder: Path) -> list[str]:
+    """The keys of which there are files in `folder`, in their order."""
+    return sorted(path.stem for path in folder.glob("??/*.safetensors") if _KEY.fullmatch(path.stem))
+
+
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> int:
     """Keep arrays and facts in one safetensors file with their digest, atomically; its size in bytes.
 
-    Raises LabError where that cannot be written.
+    Raises Unwritable.
     """
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     data = save(whole, metadata={**facts, "digest": _digest(whole, facts)})
-    try:
+    with writing(path):
         write_atomic(path, data)
-    except OSError as error:
-        raise LabError(f"{path}: cannot be written: {error.strerror or error}") from error
     return len(data)
 
 

@@ -1,12 +1,13 @@
 """Rounds on their way by content key: one safetensors file each, until the round is finished."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from engine.store.arrays import Arrays, Masks, Weights, flat, keyed, read_arrays, weights_of, write_arrays
+from engine.store.arrays import Arrays, Masks, Weights, flat, keyed, keys_in, read_arrays, weights_of, write_arrays
 from engine.store.events import CurvePoint, EarlyBird
 from engine.store.rounds import CURVE
 
@@ -43,7 +44,7 @@ class CheckpointStore:
         return keyed(self._folder, key)
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint, atomically, in place of the one before."""
+        """Keep a checkpoint, atomically, in place of the one before. Raises Unwritable."""
         arrays = _grouped("state", checkpoint.state)
         if checkpoint.ended is not None:
             arrays |= _grouped("ended", checkpoint.ended)
@@ -63,8 +64,27 @@ class CheckpointStore:
         }
         write_arrays(self.path(checkpoint.key), arrays, facts)
 
+    def kept(self) -> list[str]:
+        """The keys of all rounds that there are checkpoints of."""
+        return keys_in(self._folder)
+
+    def sound(self, key: str) -> bool:
+        """Whether the checkpoint of that round can be believed."""
+        return self._believed(key) is not None
+
     def read(self, key: str) -> Checkpoint | None:
         """The checkpoint of that round; None, and its file removed, when there is none that can be believed."""
+        found = self._believed(key)
+        if found is None:
+            self.remove(key)
+        return found
+
+    def remove(self, key: str) -> None:
+        """The round is finished, or its checkpoint of no use. One that cannot be removed does no harm."""
+        with suppress(OSError):
+            self.path(key).unlink()
+
+    def _believed(self, key: str) -> Checkpoint | None:
         found = read_arrays(self.path(key))
         if found is not None:
             arrays, facts = found
@@ -84,12 +104,7 @@ class CheckpointStore:
                     )
             except (KeyError, ValueError, TypeError, RecursionError, ValidationError):
                 pass
-        self.remove(key)
         return None
-
-    def remove(self, key: str) -> None:
-        """The round is finished, or its checkpoint of no use."""
-        self.path(key).unlink(missing_ok=True)
 
 
 def _grouped(group: str, arrays: Arrays | Masks) -> Arrays:

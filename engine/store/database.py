@@ -3,9 +3,10 @@
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,30 +15,27 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from engine.errors import BadInput
+from engine.errors import BadInput, LabError, Unwritable
 from engine.spec import Study, parse_study
 from engine.spec.read import read_study_file
+from engine.store import proof
 from engine.store.events import EVENT, CurvePoint, Event, Progress
+from engine.store.files import PART, free_aside, writing
 from engine.store.owners import Owner
+from engine.store.schema import FORMAT, SET_FACT, migrate, new_database
 
 STUDY_FILE = "study.toml"
 DATABASE_FILE = "run.db"
-FORMAT = 1
+SPARE_FILE = "spare"
+SPARE_BYTES = 1_000_000
+"""Kept free for what is to be said when the disk is full."""
 LATEST = 253_402_300_800.0
 """Seconds since the epoch at the end of the year 9999, the last that can be shown."""
 
-_SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, event TEXT NOT NULL);
-CREATE TABLE curves (
-    key TEXT NOT NULL, iteration INTEGER NOT NULL, train_loss REAL, validation_loss REAL, validation_accuracy REAL,
-    PRIMARY KEY (key, iteration)
-) WITHOUT ROWID;
-CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), time REAL NOT NULL, progress TEXT NOT NULL);
-CREATE TABLE request (one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL);
-"""
-_SET_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
 _OWNER = ("host", "pid", "start", "beat")
+_OWNED: set[Path] = set()
+"""The runs that objects of this process own."""
+_OWNING = threading.Lock()
 
 
 class Request(StrEnum):
@@ -60,7 +58,7 @@ class Stamped:
 class RunFolder:
     """A run as kept. One process writes; any number read, also while it is written.
 
-    Every method opens no more than one statement; use one object per thread.
+    Every method opens no more than one statement; use one object per thread. What writes raises Unwritable.
     """
 
     def __init__(self, folder: Path):
@@ -71,18 +69,25 @@ class RunFolder:
             raise BadInput(f"run {folder.name!r}: {database} is missing; allowed: a run that `lth-tui runs` lists")
         self._connection = sqlite3.connect(database, timeout=30, isolation_level=None)
         try:
-            found = self._fact("format")
             # A view or trigger would compute what a stranger wants.
             made = self._connection.execute("SELECT type FROM sqlite_schema WHERE type NOT IN ('table', 'index')")
             if made.fetchone() is not None:
                 raise sqlite3.DatabaseError("views or triggers in it")
+            if self._fact("format") == "1":
+                migrate(self._connection, database)
+            found = self._fact("format")
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise BadInput(f"run {folder.name!r}: {database} cannot be read ({error})") from None
+        except BadInput as error:
+            self._connection.close()
+            raise BadInput(f"run {folder.name!r}: {error}") from None
         if found != str(FORMAT):
             self._connection.close()
-            raise BadInput(f"run {folder.name!r}: written in format {found}; allowed: {FORMAT}")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+            advice = f"this lth-tui reads 1 and {FORMAT}: one as new as the run's reads it"
+            raise BadInput(f"run {folder.name!r}: {database} is of format {found}; {advice}")
+        (journal,) = self._connection.execute("PRAGMA journal_mode").fetchone()
+        self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
         self._owned = False
 
     @classmethod
@@ -92,16 +97,31 @@ class RunFolder:
         building.mkdir(parents=True)
         try:
             (building / STUDY_FILE).write_text(study_toml, encoding="utf-8")
-            facts = {"format": str(FORMAT), "created": repr(time.time()), "study": study.name, "hash": study.hash}
-            with closing(sqlite3.connect(building / DATABASE_FILE, isolation_level=None)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(_SCHEMA)
-                connection.executemany("INSERT INTO facts VALUES (?, ?)", facts.items())
+            new_database(building / DATABASE_FILE, study, time.time())
             building.rename(folder)
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
             raise
         return cls(folder)
+
+    @classmethod
+    def renew(cls, folder: Path) -> Path:
+        """Give the run in `folder` a new database, made from its study alone; where the old one, if any, was put.
+
+        Raises BadInput where its study cannot be read, Unwritable where that cannot be done.
+        """
+        study = study_in(folder)
+        database = folder / DATABASE_FILE
+        aside = free_aside(database)
+        with writing(folder):
+            part = database.with_name(f".{database.name}{PART}")
+            part.unlink(missing_ok=True)
+            new_database(part, study, (folder / STUDY_FILE).stat().st_mtime)
+            for ending in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    Path(f"{database}{ending}").rename(f"{aside}{ending}")
+            part.rename(database)
+        return aside
 
     def close(self) -> None:
         self._connection.close()
@@ -118,13 +138,7 @@ class RunFolder:
 
     def study(self) -> Study:
         """The study that the run executes. Raises BadInput when its file is damaged."""
-        path = self.folder / STUDY_FILE
-        if not path.is_file():
-            raise BadInput(f"{path}: cannot be read: missing, or not a file")
-        try:
-            return parse_study(read_study_file(path), source=str(path))
-        except OSError as error:
-            raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+        return study_in(self.folder)
 
     @property
     def created(self) -> float:
@@ -139,20 +153,44 @@ class RunFolder:
     def events(self, after: int = 0) -> list[Stamped]:
         """The events numbered above `after`, in order. Raises BadInput when one is damaged."""
         with self._believed("an event"):
-            rows = self._connection.execute("SELECT id, time, event FROM events WHERE id > ? ORDER BY id", (after,))
-            return [Stamped(number, _moment(when), EVENT.validate_json(text)) for number, when, text in rows]
+            last, rows, before = self._rows(after)
+            found = list(proof.links(rows, after, before))
+            if (found[-1][0], found[-1][3]) != last if found else (after, before) != last:
+                raise ValueError(f"event {last[0]} is the last that was kept, and it is not there")
+            return [Stamped(number, _moment(when), EVENT.validate_json(text)) for number, when, text, _ in found]
 
     def curve(self, key: str, after: int = -1) -> list[CurvePoint]:
         """The validations of the round of that key, past iteration `after`. Raises BadInput when one is damaged."""
         with self._believed("a curve"):
             rows = self._connection.execute(
-                "SELECT iteration, train_loss, validation_loss, validation_accuracy FROM curves "
+                "SELECT digest, iteration, train_loss, validation_loss, validation_accuracy FROM curves "
                 "WHERE key = ? AND iteration > ? ORDER BY iteration",
                 (key, after),
             )
-            return [
-                CurvePoint(iteration=a, train_loss=b, validation_loss=c, validation_accuracy=d) for a, b, c, d in rows
-            ]
+            found = []
+            for digest, at, *values in rows:
+                if digest != proof.of_validation(key, at, *values):
+                    raise ValueError(f"the validation of {key} after {at} iterations is not what was kept")
+                train, loss, accuracy = values
+                point = CurvePoint(iteration=at, train_loss=train, validation_loss=loss, validation_accuracy=accuracy)
+                found.append(point)
+            return found
+
+    def check(self) -> None:
+        """Read all that is kept of the run. Raises BadInput where anything is damaged."""
+        with self._believed("its structure"):
+            (found,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise ValueError(found)
+        if self.study().hash != self._fact("hash"):
+            raise BadInput(f"run {self.id!r}: its {STUDY_FILE} is not the one that it began with")
+        self.events()
+        with self._believed("a curve"):
+            keys = [key for (key,) in self._connection.execute("SELECT DISTINCT key FROM curves")]
+        for key in keys:
+            self.curve(key)
+        for read in (self.progress, self.requested, self.owner_alive):
+            read()
 
     def progress(self) -> tuple[float, Progress] | None:
         """When the runner last said where it is, and what. Raises BadInput when that is damaged."""
@@ -168,9 +206,7 @@ class RunFolder:
 
     def owner_alive(self) -> bool:
         """Whether the process that writes the run lives. Raises BadInput when what is known of it is damaged."""
-        with self._believed("its owner"):
-            owner = self._owner()
-            return owner is not None and owner.alive(float(self._fact("beat") or 0))
+        return self._owner_alive() is not None
 
     def status(self, told: str) -> str:
         """The status that is true, where the events have `told` one: a run whose owner is gone is interrupted."""
@@ -188,53 +224,81 @@ class RunFolder:
         if self._owned:
             return
         this = Owner.this()
-        with self._transaction():
-            if self.owner_alive() and (owner := self._owner()) is not None:
-                raise BadInput(f"run {self.id!r}: at work in {owner.words}; allowed: once that has ended")
-            facts = zip(_OWNER, (this.host, str(this.pid), this.start, repr(time.time())), strict=True)
-            self._connection.executemany(_SET_FACT, facts)
-            self._connection.execute("DELETE FROM request")
+        with _OWNING:
+            with self._transaction():
+                owner = self._owner_alive()
+                # One of this process that no object here owns could not be released: the disk was full.
+                if owner is not None and (owner != this or self.folder in _OWNED):
+                    raise BadInput(f"run {self.id!r}: at work in {owner.words}; allowed: once that has ended")
+                facts = zip(_OWNER, (this.host, str(this.pid), this.start, repr(time.time())), strict=True)
+                self._connection.executemany(SET_FACT, facts)
+                self._connection.execute("DELETE FROM request")
+            _OWNED.add(self.folder)
         self._owned = True
+        self.save_up()
 
     def release(self) -> None:
         """The run is nobody's from here on; does nothing for one that is not this object's."""
         if self._owned:
-            self._all_or_none("DELETE FROM facts WHERE name = ?", [(name,) for name in _OWNER])
             self._owned = False
+            with _OWNING:
+                with suppress(Unwritable):
+                    self._all_or_none("DELETE FROM facts WHERE name = ?", [(name,) for name in _OWNER])
+                _OWNED.discard(self.folder)
+            self.spend()
 
     def append(self, event: Event) -> Stamped:
         """Keep an event; it has happened once this returns."""
         now = time.time()
-        cursor = self._connection.execute(
-            "INSERT INTO events (time, event) VALUES (?, ?)", (now, event.model_dump_json())
-        )
-        assert cursor.lastrowid is not None
-        return Stamped(cursor.lastrowid, now, event)
+        return Stamped(self._append([(now, event)]), now, event)
 
     def restore(self, created: float, events: Iterable[tuple[float, Event]]) -> None:
         """Keep what happened elsewhere, in order and with the times that it had there, all or nothing."""
-        rows = [(when, event.model_dump_json()) for when, event in events]
-        self._all_or_none("INSERT INTO events (time, event) VALUES (?, ?)", rows)
-        self._set_facts({"created": repr(created)})
+        with self._transaction():
+            self._connection.execute(SET_FACT, ("created", repr(created)))
+            proof.prove(self._connection)
+            self._chain(events)
 
     def append_curve(self, key: str, points: Iterable[CurvePoint]) -> None:
         rows = [(key, p.iteration, p.train_loss, p.validation_loss, p.validation_accuracy) for p in points]
-        self._all_or_none("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", rows)
+        proven = [(*row, proof.of_validation(*row)) for row in rows]
+        self._all_or_none("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?, ?)", proven)
 
     def set_progress(self, progress: Progress) -> None:
         """Say where the run is."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (time.time(), progress.model_dump_json())
-        )
+        with self._writing():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (time.time(), progress.model_dump_json())
+            )
 
     def beat(self) -> None:
         """Say that the owner lives, whatever it is busy with."""
-        self._connection.execute("UPDATE facts SET value = ? WHERE name = 'beat'", (repr(time.time()),))
+        with self._writing():
+            self._connection.execute("UPDATE facts SET value = ? WHERE name = 'beat'", (repr(time.time()),))
+
+    def save_up(self) -> bool:
+        """Take some room on the disk, which `spend` gives back; whether there was any."""
+        try:
+            (self.folder / SPARE_FILE).write_bytes(os.urandom(SPARE_BYTES))
+        except OSError:
+            self.spend()
+            return False
+        return True
+
+    def spend(self) -> None:
+        """Give back the room that was saved up."""
+        with suppress(OSError):
+            (self.folder / SPARE_FILE).unlink()
 
     # What a person asks
 
     def request(self, request: Request) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO request VALUES (1, ?)", (request.value,))
+        """Ask for that. Raises BadInput where it cannot be."""
+        try:
+            with self._writing():
+                self._connection.execute("INSERT OR REPLACE INTO request VALUES (1, ?)", (request.value,))
+        except Unwritable as error:
+            raise BadInput(f"{error}; allowed: a disk with room") from None
 
     @contextmanager
     def _believed(self, what: str) -> Iterator[None]:
@@ -246,16 +310,49 @@ class RunFolder:
             damage = f"{what} is damaged in {self.folder / DATABASE_FILE}"
             raise BadInput(f"run {self.id!r}: {damage} ({first})") from None
 
-    def _owner(self) -> Owner | None:
-        host, pid, start = (self._fact(name) for name in ("host", "pid", "start"))
-        return None if host is None or pid is None or start is None else Owner(host, int(pid), start)
+    def _owner_alive(self) -> Owner | None:
+        with self._believed("its owner"):
+            host, pid, start = (self._fact(name) for name in ("host", "pid", "start"))
+            if host is None or pid is None or start is None:
+                return None
+            owner = Owner(host, int(pid), start)
+            return owner if owner.alive(float(self._fact("beat") or 0)) else None
 
     def _fact(self, name: str) -> str | None:
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def _set_facts(self, facts: dict[str, str]) -> None:
-        self._all_or_none(_SET_FACT, list(facts.items()))
+    def _rows(self, after: int) -> tuple[tuple[int, str], list[proof.Row], str]:
+        """Of one moment: number and digest of the last event, the rows of those after number `after`, the digest
+        before them."""
+        self._connection.execute("BEGIN")
+        try:
+            facts = dict(self._connection.execute("SELECT name, value FROM facts"))
+            rows = self._connection.execute(
+                "SELECT id, time, event, digest FROM events WHERE id >= ? ORDER BY id", (after,)
+            ).fetchall()
+        finally:
+            self._connection.execute("COMMIT")
+        if after == 0:
+            return proof.parsed(facts.get(proof.HEAD)), rows, proof.beginning(facts)
+        if not rows or rows[0][0] != after:
+            raise ValueError(f"event {after} is not there")
+        return proof.parsed(facts.get(proof.HEAD)), rows[1:], rows[0][3]
+
+    def _append(self, events: Iterable[tuple[float, Event]]) -> int:
+        with self._transaction():
+            return self._chain(events)
+
+    def _chain(self, events: Iterable[tuple[float, Event]]) -> int:
+        """Add to the chain of events, in a transaction; the number of the last."""
+        with self._believed("the number of its events"):
+            number, digest = proof.parsed(self._fact(proof.HEAD))
+        for when, event in events:
+            text, number = event.model_dump_json(), number + 1
+            digest = proof.chained(digest, number, when, text)
+            self._connection.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (number, when, text, digest))
+        self._connection.execute(SET_FACT, (proof.HEAD, proof.head_of(number, digest)))
+        return number
 
     def _all_or_none(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         with self._transaction():
@@ -263,13 +360,37 @@ class RunFolder:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+        with self._writing():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # SQLite itself may have, where the disk was full.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        database = self.folder / DATABASE_FILE
         try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
+            with writing(database):
+                yield
+        except sqlite3.DatabaseError as error:
+            advice = "allowed: a sound one; see `lth-tui doctor`"
+            raise LabError(f"run {self.id!r}: {database} is damaged ({error}); {advice}") from None
+
+
+def study_in(folder: Path) -> Study:
+    """The study of the run in `folder`. Raises BadInput when its file is damaged."""
+    path = folder / STUDY_FILE
+    if not path.is_file():
+        raise BadInput(f"{path}: cannot be read: missing, or not a file")
+    try:
+        return parse_study(read_study_file(path), source=str(path))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _moment(seconds: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from engine.store.files import writing
 from engine.store.owners import Owner
 
 Found = TypeVar("Found")
@@ -34,7 +35,7 @@ class Lease:
 
 
 class Leases:
-    """The leases in the SQLite file `path`. One that is damaged holds none."""
+    """The leases in the SQLite file `path`. One that is damaged holds none. Every method raises Unwritable."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -77,14 +78,15 @@ class Leases:
 
     def _within(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
         """What `work` finds, in a transaction of its own."""
-        try:
-            return self._tried(work)
-        except sqlite3.OperationalError:
-            raise
-        except (sqlite3.DatabaseError, ValueError, TypeError):
-            # Damaged. Nothing in it is worth more than the time of those who live.
-            self._path.unlink(missing_ok=True)
-            return self._tried(work)
+        with writing(self._path):
+            try:
+                return self._tried(work)
+            except sqlite3.OperationalError:
+                raise
+            except (sqlite3.DatabaseError, ValueError, TypeError):
+                # Damaged. Nothing in it is worth more than the time of those who live.
+                self._path.unlink(missing_ok=True)
+                return self._tried(work)
 
     def _tried(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
         self._path.parent.mkdir(parents=True, exist_ok=True)

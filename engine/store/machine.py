@@ -1,5 +1,6 @@
 """What runs before have found out about this machine, for forecasts that cost nothing."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -34,10 +35,11 @@ class MachineFacts:
         return self._read().rates.get(name)
 
     def keep(self, *, numerics: str, lanes: int, rates: dict[str, float]) -> None:
-        """Write down what a run found; rates of other names stay."""
+        """Write down what a run found, where that can be; rates of other names stay."""
         found = self._read()
         sheet = _Sheet(numerics=numerics, lanes=max(lanes, found.lanes), rates={**found.rates, **rates})
-        write_atomic(self._path, sheet.model_dump_json(indent=1).encode())
+        with suppress(OSError):
+            write_atomic(self._path, sheet.model_dump_json(indent=1).encode())
 
     def _read(self) -> _Sheet:
         try:

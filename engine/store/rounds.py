@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from engine.store.arrays import Masks, Weights, flat, keyed, read_arrays, weights_of, write_arrays
+from engine.store.arrays import Masks, Weights, flat, keyed, keys_in, read_arrays, weights_of, write_arrays
 from engine.store.events import CurvePoint, RoundResult
 
 CURVE = TypeAdapter(list[CurvePoint])
@@ -40,12 +40,16 @@ class RoundStore:
         """Where the round of that key is kept. Raises ValueError for what is no key."""
         return keyed(self._folder, key)
 
+    def kept(self) -> list[str]:
+        """The keys of all rounds that there are files of."""
+        return keys_in(self._folder)
+
     def has(self, key: str) -> bool:
         """Whether there is a file for that round; `read` alone proves it."""
         return self.path(key).is_file()
 
     def write(self, stored: StoredRound) -> int:
-        """Keep a round, atomically; its size in bytes."""
+        """Keep a round, atomically; its size in bytes. Raises Unwritable."""
         arrays = {f"mask/{name}": mask for name, mask in stored.masks.items()}
         arrays |= flat("final", stored.final) | flat("best", stored.best)
         for iteration, weights in stored.marks.items():

@@ -1,19 +1,24 @@
 """All runs of a home."""
 
 import re
+import shutil
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import BadInput
+from engine.errors import BadInput, Unwritable
 from engine.spec import Study, to_toml
 from engine.store.checkpoints import CheckpointStore
 from engine.store.database import RunFolder
 from engine.store.events import RoundFinished, RunFinished, RunResumed, RunStarted
+from engine.store.files import writing
 from engine.store.leases import Leases
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore
 
+ROOM = 50_000_000
+"""Bytes that a run needs beside its rounds: for checkpoints, events and compiled programs."""
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -68,11 +73,26 @@ class Store:
             folder = self.home / "runs" / candidate
             if not folder.exists():
                 try:
-                    return RunFolder.create(folder, study, to_toml(study))
-                except OSError as error:
+                    with writing(folder):
+                        return RunFolder.create(folder, study, to_toml(study))
+                except Unwritable as error:
                     if not folder.exists():
-                        raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
+                        raise BadInput(str(error)) from None
         raise BadInput(f"--name {name!r}: there is a run of that name; allowed: a name not in `lth-tui runs`")
+
+    def check_room(self, needed: int) -> None:
+        """Raises BadInput where so many bytes more, and those of a run at work, cannot be kept below `home`."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.home):
+                pass
+        except OSError as error:
+            advice = "allowed: a folder that can be, in LTH_TUI_HOME"
+            raise BadInput(f"{self.home}: cannot be written: {error.strerror}; {advice}") from None
+        free = shutil.disk_usage(self.home).free
+        if free < needed + ROOM:
+            found = f"{(needed + ROOM) / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free"
+            raise BadInput(f"{self.home}: {found}; allowed: a disk with room, in LTH_TUI_HOME, or a smaller study")
 
     def free_name(self, name: str) -> str:
         """That name of a run, or with -2, -3... where it is taken."""

@@ -29,6 +29,7 @@ from engine.lanes import machine
 from engine.runner import bench, run
 from engine.spec import Study, parse_study
 from engine.store import Request, RoundFinished, RoundStarted, RunFolder, RunStarted, Store
+from engine.store.proof import prove
 from lth_tui.headless import resume_headless
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
@@ -290,6 +291,7 @@ def test_rounds_of_other_versions_are_not_continued(new_home: NewHome, monkeypat
         elsewhere = begin.model_copy(update={"numerics": "jax 9.9 on tpu"})
         with closing(sqlite3.connect(folder.folder / "run.db", isolation_level=None)) as connection:
             connection.execute("UPDATE events SET event = ? WHERE id = 1", (elsewhere.model_dump_json(),))
+            prove(connection)
     before = told(home)
     with pytest.raises(BadInput) as caught:
         execute(home)

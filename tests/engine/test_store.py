@@ -32,6 +32,7 @@ from engine.store import (
     StoredRound,
 )
 from engine.store import files as store_files
+from engine.store.proof import prove
 
 Tiny = Callable[..., Study]
 KEY = "ab" + "0" * 38
@@ -346,7 +347,8 @@ def test_a_damaged_run_is_one_line(store: Store, tiny: Tiny, damage: Callable[[P
 
 def test_a_damaged_event_or_study_is_one_line(run: RunFolder, store: Store) -> None:
     with closing(sqlite3.connect(run.folder / "run.db", isolation_level=None)) as connection:
-        connection.execute('INSERT INTO events VALUES (1, 0, \'{"event": "no such"}\')')
+        connection.execute('INSERT INTO events VALUES (1, 0, \'{"event": "no such"}\', "")')
+        prove(connection)
     with pytest.raises(BadInput, match="an event is damaged") as caught:
         run.events()
     assert len(str(caught.value).splitlines()) == 1
