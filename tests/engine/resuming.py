@@ -72,7 +72,7 @@ SMALL = (
 
 
 ASIDE = re.compile(
-    r"taken up again|stopped:|paused by itself|goes on after|the devices are out of memory|.* is trained again"
+    r"taken up again|stopped:|failed:|paused by itself|goes on after|the devices are out of memory|.* is trained again"
 )
 """Lines of a log that tell what happened to the run, not in it."""
 
