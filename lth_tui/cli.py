@@ -281,8 +281,12 @@ def prepare_data(name: str, source: Path | None) -> None:
 
 
 @command_line.command()
-def doctor() -> int:
-    """Tell what this machine has for the laboratory, and what to do where something is amiss."""
+@click.option("--repair", is_flag=True, help="mend what is amiss in the store; nothing that could be read is deleted")
+def doctor(repair: bool) -> int:
+    """Tell what this machine has for the laboratory, and what is amiss, also in the store.
+
+    All runs and rounds are read and checked, which takes its time where there are many.
+    """
     from lth_tui.doctor import examine
 
-    return DONE if examine(places.home()) else FAILED
+    return DONE if examine(places.home(), repair=repair) else FAILED

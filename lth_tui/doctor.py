@@ -3,24 +3,22 @@
 import os
 import platform
 import shutil
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
 from engine import datasets
-from engine.errors import LabError
+from engine.errors import BadInput, LabError
 from engine.places import cache_folder
-from engine.store import Store
+from engine.store import Amiss, Store, amiss
 from lth_tui.printing import console
 
 _PACKAGES = ("lth-tui", "jax", "jaxlib", "flax", "optax", "numpy", "textual", "plotext")
-_ROOM = 200_000_000
 
 
-def examine(home: Path) -> bool:
-    """Print one line a finding; whether all is well."""
+def examine(home: Path, *, repair: bool = False) -> bool:
+    """Print one line a finding; whether all is well. With `repair`, what is amiss in the store is first mended."""
     out = console()
     well = True
 
@@ -38,9 +36,9 @@ def examine(home: Path) -> bool:
     for entry in datasets.catalogue(home):
         say(True, "data", f"{entry.name}: {'ready' if entry.ready else entry.advice}")
     store = Store(home)
-    found = store.runs()
-    damaged = [item.id for item in found if item.status == "damaged"]
-    say(not damaged, "runs", f"{len(found)} kept" + (f"; damaged: {', '.join(damaged)}" if damaged else ""))
+    say(True, "store", f"{len(store.runs())} runs, {len(store.rounds.kept())} rounds")
+    for found in list(amiss(store)):
+        say(*_mended(found) if repair else (False, "store", f"{found.what} (lth-tui doctor --repair)"))
     size = shutil.get_terminal_size()
     say(True, "terminal", f"{size.columns}x{size.lines}, TERM={os.environ.get('TERM', 'not set')}")
     return well
@@ -58,10 +56,17 @@ def _devices(home: Path) -> tuple[bool, str, str]:
 
 def _home(home: Path) -> tuple[bool, str, str]:
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home):
-            pass
-    except OSError as error:
-        return False, "home", f"{home}: cannot be written ({error.strerror}); set LTH_TUI_HOME to a folder that can"
-    free = shutil.disk_usage(home).free
-    return free > _ROOM, "home", f"{home}: {free / 1e9:.1f} GB free"
+        Store(home).check_room(0)
+    except BadInput as error:
+        return False, "home", str(error)
+    return True, "home", f"{home}: {shutil.disk_usage(home).free / 1e9:.1f} GB free"
+
+
+def _mended(found: Amiss) -> tuple[bool, str, str]:
+    if found.mend is None:
+        return False, "store", f"{found.what}; {found.remedy}"
+    try:
+        found.mend()
+    except (LabError, OSError) as error:
+        return False, "store", f"{found.what}; cannot be mended: {error}"
+    return True, "store", f"mended: {found.what}; {found.remedy}"
