@@ -17,6 +17,7 @@ LIGHT = [
     "engine.plan",
     "engine.datasets",
     "engine.masks",
+    "engine.export",
     "lth_tui.cli",
 ]
 
