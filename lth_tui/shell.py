@@ -59,7 +59,14 @@ class LabApp(App[None]):
             Binding(str(number), f"mode('{mode}')", title, id=f"mode.{mode}", tooltip=f"Go to {title}", show=False)
             for number, (mode, title) in enumerate(MODES.items(), 1)
         ),
-        Binding("d", "detach", "Detach", id="detach", tooltip="Without this terminal the run goes on by itself"),
+        Binding(
+            "d",
+            "detach",
+            "Detach",
+            id="detach",
+            show=False,
+            tooltip="The run at work goes on in a process without this terminal",
+        ),
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help", tooltip="The keys of this screen"),
         Binding("q", "quit", "Quit", id="quit", tooltip="Leave; asks while a run is at work"),
         Binding(

@@ -29,8 +29,8 @@ class QuitDialog(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(f"{plain(self._run)} is at work.", markup=False)
-            yield Static("Without this terminal it goes on by itself: `lth-tui attach` follows it.", markup=False)
-            yield Static("Stopped, it goes on where it was with r in Runs, or `lth-tui resume`.", markup=False)
+            yield Static("It can go on by itself; lth-tui attach follows it then.", markup=False)
+            yield Static("Stopped, it goes on where it was with r in Runs.", markup=False)
             yield Button("Keep it running without this terminal  (d)", id="detach", variant="primary", compact=True)
             yield Button("Stop it here and quit  (s)", id="stop", variant="warning", compact=True)
             yield Button("Stay  (k)", id="stay", compact=True)

@@ -115,7 +115,7 @@ class RunsScreen(LabScreen):
         run = self.chosen
         words = plain(run.id) if run else ""
         if run is not None and self._elsewhere(run):
-            words += f"  {run.status} in another process: enter follows it, p and x there pause and stop it"
+            words += f"  {run.status} in another process; enter follows it"
         self.query_one("#chosen-run", Static).update(words)
         if (resumable := self._can_go_on(run)) != self._resumable:
             self._resumable = resumable

@@ -54,9 +54,14 @@ def patient_engine(folder: RunFolder, store: Store) -> str:
 async def at_work(pilot: Pilot[None], app: LabApp) -> str:
     app.post_message(StartStudy(tiny_study()))
     await until(pilot, lambda: app.current_mode == "live" and app.worker.active)
-    await until(pilot, lambda: "d Detach" in picture_of(app))
+    await until(pilot, lambda: "Detach" in commands(app))
     assert app.worker.run is not None
     return app.worker.run
+
+
+def commands(app: LabApp) -> set[str]:
+    """What the palette offers."""
+    return {command.title for command in app.get_system_commands(app.screen)}
 
 
 def told(app: LabApp) -> list[str]:
@@ -72,12 +77,11 @@ async def test_d_hands_the_run_over_and_the_screens_follow_it(tmp_path: Path, ha
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: app.current_mode == "live")
         await pilot.press("d")
-        assert "Detach" not in {command.title for command in app.get_system_commands(app.screen)}
+        assert "Detach" not in commands(app)
         run = await at_work(pilot, app)
-        assert "Detach" in {command.title for command in app.get_system_commands(app.screen)}
         handed.ready.clear()
         await pilot.press("d")
-        await until(pilot, lambda: "stopping…" in picture_of(app) and "d Detach" not in picture_of(app))
+        await until(pilot, lambda: "stopping…" in picture_of(app) and "Detach" not in commands(app))
         handed.ready.set()
         await until(pilot, lambda: told(app))
         assert told(app) == [f"{run} goes on without this terminal; to follow it: lth-tui attach {run}"]
