@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from engine.store.arrays import Arrays, Masks, Weights, flat, keyed, keys_in, read_arrays, weights_of, write_arrays
 from engine.store.events import CurvePoint, EarlyBird
+from engine.store.files import PART
 from engine.store.rounds import CURVE
 
 
@@ -81,8 +82,10 @@ class CheckpointStore:
 
     def remove(self, key: str) -> None:
         """The round is finished, or its checkpoint of no use. One that cannot be removed does no harm."""
-        with suppress(OSError):
-            self.path(key).unlink()
+        path = self.path(key)
+        for left in (path, *path.parent.glob(f".{path.name}.*{PART}")):
+            with suppress(OSError):
+                left.unlink()
 
     def _believed(self, key: str) -> Checkpoint | None:
         found = read_arrays(self.path(key))

@@ -217,7 +217,8 @@ def corrupt_often(home: Path, times: int, seed: int) -> tuple[int, int]:
         else:
             lines = []
             assert found.shown == whole.shown, what
-            assert found.curves == {key: whole.curves[key] for key in found.curves}, what
+            # A point of a curve may go missing; none is another.
+            assert all(set(curve) <= set(whole.curves[key]) for key, curve in found.curves.items()), what
             for key, stored in found.rounds.items():
                 same_round(stored, whole.rounds[key])
             lost = len(found.rounds) < len(whole.rounds)
