@@ -46,13 +46,13 @@ def run_headless(
         return _execute(folder, store, as_json=as_json, show=show)
 
 
-def resume_headless(run: str, store: Store, *, as_json: bool, detach: bool = False) -> str:
+def resume_headless(run: str, store: Store, *, as_json: bool, show: bool = True, detach: bool = False) -> str:
     """Go on with a run that did not come to its end, where it was; else as `run_headless`."""
     with store.open(run) as folder:
         study, view = folder.study(), _view(folder)
         if view.status == "done":
             sys.stderr.write(f"{run} is done: nothing is left to train\n")
-            if not as_json:
+            if show and not as_json:
                 print_run(view, view.status, study)
             return view.status
         folder.own()
@@ -60,7 +60,7 @@ def resume_headless(run: str, store: Store, *, as_json: bool, detach: bool = Fal
         if detach:
             folder.release()
             return _detach(run, store)
-        return _execute(folder, store, as_json=as_json)
+        return _execute(folder, store, as_json=as_json, show=show)
 
 
 def _execute(folder: RunFolder, store: Store, *, as_json: bool, show: bool = True) -> str:

@@ -12,7 +12,7 @@ from engine.plan import forecast
 from engine.spec import EXPERIMENTS, QUICK, Study, load_study
 from engine.store import Store
 from engine.views import RunView, fold
-from lth_tui.headless import prepare_data, run_headless
+from lth_tui.headless import prepare_data, resume_headless, run_headless
 from lth_tui.printing import duration
 
 
@@ -40,8 +40,9 @@ def read_instead(given: Sequence[str]) -> dict[str, str]:
 def reproduce(store: Store, *, quick: bool, instead: Mapping[str, str], quiet: bool) -> Iterator[Experiment]:
     """Each experiment of the list once it is done, or as far as it came.
 
-    One that was done before is taken as it is. `instead`: names of data sets, and of those to take for them. What
-    cannot run here does not hinder the others. Ends after an experiment that was stopped. Raises GuardBroken.
+    One that was done before is taken as it is, one that was cut short goes on. `instead`: names of data sets, and of
+    those to take for them. What cannot run here does not hinder the others. Ends after an experiment that was stopped.
+    Raises GuardBroken.
     """
     for number, name in enumerate(EXPERIMENTS, 1):
         study = load_study(name + QUICK if quick else name)
@@ -50,9 +51,13 @@ def reproduce(store: Store, *, quick: bool, instead: Mapping[str, str], quiet: b
         words = f"{number} of {len(EXPERIMENTS)}: {study.name}"
         try:
             run = _newest(store, study)
-            if run is None or run[1] != "done":
+            if run is None:
                 click.echo(f"{words}, {_cost(study, store)}", err=True)
                 run_headless(study, store, None, as_json=False, show=not quiet)
+                run = _newest(store, study)
+            elif run[1] != "done":
+                click.echo(f"{words} goes on as {run[0]}, {_cost(study, store)}", err=True)
+                resume_headless(run[0], store, as_json=False, show=not quiet)
                 run = _newest(store, study)
             else:
                 click.echo(f"{words} was done before, as {run[0]}", err=True)

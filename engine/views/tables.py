@@ -62,7 +62,7 @@ def show_json(view: RunView, status: str) -> dict[str, Any]:
         "run": view.run,
         "study": view.study,
         "status": status,
-        "dataset": view.dataset.model_dump() if view.dataset else None,
+        "dataset": view.dataset.model_dump(mode="json") if view.dataset else None,
         "arms": [
             {
                 "name": arm.name,
@@ -86,7 +86,7 @@ def _round(item: RoundView, signals: Sequence[Signal]) -> Mapping[str, Any]:
         "round": item.round,
         "p_m": item.p_m,
         "survivors": item.survivors,
-        "layers": {name: layer.model_dump() for name, layer in item.layers.items()},
+        "layers": {name: layer.model_dump(mode="json") for name, layer in item.layers.items()},
         "early_stop_iteration": item.early_stop_iteration,
         "validation_loss": item.validation_loss,
         "validation_accuracy": item.validation_accuracy,
@@ -96,8 +96,8 @@ def _round(item: RoundView, signals: Sequence[Signal]) -> Mapping[str, Any]:
         "collapsed": item.collapsed,
         "spearman": item.spearman,
         "signals": [{"kind": it.kind, "layer": it.layer, "text": it.text} for it in signals],
-        "magnitudes": {name: found.model_dump() for name, found in item.magnitudes.items()},
-        "early_bird": item.early_bird.model_dump() if item.early_bird else None,
+        "magnitudes": {name: found.model_dump(mode="json") for name, found in item.magnitudes.items()},
+        "early_bird": item.early_bird.model_dump(mode="json") if item.early_bird else None,
         "seconds": item.seconds,
         "key": item.key,
         "reused": item.reused,

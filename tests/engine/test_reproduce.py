@@ -1,7 +1,6 @@
 """The article's experiments one after the other, on small studies that stand in for the presets."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,22 +94,21 @@ def test_other_data_can_stand_in(small: Store) -> None:
 
 
 def test_a_stop_ends_the_list_which_then_goes_on_there(small: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    create: Callable[..., RunFolder] = Store.create
+    own = RunFolder.own
 
-    def stopped(store: Store, study: Study, name: str | None = None) -> RunFolder:
-        folder = create(store, study, name)
+    def stopped(folder: RunFolder) -> None:
+        own(folder)
         folder.request(Request.STOP)
-        return folder
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "create", stopped)
+        patched.setattr(RunFolder, "own", stopped)
         code, result = reproduced()
     assert code == 130
     assert "second" not in result.stdout
     code, result = reproduced()
     assert code == 1
+    assert "1 of 3: quickstart goes on as quickstart-" in result.stderr
     assert [(run.study, run.status) for run in small.runs()] == [
         ("third", "done"),
         ("quickstart", "done"),
-        ("quickstart", "stopped"),
     ]

@@ -117,8 +117,8 @@ def test_the_json_is_as_promised(finished: RunFolder) -> None:
 
 def a_round_is_as_promised(item: dict[str, Any]) -> None:
     promised = (
-        "round p_m survivors layers early_stop_iteration validation_loss test_accuracy test_accuracy_end spearman "
-        "seconds key reused"
+        "round p_m survivors layers early_stop_iteration validation_loss validation_accuracy test_accuracy "
+        "test_accuracy_end test_accuracy_pruned collapsed spearman signals magnitudes early_bird seconds key reused"
     )
     assert list(item) == promised.split()
     counts = {0: (19_200, 30_000, 1000), 1: (9600, 15_000, 750), 2: (4800, 7500, 562), 3: (2400, 3750, 422)}
@@ -132,6 +132,11 @@ def a_round_is_as_promised(item: dict[str, Any]) -> None:
     assert item["validation_loss"] > 0
     assert 0.1 < item["test_accuracy"] <= 1
     assert 0.1 < item["test_accuracy_end"] <= 1
+    assert 0.1 < item["validation_accuracy"] <= 1
+    assert (item["collapsed"], item["early_bird"]) == (False, None)
+    assert all(
+        sum(item["magnitudes"][name]["end"]) == left for name, left in zip(item["layers"], survivors, strict=True)
+    )
     assert item["seconds"] > 0
     values = list(item["spearman"].values())
     assert values == [None] * 3 if item["round"] == 0 else all(-1 <= value <= 1 for value in values)
