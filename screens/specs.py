@@ -155,6 +155,7 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
         ),
         FieldSpec("train.evaluate_every", "validate every", "whole", "iterations between validations", paper=True),
         FieldSpec("train.dropout", "dropout", "number", "rate at which units are left out of a step", paper=True),
+        FieldSpec("train.augment", "crops and flips", "choice", "of the examples, anew in every step", YES_NO),
         FieldSpec(
             "train.clamp", "clamp", "number", "largest bound of magnitudes, in initial standard deviations",
             empty="off",

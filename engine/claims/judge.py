@@ -164,6 +164,7 @@ def _other_arm(study: Study, reference: Study, name: str) -> str:
         ("restart.treatment", a.restart.treatment, b.restart.treatment),
         ("restart.keep_signs", a.restart.keep_signs, b.restart.keep_signs),
         ("train.dropout", a.train.dropout, b.train.dropout),
+        ("train.augment", a.train.augment, b.train.augment),
         ("train.clamp", a.train.clamp is not None, b.train.clamp is not None),
         ("data.fraction", mine.data.get("fraction"), its.data.get("fraction")),
         ("data.subset", a.data.subset, b.data.subset),

@@ -16,6 +16,8 @@ from engine.lanes.program import Program, optimizer_of
 from engine.networks.build import Params, forward
 
 EVALUATION_BLOCK = 1000
+BORDER = 4
+"""Pixels of black around an image from which a random crop is taken."""
 _LANES: PartitionSpec = PartitionSpec("lane")  # type: ignore[no-untyped-call]
 _SHARED: PartitionSpec = PartitionSpec()  # type: ignore[no-untyped-call]
 
@@ -37,7 +39,7 @@ class State(NamedTuple):
 
 class Fixed(NamedTuple):
     """What it does not: masks (True where a weight lives), validation indices `[V]`, mean and std `[C]`; the seed
-    of its dropout; and `bounds` of each kernel's magnitudes, shaped as it, without any when nothing is clamped."""
+    of its dropout and crops; and `bounds` of each kernel's magnitudes, shaped as it, none when nothing is clamped."""
 
     masks: dict[str, Tensor]
     validation: Tensor
@@ -127,9 +129,13 @@ def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, 
     def lane(examples: Examples, turn: Turn, steps: Any, state: State, fixed: Fixed, feed: Feed) -> Any:
         def step(place: Array, state: State) -> State:
             rows = jax.lax.dynamic_index_in_dim(feed.order, place, keepdims=False)
-            images = normalised(examples.images[rows], fixed)
             # A function of the lane and the iteration alone: how a round is divided into calls changes nothing.
-            key = jax.random.fold_in(jax.random.key(fixed.seed), state.iteration) if program.dropout else None
+            drawn = jax.random.fold_in(jax.random.key(fixed.seed), state.iteration)
+            shown = examples.images[rows]
+            if program.augment:
+                shown = crops_and_flips(shown, jax.random.fold_in(drawn, 0))
+            images = normalised(shown, fixed)
+            key = drawn if program.dropout else None
             loss, gradients = jax.value_and_grad(loss_of)(state.params, images, examples.labels[rows], key)
             # A masked gradient keeps the weight at zero and both of its moments too, even where it is not a number.
             for name, mask in fixed.masks.items():
@@ -221,6 +227,24 @@ def each_lane(function: Callable[..., Any], *trees: Any) -> Any:
         alone = function(*(jax.tree.map(lambda leaf: leaf[0], tree) for tree in trees))
         return jax.tree.map(lambda leaf: leaf[None], alone)
     return jax.vmap(function)(*trees)
+
+
+def crops_and_flips(images: Array, key: Array) -> Array:
+    """Each of `[B, H, W, C]` images at a random place with `BORDER` black pixels around, every second one flipped.
+
+    He et al. 2016, section 4.2.
+    """
+    for_places, for_flips = jax.random.split(key)
+    count = images.shape[0]
+    places = jax.random.randint(for_places, (count, 2), 0, 2 * BORDER + 1)
+    flips = jax.random.bernoulli(for_flips, 0.5, (count,))
+    around = jnp.pad(images, ((0, 0), (BORDER, BORDER), (BORDER, BORDER), (0, 0)))
+
+    def crop(image: Array, place: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (place[0], place[1], 0), images.shape[1:])
+
+    cropped = jax.vmap(crop)(around, places)
+    return jnp.where(flips[:, None, None, None], cropped[:, :, ::-1], cropped)
 
 
 def normalised(images: Array, fixed: Fixed) -> Array:

@@ -29,7 +29,7 @@ class Lane:
     """What one lane is to do, all of it values.
 
     `start`: weights, dead ones zero; `order`: examples of each step `[iterations, batch]`; `rates`: learning
-    rate of each step `[iterations]`; `validation`: indices `[V]`; `mean`, `std`: `[C]`; `seed`: of dropout;
+    rate of each step `[iterations]`; `validation`: indices `[V]`; `mean`, `std`: `[C]`; `seed`: of dropout and crops;
     `bounds`: of each kernel's magnitudes, shaped as it, where the program clamps.
     """
 

@@ -31,6 +31,7 @@ class Program:
     iterations: int
     dropout: float = 0.0
     clamped: bool = False
+    augment: bool = False
 
     @classmethod
     def of(
@@ -56,6 +57,7 @@ class Program:
             iterations=steps,
             dropout=train.dropout,
             clamped=train.clamp is not None,
+            augment=train.augment,
         )
 
     @property

@@ -66,7 +66,9 @@ class Train(Model):
     """How one round is trained. Times are in iterations (optimizer steps).
 
     `warmup` raises the learning rate linearly from 0 over the first iterations; the `step` schedule
-    multiplies it by `decay` at each of `milestones`. `dropout` is the rate at which units are left out.
+    multiplies it by `decay` at each of `milestones`. `dropout` is the rate at which units are left out. `augment`
+    shows each example with four pixels of black around, cropped to its size at a random place and flipped left to
+    right half of the time, anew in every step: as He et al. 2016 (section 4.2), and not the paper's Conv-N.
     `clamp` c keeps every weight's magnitude below a bound of its own, drawn uniformly between 0 and c standard
     deviations of its layer's initial weights, afresh for every round. Most weights end at their bounds: magnitudes
     are then about uniform and say nothing of the weights. Bounds that stayed would say which weights the next round
@@ -87,6 +89,7 @@ class Train(Model):
     warmup: Annotated[int, Field(ge=0, description="iterations of linear warm-up")] = 0
     evaluate_every: Annotated[int, Field(ge=1, description="iterations between validations")] = 100
     dropout: Annotated[float, Field(ge=0, lt=1, description="rate at which units are left out")] = 0.0
+    augment: Annotated[bool, Field(description="random crops and flips of the examples")] = False
     clamp: Annotated[
         float | None, Field(gt=0, le=100, description="largest bound of a magnitude, in initial standard deviations")
     ] = None

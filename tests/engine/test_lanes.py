@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from engine.draws import permutation
 from engine.lanes import DataOnDevices, Lane, LaneEnd, Pack, Program, Reading, batch_order, learning_rates, machine
 from engine.lanes import compiled as compiled_lanes
 from engine.lanes import pack as packs
+from engine.lanes.compiled import crops_and_flips
 from engine.masks import Masks, Weights, guards, masked
 from engine.networks import layer_shapes
 from engine.networks.build import initial_weights
@@ -395,6 +398,45 @@ def test_lanes_with_dropout_beside_each_other_are_what_each_is_alone(digits: Dig
     lanes = [replace(digits.lane(DROPOUT, seed), seed=seed) for seed in (1, 2)]
     for lane, together in zip(lanes, trained(DROPOUT, lanes, digits.on(2), 2), strict=True):
         same_bits(together, trained(DROPOUT, [lane], digits.on(1), 1)[0])
+
+
+# Crops and flips
+
+AUGMENTED = SHORT.model_copy(update={"augment": True})
+
+
+def test_crops_and_flips_are_parts_of_the_image_on_black() -> None:
+    images = np.random.default_rng(0).integers(1, 256, (400, 6, 5, 3), np.uint8)
+    found = np.asarray(crops_and_flips(jnp.asarray(images), jax.random.key(3)))
+    around = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    seen: set[tuple[int, int, bool]] = set()
+    for image, shown in zip(around, found, strict=True):
+        fits = [
+            (down, right, flip)
+            for down in range(9)
+            for right in range(9)
+            for flip in (False, True)
+            if np.array_equal(image[down : down + 6, right : right + 5][:, :: -1 if flip else 1], shown)
+        ]
+        assert fits
+        seen.update(fits[:1])
+    assert {flip for _, _, flip in seen} == {False, True}
+    assert {down for down, _, _ in seen} == {right for _, right, _ in seen} == set(range(9))
+
+
+def test_crops_are_in_training_alone_and_of_the_lane_and_iteration(
+    digits: Digits, two_devices: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = [replace(digits.lane(AUGMENTED, 1, alive=0.5), seed=seed) for seed in (1, 2)]
+    plain = Plain(SHORT, lanes[0], digits.data)
+    one, other = trained(AUGMENTED, lanes, digits.on(2), 2)
+    whole = trained(SHORT, lanes[:1], digits.on(1), 1)[0]
+    alive = lanes[0].masks["dense2"]
+    for end, _ in (other, whole):
+        assert (one[0].final["dense2"]["kernel"] != end.final["dense2"]["kernel"])[alive].mean() > 0.9
+    assert one[0].test_accuracy_end == pytest.approx(plain.tested(Plain.double(one[0].final)), abs=1e-6)
+    monkeypatch.setattr(packs, "CHUNK_SECONDS", 0.0)
+    same_bits(one, trained(AUGMENTED, lanes[:1], digits.on(1), 1)[0])
 
 
 # Weights held

@@ -298,6 +298,7 @@ def test_arms_that_share_a_round_stop_on_collapse_only_if_both_do(order: tuple[s
         ("base.prune.stop_on_collapse=true", {0, 1, 2, 3}),
         ("base.prune.early_bird=watch", set()),
         ("base.train.dropout=0.1", set()),
+        ("base.train.augment=true", set()),
         ("base.train.clamp=1", set()),
         ("base.data.fraction=0.5", set()),
     ],

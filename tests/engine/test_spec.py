@@ -83,6 +83,7 @@ def trains(draw: st.DrawFn) -> dict[str, Any]:
         "warmup": st.integers(0, iterations),
         "evaluate_every": st.integers(1, 10**9),
         "dropout": st.floats(0, 1, exclude_max=True),
+        "augment": st.booleans(),
         "clamp": st.floats(0, 100, exclude_min=True),
     }
     return table | draw(st.fixed_dictionaries({}, optional=optional))
@@ -152,7 +153,7 @@ def test_a_study_reads_back_equal(given: dict[str, Any]) -> None:
 
 
 def test_the_hash_is_the_same_in_every_process() -> None:
-    assert with_set().hash == "712398f1de84acb0ae564b5358b081dd81329495"
+    assert with_set().hash == "2c2de5811df1f1a9184131957b40944d7bb891d4"
 
 
 @pytest.mark.parametrize(
@@ -530,6 +531,7 @@ TABLES: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
             optional={
                 "clamp": st.floats(0, 1) | SCALARS,
                 "dropout": st.floats(0, 1) | SCALARS,
+                "augment": st.booleans() | SCALARS,
                 "iterations": st.integers(0, 100),
                 "batch": st.integers(0, 70_000),
             },
