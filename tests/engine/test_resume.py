@@ -205,7 +205,7 @@ def kill_until_done(home: Path, rng: random.Random, signals: list[signal.Signals
 
 def test_a_run_that_is_killed_ends_as_if_it_had_not(whole: tuple[Path, int], new_home: NewHome) -> None:
     home = new_home()
-    signals = [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL]
+    signals = [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL]
     kill_until_done(home, random.Random(5), signals, 0.7)
     same_run(home, whole[0])
 

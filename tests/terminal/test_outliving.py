@@ -21,14 +21,14 @@ SHORT = """
 name = "short"
 trials = 2
 [base.train]
-iterations = 600
-evaluate_every = 50
+iterations = 3000
+evaluate_every = 150
 [base.prune]
 rounds = 3
 [[arm]]
 name = "ticket"
 """
-LONG = SHORT.replace("600", "100_000")
+LONG = SHORT.replace("3000", "100_000")
 """Longer than any test: it ends by being stopped."""
 
 CRASH = """
@@ -166,7 +166,9 @@ def command(home: Path, *arguments: str, **variables: str) -> subprocess.Complet
     )
 
 
-@pytest.mark.parametrize("leads", [True, False], ids=["signal", "no signal"])
+@pytest.mark.parametrize(
+    "leads", [pytest.param(True, id="signal"), pytest.param(False, id="no signal", marks=pytest.mark.slow)]
+)
 def test_the_interface_outlived_by_its_run(
     console: Consoles, study: Callable[[str], str], home: Path, whole: tuple[Path, str], leads: bool
 ):
@@ -222,7 +224,9 @@ def _told(home: Path, kind: type) -> bool:
         return any(isinstance(stamped.event, kind) for stamped in folder.events())
 
 
-@pytest.mark.parametrize("stuck", [False, True], ids=["", "stuck"])
+@pytest.mark.parametrize(
+    "stuck", [pytest.param(False, id="drawing"), pytest.param(True, id="stuck", marks=pytest.mark.slow)]
+)
 def test_terminated_it_leaves_a_run_that_goes_on(
     console: Consoles, study: Callable[[str], str], home: Path, stuck: bool
 ):
@@ -249,6 +253,7 @@ def _hold(terminal: Console) -> None:
     terminal.keys(b"1234" * 100)
 
 
+@pytest.mark.slow
 def test_a_crash_of_the_interface_is_not_one_of_the_run(console: Consoles, study: Callable[[str], str], home: Path):
     terminal = console(CRASH, home, study(LONG), TERM="xterm-256color")
     begin(terminal)
@@ -261,6 +266,7 @@ def test_a_crash_of_the_interface_is_not_one_of_the_run(console: Consoles, study
     assert "ZeroDivisionError" in (home / "lth-tui.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_run_outlives_its_terminal(console: Consoles, study: Callable[[str], str], home: Path, whole: tuple[Path, str]):
     terminal = console(COMMAND, home, "run", study(SHORT), TERM="xterm-256color")
     until(lambda: Store(home).runs() and trains(home))
