@@ -59,13 +59,15 @@ class Follower:
 
 @dataclass
 class Lab:
-    """`study` and `source` are what Configure opens with; `active` is the run that this process works on."""
+    """`study` and `source` are what Configure opens with; `active` is the run that this process works on; `picked`
+    are the runs to be laid over each other, in the order in which they were picked."""
 
     store: Store
     study: Study
     source: str
     follower: Follower | None = None
     active: str | None = None
+    picked: tuple[str, ...] = ()
     stopping: bool = False
 
     def follow(self, run: str) -> Follower:
