@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from engine import datasets
 from engine.errors import BadInput, LabError
-from engine.plan import forecast
+from engine.plan import check_room
 from engine.spec import Study
 from engine.store import Request, RunFolder, Stamped, Store
 from engine.views import RunView, fold
@@ -38,7 +38,7 @@ def run_headless(
     and SystemExit once SIGTERM has stopped it, or once it goes on without the terminal that it has lost.
     """
     prepare_data(study, store)
-    store.check_room(forecast(study, store).bytes)
+    check_room(study, store)
     with store.create(study, name) as folder:
         if detach:
             return _detach(folder.id, store)

@@ -1,10 +1,12 @@
 """The App: modes, the worker, and what happens when a screen asks for something."""
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.driver import Driver
@@ -13,6 +15,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from engine.errors import BadInput
+from engine.plan import check_room
 from engine.spec import Study
 from engine.store import Request, Store
 from lth_tui.worker import Ended, Engine, Worker, execute
@@ -89,7 +92,7 @@ class LabApp(App[None]):
         self.lab = Lab(Store(home), study, source)
         self.worker = Worker(home, self.engine_ended, engine)
         self.last_words = ""
-        self._leaving = False
+        self._leaving = self._setting_out = False
         self._first = first
         for mode, screen in SCREENS.items():
             self.add_mode(mode, partial(screen, self.lab))
@@ -164,26 +167,33 @@ class LabApp(App[None]):
 
     def on_start_study(self, message: StartStudy) -> None:
         """Make a run and set the worker on it."""
-        self._work(lambda: self._create(message.study))
+        self._set_out(partial(self._create, message.study))
 
     def on_take_up_run(self, message: TakeUpRun) -> None:
         """Set the worker on a run that did not come to its end."""
-        self._work(lambda: message.run)
+        self._set_out(lambda: message.run)
 
     def _create(self, study: Study) -> str:
+        check_room(study, self.lab.store)
         with self.lab.store.create(study) as folder:
             return folder.id
 
-    def _work(self, run_of: Callable[[], str]) -> None:
-        """Set the worker on the run that `run_of` gives once nothing else is at work here."""
+    @work
+    async def _set_out(self, run_of: Callable[[], str]) -> None:
+        """Set the worker on the run that `run_of` gives, in a thread, once nothing else is at work here."""
+        if self._setting_out:
+            return
+        self._setting_out = True
         try:
             if self.worker.active:
                 raise BadInput(f"{self.worker.run} is at work; one at a time here: wait, stop it, or d to detach it")
-            run = run_of()
+            run = await asyncio.to_thread(run_of)
             self.worker.start(run)
         except BadInput as error:
             self._complain(str(error))
             return
+        finally:
+            self._setting_out = False
         self.lab.active, self.lab.stopping = run, False
         self._open(run)
         self.refresh_bindings()

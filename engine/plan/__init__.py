@@ -1,6 +1,6 @@
 """A study becomes a graph of rounds, each with a content key, so that no round is ever trained twice."""
 
-from engine.plan.forecast import Forecast, forecast
+from engine.plan.forecast import Forecast, check_room, forecast
 from engine.plan.graph import (
     DatasetMark,
     Dense,
@@ -35,6 +35,7 @@ __all__ = [
     "SameAs",
     "Shuffled",
     "StartSource",
+    "check_room",
     "forecast",
     "make_plan",
 ]

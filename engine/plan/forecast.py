@@ -59,9 +59,14 @@ def forecast(study: Study, store: Store) -> Forecast:
     )
 
 
+def check_room(study: Study, store: Store) -> None:
+    """Raises BadInput where `study` cannot begin: its data do not allow it, or the store has no room for it."""
+    store.check_room(forecast(study, store).bytes)
+
+
 def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
     """What these rounds will take on disk."""
     each = weight_count(plan.layers)
     return sum(
-        each * (_BYTES_PER_WEIGHT + _BYTES_PER_WEIGHT_OF_A_MARK * len(plan.marks_of(item.key))) for item in rounds
+        each * (_BYTES_PER_WEIGHT + _BYTES_PER_WEIGHT_OF_A_MARK * len(plan.marks_of[item.key])) for item in rounds
     )

@@ -1,6 +1,7 @@
 """The graph of rounds."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 from engine.analysis import WINDOW
@@ -187,13 +188,22 @@ class Plan:
         """The rounds of the arm; 0, the dense one, is in all of them."""
         return _numbers(arm, self.study.recipe(arm))
 
-    def places_of(self, key: str) -> list[Place]:
-        return [place for place, other in self.places.items() if other == key]
+    @cached_property
+    def places_of(self) -> dict[str, list[Place]]:
+        """Where each round stands, by key."""
+        found: dict[str, list[Place]] = {key: [] for key in self.rounds}
+        for place, key in self.places.items():
+            found[key].append(place)
+        return found
 
-    def marks_of(self, key: str) -> frozenset[int]:
-        """The iterations at which other rounds need the weights of that round."""
-        starts = (item.start for item in self.rounds.values())
-        return frozenset(s.iteration for s in starts if isinstance(s, Marked) and s.parent == key)
+    @cached_property
+    def marks_of(self) -> dict[str, frozenset[int]]:
+        """The iterations at which other rounds need the weights of each round, by key."""
+        found: dict[str, set[int]] = {key: set() for key in self.rounds}
+        for item in self.rounds.values():
+            if isinstance(item.start, Marked):
+                found[item.start.parent].add(item.start.iteration)
+        return {key: frozenset(iterations) for key, iterations in found.items()}
 
 
 def make_plan(study: Study, mark: DatasetMark, numerics: str) -> Plan:
@@ -317,7 +327,7 @@ def _first(arm: Arm, number: int, restart: Restart) -> int:
 
 
 def _key(item: Round, mark: DatasetMark, numerics: str) -> str:
-    masks: dict[str, Any] = {"source": type(item.masks).__name__, **asdict(item.masks)}
+    masks = _facts(item.masks)
     if isinstance(item.masks, Pruned):
         # Only the step that is taken: a longer ladder of the same rates shares its first rounds.
         del masks["number"]
@@ -335,10 +345,14 @@ def _key(item: Round, mark: DatasetMark, numerics: str) -> str:
             "bounds": item.number if item.train.clamp is not None else None,
             "seed": item.seed,
             "masks": masks,
-            "start": {"source": type(item.start).__name__, **asdict(item.start)},
+            "start": _facts(item.start),
             "signs": item.signs,
             "first": item.first,
             "fine_tuned": item.fine_tuned,
             "early_bird": watched,
         }
     )
+
+
+def _facts(source: MaskSource | StartSource) -> dict[str, Any]:
+    return {"source": type(source).__name__, **vars(source)}

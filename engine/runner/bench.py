@@ -44,7 +44,7 @@ class Bench:
         found = self._checkpoints.read(item.key)
         if found is None:
             return None
-        passed = {mark for mark in self.plan.marks_of(item.key) if mark <= found.iteration}
+        passed = {mark for mark in self.plan.marks_of[item.key] if mark <= found.iteration}
         return found if passed <= found.marks.keys() else None
 
     def train(
@@ -62,7 +62,7 @@ class Bench:
                 each.lane.order, self.split.validation, len(self.dataset.train_labels), item.number
             )
         pruned = self._just_pruned(rounds, made, pack)
-        watch = Watch(self._maker, rounds, made, [self.plan.marks_of(item.key) for item in rounds])
+        watch = Watch(self._maker, rounds, made, [self.plan.marks_of[item.key] for item in rounds])
         before = self._restored(checkpoints, pack, watch, pilot)
 
         def seconds() -> float:

@@ -78,7 +78,7 @@ class Walk:
     def _stored(self, item: Round) -> StoredRound | None:
         """A round from the store, proven again; None where it lacks weights that others rewind to."""
         found = self._store.rounds.read(item.key)
-        if found is None or not self._plan.marks_of(item.key) <= found.marks.keys():
+        if found is None or not self._plan.marks_of[item.key] <= found.marks.keys():
             return None
         self._bench.prove_stored(item, found)
         self._store.checkpoints.remove(item.key)
@@ -103,7 +103,7 @@ class Walk:
 
     def _wait(self, busy: Lease) -> bool:
         """Wait a moment for another run; False when asked to stop."""
-        place = self._plan.places_of(busy.key)[0]
+        place = self._plan.places_of[busy.key][0]
         what = f"{place.arm} trial {place.trial + 1} round {place.number}"
         return self._pilot.wait(f"{what} is being trained by {busy.run}, {busy.owner.words}")
 
@@ -143,12 +143,12 @@ class Walk:
             return None
         for item in rounds:
             self._begun.add(item.key)
-            for place in self._plan.places_of(item.key):
+            for place in self._plan.places_of[item.key]:
                 if place not in self._announced:
                     self._announced.add(place)
                     self._pilot.say(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
         code = replace(self._bench.program(rounds[0]), iterations=0), len(rounds)
-        places = [self._plan.places_of(item.key)[0] for item in rounds]
+        places = [self._plan.places_of[item.key][0] for item in rounds]
         self._pilot.board(rounds, places, new=code not in self._compiled)
         try:
             with out_of_memory():
@@ -172,7 +172,7 @@ class Walk:
 
     def _done(self, item: Round, stored: StoredRound, *, trained: bool) -> None:
         del self._waiting[item.key]
-        self._announced.update(self._plan.places_of(item.key))
+        self._announced.update(self._plan.places_of[item.key])
         if item.key not in self._lost:
             self.trained += trained
             self.reused += not trained

@@ -255,8 +255,9 @@ def test_eight_arms_have_each_distinct_round_once() -> None:
     assert {key(plan, arm, 0) for arm in ("retrain", "search")} == {key(plan, "search", 0)}
     assert key(plan, "search", 0) != key(plan, "ticket", 0) == key(plan, "rewound", 0) == key(plan, "fine-tuned", 0)
     assert sum(item.iterations for item in plan.rounds.values()) == 50 * 30 + 6 * 15
-    assert plan.marks_of(key(plan, "ticket", 0)) == {15}
-    assert plan.marks_of(key(plan, "search", 0)) == frozenset()
+    assert plan.marks_of[key(plan, "ticket", 0)] == {15}
+    assert plan.marks_of[key(plan, "search", 0)] == frozenset()
+    assert plan.places_of == {it: [place for place in plan.places if plan.places[place] == it] for it in plan.rounds}
 
 
 def test_eight_arms_train_each_distinct_round_once(

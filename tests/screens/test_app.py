@@ -193,6 +193,17 @@ async def test_an_engine_that_fails_leaves_the_interface_alive(tmp_path: Path, c
     assert Store(tmp_path).runs()[0].status == "failed"
 
 
+async def test_a_study_for_which_the_disk_has_no_room_makes_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    app = lab_app(tmp_path, tiny_study(), first="live")
+    async with app.run_test() as pilot:
+        app.post_message(StartStudy(tiny_study()))
+        await until(pilot, lambda: any("0.00 GB are free" in words for words in messages(app)))
+        assert not app.worker.active
+    assert not Store(tmp_path).runs()
+
+
 async def test_a_broken_guard_is_told_in_its_words(tmp_path: Path):
     def engine(folder: RunFolder, store: Store) -> str:
         raise GuardBroken("a pruned weight is zero", round=3, layer="dense1", found="2 are not")
