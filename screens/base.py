@@ -1,21 +1,29 @@
 """What every screen has: the bar of modes, the footer, the timer, and a word for windows that are too small."""
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
-from textual import events
+from textual import events, work
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from screens.lab import Lab
-from screens.text import plain
+from screens.offers import Offer, copied
+from screens.saving import SaveDialog
+from screens.text import plain, size
 
 MODES = {"configure": "Configure", "runs": "Runs", "live": "Live", "heatmaps": "Heatmaps", "ticket": "Ticket"}
 """The modes in the order of their digit keys."""
 
 SMALLEST = (60, 16)
+
+CLIPBOARD = 74_994
+"""Bytes of text that every terminal takes which takes any: 100,000 as they are sent."""
 
 
 class TopBar(Widget):
@@ -62,6 +70,12 @@ class LabScreen(Screen[None]):
     PERIOD = 0.5
     AUTO_FOCUS = None
 
+    BINDINGS = [
+        Binding("ctrl+s", "save", "Save", id="save", show=False,
+                tooltip="Put what is shown into a file: a picture, its numbers, the study"),
+        Binding("c", "copy", "Copy", id="copy", show=False, tooltip="Copy what the focused part shows"),
+    ]  # fmt: skip
+
     def __init__(self, lab: Lab):
         super().__init__(name=self.MODE)
         self.lab = lab
@@ -105,3 +119,43 @@ class LabScreen(Screen[None]):
 
     def update(self) -> None:
         """Draw what changed."""
+
+    # Saving and copying
+
+    @property
+    def about(self) -> str:
+        """What the files that are saved here are named after."""
+        return self.lab.follower.run if self.lab.follower else ""
+
+    def offers(self) -> list[Offer]:
+        """What can be saved and copied from here, beside a picture of the whole screen."""
+        return []
+
+    def offered(self) -> list[Offer]:
+        """All of it, what is shown by the focused widget first."""
+        lines = [list(strip) for strip in self._compositor.render_strips()]
+        screen = Offer("screen", "the whole screen", picture=lambda: lines)
+        found = [offer for offer in self.offers() if offer.formats()]
+        return [*sorted(found, key=lambda offer: offer.widget is None or offer.widget is not self.focused), screen]
+
+    def action_save(self) -> None:
+        """Ask for a file's name, and write it."""
+
+        def saved(path: Path | None) -> None:
+            if path is not None:
+                self.notify(f"saved {plain(str(path))}", markup=False)
+
+        self.app.push_screen(SaveDialog(self.offered(), self.about or self.MODE), saved)
+
+    @work(exclusive=True, group="copy")
+    async def action_copy(self) -> None:
+        """Send what the focused widget shows to the terminal's clipboard."""
+        offer = self.offered()[0]
+        text, what = await asyncio.to_thread(copied, offer, offer.drawing)
+        length = len(text.encode())
+        if length > CLIPBOARD:
+            words = f"{size(length)}: more than terminals take, {size(CLIPBOARD)}; ctrl+s puts it into a file"
+            self.notify(f"{offer.words}: {words}", severity="warning", markup=False)
+            return
+        self.app.copy_to_clipboard(text)
+        self.notify(plain(f"copied {offer.words}: {what}"), markup=False)

@@ -17,12 +17,13 @@ from textual.widgets import Button, Static
 from engine import datasets
 from engine.errors import BadInput
 from engine.plan import forecast
-from engine.spec import Study, load_study, preset_names, preset_text
+from engine.spec import Study, load_study, preset_names, preset_text, to_toml
 from engine.store import Store
 from screens.arm import ArmDialog
 from screens.base import LabScreen
 from screens.form import BASE, Form, fresh_name, new_arm
 from screens.messages import StartStudy
+from screens.offers import Offer
 from screens.specs import RECIPE, STUDY_FIELDS, FieldSpec, Texts
 from screens.text import amount, duration, plain, size
 from screens.widgets.fields import ArmRow, FieldRow, Heading, Hint, Row
@@ -231,6 +232,11 @@ class ConfigureScreen(LabScreen):
             if problem:
                 self._study = None
                 self._button.disabled = True
+
+    def offers(self) -> list[Offer]:
+        """The study, when it is one."""
+        study = self._study
+        return [Offer("study", "the study in the form", toml=to_toml(study), file=study.name)] if study else []
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()

@@ -1,9 +1,13 @@
 """Plots as data, and their drawing by plotext: the same in a window and on standard output. Knows no window."""
 
+import io
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from rich.console import Console
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
@@ -16,6 +20,11 @@ COLOURS = (14, 11, 13, 10, 12, 9, 6, 3)
 
 LEVEL_COLOUR = 7
 LEAST_SIZE = (20, 6)
+STILL_SIZE = (100, 30)
+"""Cells of a plot in a file."""
+
+Lines: TypeAlias = Sequence[Sequence[Segment]]
+"""A picture in cells."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,12 @@ def draw(figure: Any, picture: Picture, width: int, height: int, *, focused: boo
         return Text("\n").join([*heading, Text(""), Text(plain(words), "dim")])
     drawn = _plot(figure, picture, width, height).rstrip("\n")
     return Text("\n").join([*heading, Text.from_ansi(drawn)])
+
+
+def lines_of(figure: Callable[[], Any], picture: Picture) -> Lines:
+    """The picture as it is put into a file, by a figure of its own: in any thread."""
+    console = Console(width=STILL_SIZE[0], file=io.StringIO(), color_system="truecolor", force_terminal=True)
+    return console.render_lines(draw(figure(), picture, *STILL_SIZE), pad=False)
 
 
 def _plot(plt: Any, picture: Picture, width: int, height: int) -> str:

@@ -1,6 +1,7 @@
 """Heatmaps: how alike the weights of the rounds are, and their masks and magnitudes while they are trained."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from rich.text import Text
 from textual import events, on
@@ -9,8 +10,19 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.views import MEASURES, ArmView, Measure, RunView, bird_grid, layer_grid, round_grid
+from engine.views import (
+    MEASURES,
+    ArmView,
+    Measure,
+    RunView,
+    bird_grid,
+    grid_table,
+    layer_grid,
+    magnitudes_table,
+    round_grid,
+)
 from screens.base import LabScreen
+from screens.offers import Offer
 from screens.pictures import magnitude_picture
 from screens.readout import bird_words, legend, magnitude_title, magnitude_words, pair_words
 from screens.text import plain
@@ -260,6 +272,26 @@ class HeatmapsScreen(LabScreen):
         self._round = int(heatmap.grid.rows[row] if heatmap.id == "birds" else heatmap.grid.columns[column])
         if heatmap.id == "by-layer":
             self._at["layer"] = row
+
+    def offers(self) -> list[Offer]:
+        """The heatmaps or histograms that are shown."""
+        chosen = self.chosen
+        if chosen is None:
+            return []
+        arm, trial, layer, measure = chosen
+        whose = f"{arm.name}-t{trial + 1}"
+        item = arm.trials[trial].rounds.get(self._round)
+        magnitudes = item.magnitudes.get(layer) if item else None
+        if self._page == "magnitudes":
+            table = None if magnitudes is None else partial(magnitudes_table, magnitudes)
+            name = f"magnitudes-{whose}-{layer}-r{self._round}"
+            return [Offer(name, "how the weights are spread", self.query_one("#magnitudes"), table)]
+        names = {"by-layer": f"{measure}-{whose}", "by-round": f"{measure}-{whose}-{layer}", "birds": f"birds-{whose}"}
+        return [
+            Offer(names[str(heatmap.id)], heatmap.grid.title, heatmap, partial(grid_table, heatmap.grid))
+            for heatmap in self.query(Heatmap)
+            if heatmap.grid is not None and heatmap.grid.columns and heatmap.size
+        ]
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """A click on another heatmap turns to it."""

@@ -1,6 +1,7 @@
 """Live: where the run is, and what it has found so far."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from rich.text import Text
 from textual import events
@@ -9,11 +10,26 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import RichLog, Static
 
+from engine.spec import to_toml
 from engine.store import CurvePoint, Signal
-from engine.views import Curve, LogLine, RoundView, RunView, learning_curves, newest_signals, signals_of
+from engine.views import (
+    ArmView,
+    Curve,
+    LogLine,
+    RoundView,
+    RunView,
+    curve_table,
+    layers_table,
+    learning_curves,
+    log_table,
+    newest_signals,
+    rounds_table,
+    signals_of,
+)
 from screens.base import LabScreen
 from screens.lab import Follower
 from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun
+from screens.offers import Offer
 from screens.pictures import accuracy_picture, loss_picture, validation_accuracy_picture
 from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, moment, plain
 from screens.widgets.layers import LayerBars
@@ -81,6 +97,7 @@ class LiveScreen(LabScreen):
         self._lane: int | None = None
         self._key = ""
         self._points: list[CurvePoint] = []
+        self._curve: Curve | None = None
         self._show_loss = True
         self._close = False
         self._arm = self._trial = 0
@@ -171,7 +188,7 @@ class LiveScreen(LabScreen):
 
     def _show_curve(self, follower: Follower, *, chosen: bool = False) -> None:
         lanes = self._lanes(follower)
-        curve: Curve | None = None
+        self._curve = None
         if lanes:
             place = (self._lane or 0) % len(lanes)
             name, key = lanes[place]
@@ -182,9 +199,9 @@ class LiveScreen(LabScreen):
                 self._key, self._points = key, points
             else:
                 self._points = self._curve_of(follower, key, self._points)
-            curve = learning_curves({f"{name} {place + 1}/{len(lanes)}": self._points})[0]
-        self.query_one("#loss", LinePlot).show(loss_picture(curve))
-        self.query_one("#validation", LinePlot).show(validation_accuracy_picture(curve))
+            self._curve = learning_curves({f"{name} {place + 1}/{len(lanes)}": self._points})[0]
+        self.query_one("#loss", LinePlot).show(loss_picture(self._curve))
+        self.query_one("#validation", LinePlot).show(validation_accuracy_picture(self._curve))
 
     def _curve_of(self, follower: Follower, key: str, known: list[CurvePoint]) -> list[CurvePoint]:
         points = known + follower.folder.curve(key, after=known[-1].iteration if known else -1)
@@ -213,13 +230,17 @@ class LiveScreen(LabScreen):
 
     # Layers
 
+    def _layers_of(self, view: RunView) -> tuple[ArmView, int]:
+        """The arm and the trial whose layers are shown, of a run that has begun."""
+        arm = view.arms[self._arm % len(view.arms)]
+        return arm, self._trial % len(arm.trials)
+
     def _show_layers(self, follower: Follower) -> None:
         panel, arms = self.query_one(LayerBars), follower.view.arms
         if not arms:
             panel.show("", None, {})
             return
-        arm = arms[self._arm % len(arms)]
-        trial = self._trial % len(arm.trials)
+        arm, trial = self._layers_of(follower.view)
         rounds = arm.trials[trial].rounds
         newest: RoundView | None = rounds[max(rounds)] if rounds else None
         signals: dict[str, tuple[Signal, ...]] = {}
@@ -240,6 +261,29 @@ class LiveScreen(LabScreen):
         self._trial += 1
         if self.lab.follower:
             self._show_layers(self.lab.follower)
+
+    def offers(self) -> list[Offer]:
+        """What the panels show."""
+        follower = self.lab.follower
+        if follower is None:
+            return []
+        view, curve = follower.view, self._curve
+        found = [
+            Offer("accuracy", "accuracy of all rounds", self.query_one("#accuracy"), partial(rounds_table, view)),
+            Offer("log", "what happened", self.query_one("#events"), partial(log_table, view)),
+        ]
+        if curve is not None:
+            table = partial(curve_table, curve)
+            found.append(Offer("loss", f"loss, {curve.name}", self.query_one("#loss"), table))
+            found.append(Offer("validation", f"accuracy, {curve.name}", self.query_one("#validation"), table))
+        if view.arms:
+            arm, trial = self._layers_of(view)
+            words = f"weights left by layer and round, {arm.name} trial {trial + 1}"
+            table = partial(layers_table, view, arm.name, trial)
+            found.append(Offer("layers", words, self.query_one("#layers"), table))
+        if follower.study is not None:
+            found.append(Offer("study", "the study of the run", toml=to_toml(follower.study), file=follower.run))
+        return found
 
     # Control
 

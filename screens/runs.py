@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 
 from textual import on, work
 from textual.binding import Binding
@@ -11,8 +12,10 @@ from textual.widgets import DataTable, Static
 
 from engine.errors import BadInput
 from engine.store import RunSummary
+from engine.views import runs_table
 from screens.base import LabScreen
 from screens.messages import EditStudy, OpenRun, StartStudy, TakeUpRun
+from screens.offers import Offer
 from screens.text import duration, moment, plain, status_text
 
 COLUMNS = (("status", 13), ("study", 18), ("data", 8), ("rounds", 8), ("when", 10), ("took", 9))
@@ -129,6 +132,11 @@ class RunsScreen(LabScreen):
         """The run under the cursor."""
         runs, row = self._shown or [], self._table.cursor_row
         return runs[row] if row < len(runs) else None
+
+    def offers(self) -> list[Offer]:
+        """The list."""
+        runs = self._shown or []
+        return [Offer("runs", "the list of runs", self._table, partial(runs_table, runs), file="runs")] if runs else []
 
     @on(DataTable.RowSelected)
     def action_open(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from rich.text import Text
@@ -11,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.views import RunView, TicketView, spreads
+from engine.views import RunView, TicketView, spreads, spreads_table, tiles_table
 from screens.base import LabScreen
 from screens.choice import PAGES, Choice, Chosen
 from screens.looks import (
@@ -27,6 +28,7 @@ from screens.looks import (
     tiles_of,
     title,
 )
+from screens.offers import Offer
 from screens.reading import Tickets
 from screens.text import plain
 from screens.widgets.mosaic import Mosaic
@@ -250,6 +252,22 @@ class TicketScreen(LabScreen):
             self._write("#lens", Text())
         else:
             self._write("#lens", lens(mosaic.tiles, mosaic.cursor, *size))
+
+    def offers(self) -> list[Offer]:
+        """The picture that is shown."""
+        chosen, mosaic = self._choice.of(self._view), self.query_one(Mosaic)
+        if chosen is None:
+            return []
+        place = f"{chosen.arm.name}-t{chosen.trial + 1}-r{chosen.round.round}-{chosen.layer}"
+        if self._choice.page == "spreads":
+            table = partial(spreads_table, *spreads(chosen.arm.trials[chosen.trial], chosen.round.round, chosen.layer))
+            return [Offer(f"spreads-{place}", "how the weights are spread", self.query_one("#spreads"), table)]
+        if mosaic.tiles is None or self._drawn is None:
+            return []
+        look = self._drawn.look
+        measure = look.measure if look.unit is None else "weight"
+        name = f"{look.page}-{place}" if look.unit is None else f"unit{look.unit}-{place}"
+        return [Offer(name, f"{measure}, {chosen.layer}", mosaic, partial(tiles_table, mosaic.tiles, measure))]
 
     def _write(self, selector: str, words: Text, *, fixed: bool = True) -> bool:
         """Write words if they are others; whether they were. `fixed`: in a place whose size they do not change."""

@@ -1,6 +1,7 @@
 """A table of filled cells with a cursor."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.segment import Segment
@@ -13,6 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from engine.views import Grid
+from screens.drawing import Lines
 from screens.text import SIGNAL_MARKS, plain
 from screens.widgets.palette import Scale, cell_text, fitted_scale, marked_text, shade
 
@@ -119,6 +121,11 @@ class Heatmap(Widget, can_focus=True):
     def action_move(self, down: int, right: int) -> None:
         """Move the cursor by rows and columns."""
         self.put_cursor(self._row + down, self._column + right)
+
+    def still(self) -> Callable[[], Lines]:
+        """What draws it for a file: as it is shown."""
+        lines = [list(self.render_line(y)) for y in range(self.size.height)]
+        return lambda: lines
 
     def on_focus(self) -> None:
         self.refresh()

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 from rich.color import Color
@@ -16,6 +16,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from engine.views import Tiles
+from screens.drawing import Lines
 from screens.widgets.palette import Scale, shade
 from screens.widgets.tiling import Frame, Pixel, brief, fit, sign
 
@@ -145,6 +146,11 @@ class Mosaic(Widget, can_focus=True):
         if frame is not None:
             far, row = 10**9 if last else 0, self._cursor.row
             self.put_cursor(Pixel(0, row, far) if frame.n == 1 else Pixel(far, row, 0))
+
+    def still(self) -> Callable[[], Lines]:
+        """What draws it for a file: as it is shown."""
+        lines = [list(self.render_line(y)) for y in range(self.size.height)]
+        return lambda: lines
 
     def on_focus(self) -> None:
         self.refresh()

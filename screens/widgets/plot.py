@@ -1,9 +1,13 @@
 """A plot in a window: drawn only when it changed."""
 
+from collections.abc import Callable
+from functools import partial
+
 from rich.text import Text
 from textual_plotext import PlotextPlot
+from textual_plotext.plot import Plot
 
-from screens.drawing import Picture, draw
+from screens.drawing import Lines, Picture, draw, lines_of
 
 
 class LinePlot(PlotextPlot, can_focus=True):
@@ -24,6 +28,10 @@ class LinePlot(PlotextPlot, can_focus=True):
         if picture != self._picture:
             self._picture = picture
             self.refresh()
+
+    def still(self) -> Callable[[], Lines]:
+        """What draws it for a file."""
+        return partial(lines_of, Plot, self._picture)
 
     def on_focus(self) -> None:
         self.refresh()

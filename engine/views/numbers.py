@@ -1,0 +1,182 @@
+"""The numbers behind what is shown, in full precision, for other programs. Pure."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import numpy as np
+
+from engine.store.events import Magnitudes
+from engine.store.runs import RunSummary
+from engine.views.grids import Grid
+from engine.views.run import RunView
+from engine.views.series import Curve
+from engine.views.signals import signals_of
+from engine.views.ticket import Spread, Tiles
+
+Value: TypeAlias = str | int | float | None
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What words that a spreadsheet takes for a formula begin with."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns by name, with their units, and rows of as many values; None and NaN are no value."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+
+
+def csv_text(table: Table) -> str:
+    """The table as RFC 4180 has it. Numbers are written so that reading them gives the same ones.
+
+    Words that a spreadsheet would take for a formula have an apostrophe before them.
+    """
+    return _written(table, ",", "\r\n")
+
+
+def tsv_text(table: Table) -> str:
+    """The table with tabs, as it is pasted into a spreadsheet."""
+    return _written(table, "\t", "\n")
+
+
+def _written(table: Table, delimiter: str, end: str) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, lineterminator=end)
+    writer.writerow([_cell(name) for name in table.columns])
+    writer.writerows([_cell(value) for value in row] for row in table.rows)
+    return out.getvalue()
+
+
+def _cell(value: Value) -> Value:
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA) else value
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value
+
+
+def rounds_table(view: RunView) -> Table:
+    """A row for each finished round of a trial, in the order of arms, trials and rounds."""
+    columns = (
+        "arm",
+        "trial",
+        "seed",
+        "round",
+        "P_m (%)",
+        "weights left",
+        "early stop (iteration)",
+        "validation loss",
+        "validation accuracy (0 to 1)",
+        "test accuracy (0 to 1)",
+        "test accuracy at the end (0 to 1)",
+        "test accuracy once pruned (0 to 1)",
+        "training (s)",
+        "signals",
+    )
+    rows: list[tuple[Value, ...]] = []
+    for arm in view.arms:
+        for place, trial in enumerate(arm.trials):
+            signals = signals_of(view, arm.name, place)
+            for item in trial.rounds.values():
+                told = (f"{it.layer} {it.kind}" if it.layer else it.kind for it in signals.get(item.round, ()))
+                rows.append(
+                    (
+                        arm.name,
+                        place + 1,
+                        trial.seed,
+                        item.round,
+                        item.p_m,
+                        item.survivors,
+                        item.early_stop_iteration,
+                        item.validation_loss,
+                        item.validation_accuracy,
+                        item.test_accuracy,
+                        item.test_accuracy_end,
+                        item.test_accuracy_pruned,
+                        item.seconds,
+                        "; ".join(told),
+                    )
+                )
+    return Table(columns, tuple(rows))
+
+
+def layers_table(view: RunView, arm: str, trial: int) -> Table:
+    """What is left of each layer in the rounds of a trial."""
+    rows = tuple(
+        (item.round, item.p_m, name, layer.survivors, layer.size, 100 * layer.survivors / layer.size)
+        for item in view.arm(arm).trials[trial].rounds.values()
+        for name, layer in item.layers.items()
+    )
+    return Table(("round", "P_m (%)", "layer", "weights left", "weights", "left (%)"), rows)
+
+
+def curve_table(curve: Curve) -> Table:
+    """The validations of one round."""
+    columns = ("iteration", "training loss", "validation loss", "validation accuracy (0 to 1)")
+    values = zip(curve.iteration, curve.train_loss, curve.validation_loss, curve.validation_accuracy, strict=True)
+    return Table(columns, tuple(values))
+
+
+def grid_table(grid: Grid) -> Table:
+    """The cells of a heatmap as they stand."""
+    columns = (grid.row_name, *(f"{grid.column_name} {name}" for name in grid.columns))
+    return Table(columns, tuple((name, *values) for name, values in zip(grid.rows, grid.values, strict=True)))
+
+
+def magnitudes_table(found: Magnitudes) -> Table:
+    """Weights by bins of |w|, before training and after: each between 0 and its greatest."""
+    bins = len(found.end)
+    before = ((top * found.start_top / bins, (top + 1) * found.start_top / bins) for top in range(bins))
+    after = ((top * found.end_top / bins, (top + 1) * found.end_top / bins) for top in range(bins))
+    both = zip(before, found.start, after, found.end, strict=True)
+    rows = tuple((*ends, count, *ends_after, count_after) for ends, count, ends_after, count_after in both)
+    columns = tuple(f"{name} {when}" for when in ("before", "after") for name in ("|w| from", "|w| to", "weights"))
+    return Table(columns, rows)
+
+
+def spreads_table(step: float, found: tuple[Spread, ...]) -> Table:
+    """Histograms of |w|, a row a bin."""
+    rows = ((item.name, x, share) for item in found for x, share in zip(item.x, item.share, strict=True))
+    return Table(("weights", "|w|", f"share per {step:g} of |w| (%)"), tuple(rows))
+
+
+def tiles_table(tiles: Tiles, measure: str) -> Table:
+    """A row a pixel of each tile that has a value."""
+    places = np.argwhere(np.isfinite(tiles.values)).tolist()
+    rows = ((*place, tiles.values[tuple(place)].item()) for place in places)
+    return Table(("tile", "row", "column", measure), tuple(rows))
+
+
+def runs_table(runs: Sequence[RunSummary]) -> Table:
+    """A row a run."""
+    columns = ("run", "study", "data", "status", "rounds done", "rounds planned", "started (UTC)", "took (s)")
+    rows = (
+        (
+            run.id,
+            run.study,
+            run.dataset,
+            run.status,
+            run.rounds_done,
+            run.rounds_total,
+            _moment(run.created),
+            run.seconds,
+        )
+        for run in runs
+    )
+    return Table(columns, tuple(rows))
+
+
+def log_table(view: RunView) -> Table:
+    """A row an event."""
+    rows = ((_moment(line.time), line.level, line.text) for line in view.log)
+    return Table(("time (UTC)", "level", "event"), tuple(rows))
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
