@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import convolutions, interface, lanes
+from benchmarks import checkpoints, convolutions, interface, lanes
 
-BENCHMARKS = {"lanes": lanes.measure, "convolutions": convolutions.measure, "interface": interface.measure}
+BENCHMARKS = {
+    "lanes": lanes.measure,
+    "convolutions": convolutions.measure,
+    "checkpoints": checkpoints.measure,
+    "interface": interface.measure,
+}
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or list(BENCHMARKS)

@@ -14,30 +14,26 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from benchmarks.sample import CLASSES, MEAN, STD, half_lane, noise
 from benchmarks.sides import Sides, line
 from engine.lanes import (
     DataOnDevices,
-    Lane,
     Pack,
     Program,
     batch_order,
-    learning_rates,
     machine,
     prepare_jax,
 )
 from engine.lanes.program import optimizer_of
-from engine.masks import masked, random_masks
-from engine.networks import layer_shapes
-from engine.networks.build import forward, initial_weights
+from engine.networks.build import forward
 from engine.networks.shapes import architecture
 from engine.spec import Train
 
 NETWORKS = {"conv-2": 5, "conv-6": 3}
 """Steps that are timed together."""
 EXAMPLES, BATCH = 2_000, 60
-IMAGE, CLASSES = (32, 32, 3), 10
+IMAGE = (32, 32, 3)
 ROUNDS = 3
-MEAN, STD = np.full(3, 0.5, np.float32), np.full(3, 0.3, np.float32)
 
 
 def measure() -> bool:
@@ -68,40 +64,19 @@ def _network(network: str, steps: int) -> bool:
     return line("a step inside the loop / one outside", sides.ratio("outside", "inside"), 3, at_most=True)
 
 
-def _pixels() -> tuple[np.ndarray, np.ndarray]:
-    draw = np.random.default_rng(0)
-    return draw.integers(0, 256, (EXAMPLES, *IMAGE), np.uint8), draw.integers(0, CLASSES, EXAMPLES).astype(np.int32)
-
-
 def _recipe(steps: int) -> Train:
     """Enough for the first run, which compiles, and all rounds."""
     iterations = steps * (ROUNDS + 1)
     return Train(iterations=iterations, batch=BATCH, learning_rate=2e-4, evaluate_every=iterations)
 
 
-def _lane(network: str, recipe: Train, seed: int) -> Lane:
-    weights = initial_weights(network, IMAGE, CLASSES, seed)
-    halves = {it.name: np.arange(it.size).reshape(it.shape) % 2 == 0 for it in layer_shapes(network, IMAGE, CLASSES)}
-    masks = random_masks(halves, seed)
-    rows = np.arange(EXAMPLES, dtype=np.int32)
-    return Lane(
-        start=masked(weights, masks),
-        masks=masks,
-        order=batch_order(rows, BATCH, recipe.iterations, seed),
-        rates=learning_rates(recipe),
-        validation=rows[:1],
-        mean=MEAN,
-        std=STD,
-    )
-
-
 def _inside(network: str, steps: int, count: int) -> Callable[[], float]:
     """Iterations a second of `count` lanes together, as the engine trains them."""
     recipe = _recipe(steps)
     program = Program.of(network, IMAGE, CLASSES, recipe)
-    pixels, labels = _pixels()
+    pixels, labels = noise(IMAGE, EXAMPLES)
     data = DataOnDevices.put(min(count, machine().devices), (pixels, labels), (pixels[:1], labels[:1]))
-    pack = Pack(program, [_lane(network, recipe, seed) for seed in range(count)], data, count)
+    pack = Pack(program, [half_lane(network, IMAGE, EXAMPLES, recipe, seed) for seed in range(count)], data, count)
 
     def run() -> float:
         begun = time.perf_counter()
@@ -114,10 +89,10 @@ def _inside(network: str, steps: int, count: int) -> Callable[[], float]:
 def _outside(network: str, steps: int) -> Callable[[], float]:
     """The same step as a compiled function of its own, called for each step."""
     recipe = _recipe(steps)
-    lane = _lane(network, recipe, 0)
+    lane = half_lane(network, IMAGE, EXAMPLES, recipe, 0)
     rule = optimizer_of(Program.of(network, IMAGE, CLASSES, recipe))
     apply = forward(network, IMAGE, CLASSES)
-    pixels, labels = (jnp.asarray(part) for part in _pixels())
+    pixels, labels = (jnp.asarray(part) for part in noise(IMAGE, EXAMPLES))
     masks = {name: jnp.asarray(mask) for name, mask in lane.masks.items()}
 
     @jax.jit
@@ -150,7 +125,7 @@ def _torch(network: str, steps: int) -> Callable[[], float]:
     import torch
     from torch import nn
 
-    pixels, labels = (torch.from_numpy(part) for part in _pixels())
+    pixels, labels = (torch.from_numpy(part) for part in noise(IMAGE, EXAMPLES))
     pixels, labels = pixels.permute(0, 3, 1, 2).contiguous(), labels.long()
     made_of = architecture(network)
     parts: list[nn.Module] = []
@@ -174,7 +149,7 @@ def _torch(network: str, steps: int) -> Callable[[], float]:
     def run() -> float:
         begun = time.perf_counter()
         for rows in order:
-            loss = loss_of(model((pixels[rows].float() / 255 - 0.5) / 0.3), labels[rows])
+            loss = loss_of(model((pixels[rows].float() / 255 - MEAN) / STD), labels[rows])
             rule.zero_grad()
             loss.backward()
             for kernel, mask in zip(kernels, masks, strict=True):

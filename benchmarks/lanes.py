@@ -12,26 +12,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.sample import CLASSES, MEAN, STD, half_lane, noise
 from benchmarks.sides import Sides, line
 from engine.lanes import (
     DataOnDevices,
-    Lane,
     Pace,
     Pack,
     Program,
-    batch_order,
-    learning_rates,
     machine,
     prepare_jax,
     train,
 )
-from engine.masks import masked, random_masks
 from engine.networks import layer_shapes
-from engine.networks.build import initial_weights
 from engine.spec import Train
 
 EXAMPLES, BATCH, STEPS = 20_000, 60, 1_500
-IMAGE, CLASSES = (28, 28, 1), 10
+NETWORK, IMAGE = "lenet-300-100", (28, 28, 1)
 ROUNDS = 9
 
 
@@ -77,37 +73,15 @@ def _accelerator() -> bool:
     return True
 
 
-def _pixels() -> tuple[np.ndarray, np.ndarray]:
-    draw = np.random.default_rng(0)
-    return draw.integers(0, 256, (EXAMPLES, *IMAGE), np.uint8), draw.integers(0, CLASSES, EXAMPLES).astype(np.int32)
-
-
-def _lane(seed: int) -> Lane:
-    recipe = Train(iterations=STEPS, batch=BATCH, evaluate_every=STEPS)
-    layers = layer_shapes("lenet-300-100", IMAGE, CLASSES)
-    weights = initial_weights("lenet-300-100", IMAGE, CLASSES, seed)
-    masks = random_masks({layer.name: np.arange(layer.size).reshape(layer.shape) % 2 == 0 for layer in layers}, seed)
-    rows = np.arange(EXAMPLES, dtype=np.int32)
-    return Lane(
-        start=masked(weights, masks),
-        masks=masks,
-        order=batch_order(rows, BATCH, STEPS, seed),
-        rates=learning_rates(recipe),
-        validation=rows[:1],
-        mean=np.array([0.5], np.float32),
-        std=np.array([0.3], np.float32),
-    )
-
-
 def _lanes(count: int) -> Callable[[], float]:
     """Iterations a second of `count` lanes together, after the first quarter of a round."""
     recipe = Train(iterations=STEPS, batch=BATCH, evaluate_every=STEPS // 10)
-    program = Program.of("lenet-300-100", IMAGE, CLASSES, recipe)
+    program = Program.of(NETWORK, IMAGE, CLASSES, recipe)
     devices = min(count, machine().devices)
     width = count if machine().on_cpu else machine().width(count)
-    pixels, labels = _pixels()
+    pixels, labels = noise(IMAGE, EXAMPLES)
     data = DataOnDevices.put(devices, (pixels, labels), (pixels[:100], labels[:100]))
-    lanes = [_lane(seed) for seed in range(count)]
+    lanes = [half_lane(NETWORK, IMAGE, EXAMPLES, recipe, seed) for seed in range(count)]
     pace = Pace()
 
     def run() -> float:
@@ -128,9 +102,9 @@ def _lanes(count: int) -> Callable[[], float]:
 def _torch(*, fused: bool) -> Callable[[], float]:
     import torch
 
-    pixels, labels = (torch.from_numpy(part) for part in _pixels())
+    pixels, labels = (torch.from_numpy(part) for part in noise(IMAGE, EXAMPLES))
     labels = labels.long()
-    lane = _lane(0)
+    lane = half_lane(NETWORK, IMAGE, EXAMPLES, Train(iterations=STEPS, batch=BATCH, evaluate_every=STEPS), 0)
     layers = [(torch.from_numpy(part["kernel"].copy()), torch.zeros(len(part["bias"]))) for part in lane.start.values()]
     params = [tensor.requires_grad_() for pair in layers for tensor in pair]
     masks = [torch.from_numpy(mask.astype(np.float32)) for mask in lane.masks.values()]
@@ -142,7 +116,7 @@ def _torch(*, fused: bool) -> Callable[[], float]:
     def run() -> float:
         begun = time.perf_counter()
         for rows in order[:steps]:
-            hidden = ((pixels[rows].float() / 255 - 0.5) / 0.3).flatten(1)
+            hidden = ((pixels[rows].float() / 255 - MEAN) / STD).flatten(1)
             for depth, (kernel, bias) in enumerate(layers):
                 hidden = torch.addmm(bias, hidden, kernel)
                 if depth < len(layers) - 1:
@@ -165,7 +139,7 @@ def _products() -> Callable[[], float]:
     measured for these very shapes on all cores.
     """
     draw = np.random.default_rng(1)
-    sizes = [layer.shape for layer in layer_shapes("lenet-300-100", IMAGE, CLASSES)]
+    sizes = [layer.shape for layer in layer_shapes(NETWORK, IMAGE, CLASSES)]
     arrays = [
         tuple(jnp.asarray(draw.normal(size=shape), jnp.float32) for shape in ((BATCH, a), (a, b), (BATCH, b)))
         for a, b in sizes
