@@ -75,7 +75,7 @@ def _segments(network: str, store: CheckpointStore) -> Callable[[bool], float]:
 
 
 def _checkpoint(lane: int, state: dict[str, np.ndarray]) -> Checkpoint:
-    return Checkpoint(f"{lane:064x}", int(state["iteration"]), 0.0, state, None, [], {}, None, [])
+    return Checkpoint(f"{lane:040x}", int(state["iteration"]), 0.0, state, None, [], {}, None, [])
 
 
 def _pack(network: str) -> Pack:

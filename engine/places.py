@@ -22,6 +22,13 @@ def cache_folder(root: Path) -> Path:
     return root / "compiled"
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it where they are missing, each for its user alone. Raises OSError."""
+    for missing in (*reversed(folder.parents), folder):
+        if not missing.exists():
+            missing.mkdir(mode=0o700, exist_ok=True)
+
+
 def log_file(root: Path) -> Path:
     """Where the process's file descriptor 2 goes while the interface owns the terminal."""
     return root / "lth-tui.log"

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from engine.places import make_folder
+
 LOG_LIMIT = 4_000_000
 """Bytes after which the log file begins anew."""
 
@@ -95,7 +97,7 @@ def can_be_lost() -> bool:
 def _open_log(log: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         if log.is_file() and log.stat().st_size > LOG_LIMIT:
             log.replace(log.with_suffix(".old.log"))
         return os.open(log, flags, 0o600)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.datasets.dataset import Dataset
 from engine.datasets.recipe import Arrays, Recipe
+from engine.places import make_folder
 
 SHEET = "dataset.json"
 _DRAFT = ".draft"
@@ -155,7 +156,7 @@ def sound(folder: Path, recipe: Recipe) -> bool:
 @contextmanager
 def draft(folder: Path) -> Iterator[Path]:
     """A new folder of one's own beside `folder`, gone at the end unless it was published."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     _sweep(folder)
     path = _beside(folder)
     path.mkdir()

@@ -22,6 +22,7 @@ from engine.datasets.listing import shown
 from engine.errors import BadInput
 from engine.export.account import Account, CurveLine, EventLine, Unlikely
 from engine.export.archive import CURVES, EVENTS, STUDY, Bundle, Packer, first_problem, round_member
+from engine.places import make_folder
 from engine.spec import Study, parse_study, to_toml
 from engine.store import Event, RoundStore, RunStarted, Store, StoredRound
 from engine.store.files import sync_folder
@@ -175,7 +176,7 @@ def _staging(store: Store) -> Iterator[Path]:
     """A private folder in the store's home, gone at the end."""
     made = not store.home.exists()
     try:
-        store.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(store.home)
         _sweep(store.home)
         with tempfile.TemporaryDirectory(prefix=_STAGING, dir=store.home) as folder:
             yield Path(folder)
@@ -249,7 +250,7 @@ def _publish(staged: Store, store: Store, name: str, keys: list[str]) -> int:
     try:
         for key in keys:
             path = store.rounds.path(key)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             with suppress(FileExistsError):
                 # Unlike a rename, a link never takes the place of a file that is there.
                 os.link(staged.rounds.path(key), path)

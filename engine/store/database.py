@@ -16,6 +16,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from engine.errors import BadInput, LabError, Unwritable
+from engine.places import make_folder
 from engine.spec import Study, parse_study
 from engine.spec.read import read_study_file
 from engine.store import proof
@@ -94,7 +95,8 @@ class RunFolder:
     def create(cls, folder: Path, study: Study, study_toml: str) -> Self:
         """A new run in `folder`, which must not exist. The folder appears whole or not at all."""
         building = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-        building.mkdir(parents=True)
+        make_folder(folder.parent)
+        building.mkdir(mode=0o700)
         try:
             (building / STUDY_FILE).write_text(study_toml, encoding="utf-8")
             new_database(building / DATABASE_FILE, study, time.time())

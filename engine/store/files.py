@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from engine.errors import Unwritable
+from engine.places import make_folder
 
 PART = ".part"
 """How the names of files end that are not whole yet."""
@@ -37,7 +38,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Put `data` at `path` in one step: a reader sees the old file or the new one, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
     try:
         with part.open("wb") as file:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from engine.places import make_folder
 from engine.store.files import writing
 from engine.store.owners import Owner
 
@@ -89,7 +90,7 @@ class Leases:
                 return self._tried(work)
 
     def _tried(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as connection:
             # No lease outlives a power cut.
             connection.execute("PRAGMA synchronous = OFF")

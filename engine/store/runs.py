@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import BadInput, Unwritable
+from engine.places import make_folder
 from engine.spec import Study, to_toml
 from engine.store.checkpoints import CheckpointStore
 from engine.store.database import RunFolder
@@ -83,7 +84,7 @@ class Store:
     def check_room(self, needed: int) -> None:
         """Raises BadInput where so many bytes more, and those of a run at work, cannot be kept below `home`."""
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            make_folder(self.home)
             with tempfile.TemporaryFile(dir=self.home):
                 pass
         except OSError as error:
@@ -103,7 +104,7 @@ class Store:
         """Take in the run whose folder was built at `built`, on the same disk, under that folder's name: whole or not
         at all. Raises OSError, also where the name is taken."""
         folder = self.home / "runs" / built.name
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         built.rename(folder)
 
 

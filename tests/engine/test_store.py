@@ -3,6 +3,7 @@
 import os
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -134,6 +135,20 @@ def test_the_rounds_file_is_plain_safetensors(store: Store) -> None:
     assert set(arrays) == {f"{part}/dense1/{it}" for part in ("final", "best") for it in ("kernel", "bias")} | {
         "mask/dense1"
     }
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders have other permissions here")
+def test_what_is_kept_is_its_users_alone(store: Store, tiny: Tiny) -> None:
+    before = os.umask(0)
+    try:
+        store.create(tiny(), "one").close()
+        store.rounds.write(a_round())
+        store.leases.take(KEY, "one")
+    finally:
+        os.umask(before)
+    folders = [store.home, *(path for path in store.home.rglob("*") if path.is_dir())]
+    assert len(folders) > 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
