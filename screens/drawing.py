@@ -29,15 +29,24 @@ Lines: TypeAlias = Sequence[Sequence[Segment]]
 
 @dataclass(frozen=True)
 class Line:
-    """A line with its mark and colour. `bars`: (x, low, high), drawn upright; `flags`: (x, y, signs), the signs
-    stand above that point."""
+    """A line with its mark and colour, under a name of its own in its picture.
+
+    What there is of a point beside `x` and `y` stands in tuples as long as those; one that is empty says nothing of
+    any. `low` and `high` are the ends over the trials, `error` the standard error of their mean (NaN: none), `trials`
+    how many they are; `rounds` numbers the point's round; `signs` stand above it. `about` is said of every point.
+    """
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     style: int = 0
-    bars: tuple[tuple[float, float, float], ...] = ()
-    flags: tuple[tuple[float, float, str], ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    error: tuple[float, ...] = ()
+    trials: tuple[int, ...] = ()
+    rounds: tuple[int, ...] = ()
+    signs: tuple[str, ...] = ()
+    about: str = ""
     dots: bool = True
 
     @property
@@ -51,13 +60,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Picture:
-    """A whole plot. `log_x`: x falls to the right on a logarithmic axis. `level`: a line across, with its name.
-    `floor`: what is lower is left out. `from_zero`: y begins at 0. `signs`: what the signs of flags mean.
+    """A whole plot. `log_x`: x on a logarithmic axis; `falls`: x falls to the right. `level`: a line across, with its
+    name. `floor`: what is lower is left out. `from_zero`: y begins at 0. `signs`: what the signs of points mean.
     """
 
     title: str
     lines: tuple[Line, ...] = ()
+    x_name: str = "x"
+    y_name: str = "y"
     log_x: bool = False
+    falls: bool = False
     level: tuple[str, float] | None = None
     empty: str = "nothing yet"
     least_height: float = 0.0
@@ -100,13 +112,13 @@ def _plot(plt: Any, picture: Picture, width: int, height: int) -> str:
         (line, [thin(points, 2 * width) for points in segments(line.x, line.y, log_x=picture.log_x)])
         for line in picture.lines
     ]
-    sign = -1.0 if picture.log_x else 1.0
+    sign = -1.0 if picture.falls else 1.0
     every_x = [sign * x for _, parts in drawn for points in parts for x, _ in points]
     every_y = [y for _, parts in drawn for points in parts for _, y in points]
     bars = [
         (line, x, low, high)
         for line in picture.lines
-        for x, low, high in line.bars
+        for x, low, high in zip(line.x, line.low, line.high, strict=False)
         if segments((x,), (low,), log_x=picture.log_x) and drawable(high) and high > low
     ]
     every_y += [end for _, _, *ends in bars for end in ends]
@@ -119,9 +131,9 @@ def _plot(plt: Any, picture: Picture, width: int, height: int) -> str:
     low = 0.0 if picture.from_zero else low
     plt.xlim(left, right)
     plt.ylim(low, high)
-    _set_ticks(plt, picture.log_x, (left, right, low, high), width, height)
+    _set_ticks(plt, picture, (left, right, low, high), width, height)
     for line, x, bottom, top in bars:
-        at = -math.log10(x) if picture.log_x else x
+        at = sign * (math.log10(x) if picture.log_x else x)
         plt.plot([at, at], [bottom, top], marker="│", color=line.colour)
     if picture.level is not None:
         _across(plt, picture.level[1], left, right, width)
@@ -131,9 +143,9 @@ def _plot(plt: Any, picture: Picture, width: int, height: int) -> str:
                 plt.plot([sign * x for x, _ in points], [y for _, y in points], marker="braille", color=line.colour)
     row = (high - low) / max(1, height - 3)
     for line in reversed(picture.lines):
-        for x, y, signs in line.flags:
+        for x, y, signs in zip(line.x, line.y, line.signs, strict=False):
             if segments((x,), (y,), log_x=picture.log_x):
-                _flag(plt, -math.log10(x) if picture.log_x else x, y, signs, row, high, line.colour)
+                _flag(plt, sign * (math.log10(x) if picture.log_x else x), y, signs, row, high, line.colour)
     for line, parts in reversed(drawn):  # the first line is drawn last and hidden by none
         for points in parts:
             if line.dots or len(points) == 1:
@@ -157,19 +169,21 @@ def _across(plt: Any, level: float, left: float, right: float, width: int) -> No
     plt.scatter(x, [level] * len(x), marker="-", color=LEVEL_COLOUR)
 
 
-def _set_ticks(plt: Any, log_x: bool, ends: tuple[float, float, float, float], width: int, height: int) -> None:
+def _set_ticks(plt: Any, picture: Picture, ends: tuple[float, float, float, float], width: int, height: int) -> None:
     left, right, low, high = ends
     y = ticks(low, high, max(2, (height - 1) * 2 // 5))
     step = y[1] - y[0] if len(y) > 1 else 1.0
     plt.yticks(y, [tick_label(value, step) for value in y])
     most = max(2, (width - 6) // 8)
-    if log_x:
-        x = log_ticks(10.0**-right, 10.0**-left, most)
-        plt.xticks([-math.log10(value) for value in x], [f"{value:g}" for value in x])
+    sign = -1.0 if picture.falls else 1.0
+    first, last = sorted((sign * left, sign * right))
+    if picture.log_x:
+        x = log_ticks(10.0**first, 10.0**last, most)
+        plt.xticks([sign * math.log10(value) for value in x], [f"{value:g}" for value in x])
     else:
-        x = ticks(left, right, most)
+        x = ticks(first, last, most)
         step = x[1] - x[0] if len(x) > 1 else 1.0
-        plt.xticks(x, [tick_label(value, step) for value in x])
+        plt.xticks([sign * value for value in x], [tick_label(value, step) for value in x])
 
 
 def _heading(picture: Picture, width: int, *, focused: bool) -> list[Text]:

@@ -212,7 +212,7 @@ def spread_picture(layer: str, number: int, step: float, found: tuple[Spread, ..
     """How the weights of a layer are spread, each kind a line."""
     heading = f"{layer} r{number}: % of them per {step:g} of |w|"
     lines = tuple(Line(spread.name, spread.x, spread.share, style) for style, spread in enumerate(found))
-    return Picture(heading, lines, empty=empty)
+    return Picture(heading, lines, x_name="|w|", y_name=f"% per {step:g}", empty=empty)
 
 
 SPREADS = (

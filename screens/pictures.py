@@ -5,6 +5,8 @@ from engine.views import KINDS, Curve, RunView, accuracy_series, dense_accuracy
 from screens.drawing import Line, Picture
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS
 
+ACCURACY, LEFT = "test accuracy %", "weights left %"
+
 NEAR_DENSE = 3.0
 """Percentage points below dense that are shown when looking closely."""
 
@@ -18,23 +20,28 @@ def accuracy_picture(view: RunView, *, close: bool = False) -> Picture:
     lines = []
     found = accuracy_series(view)
     for number, series in enumerate(found):
-        bars = tuple(
-            (x, 100 * low, 100 * high)
-            for x, low, high, count in zip(series.x, series.low, series.high, series.count, strict=True)
-            if count > 1
+        line = Line(
+            series.name,
+            series.x,
+            _percent(series.mean),
+            number,
+            low=_percent(series.low),
+            high=_percent(series.high),
+            error=_percent(series.error),
+            trials=series.count,
+            rounds=series.rounds,
+            signs=tuple("".join(SIGNAL_MARKS[kind] for kind in marks) for marks in series.marks),
         )
-        flags = tuple(
-            (x, 100 * mean, "".join(SIGNAL_MARKS[kind] for kind in marks))
-            for x, mean, marks in zip(series.x, series.mean, series.marks, strict=True)
-            if marks
-        )
-        lines.append(Line(series.name, series.x, tuple(100 * value for value in series.mean), number, bars, flags))
+        lines.append(line)
     kinds = {kind for series in found for marks in series.marks for kind in marks}
     dense = dense_accuracy(view)
     return Picture(
-        "test accuracy % / weights left %" + (", near dense" if close else ""),
+        f"{ACCURACY} / {LEFT}" + (", near dense" if close else ""),
         tuple(lines),
+        x_name=LEFT,
+        y_name=ACCURACY,
         log_x=True,
+        falls=True,
         level=None if dense is None else ("dense", 100 * dense),
         empty="The first rounds are at work; each one finished is a point here." if view.arms else "No rounds yet.",
         least_height=0.5,
@@ -47,12 +54,15 @@ def loss_picture(curve: Curve | None) -> Picture:
     """Validation and training loss of one round against iterations."""
     if curve is None:
         return Picture("loss", empty="no round chosen")
+    x = _floats(curve.iteration)
     return Picture(
         f"loss, {curve.name}",
         (
-            Line("validation", _floats(curve.iteration), curve.validation_loss, 0, dots=False),
-            Line("training", _floats(curve.iteration), curve.train_loss, 1, dots=False),
+            Line("validation", x, curve.validation_loss, 0, about=curve.name, dots=False),
+            Line("training", x, curve.train_loss, 1, about=curve.name, dots=False),
         ),
+        x_name="iteration",
+        y_name="loss",
         empty=_why_empty(curve),
     )
 
@@ -61,10 +71,12 @@ def validation_accuracy_picture(curve: Curve | None) -> Picture:
     """Validation accuracy of one round against iterations."""
     if curve is None:
         return Picture("validation accuracy %", empty="no round chosen")
-    values = tuple(100 * value for value in curve.validation_accuracy)
+    values = _percent(curve.validation_accuracy)
     return Picture(
         f"val. acc. %, {curve.name}",
-        (Line("", _floats(curve.iteration), values, 3, dots=False),),
+        (Line("", _floats(curve.iteration), values, 3, about=curve.name, dots=False),),
+        x_name="iteration",
+        y_name="validation accuracy %",
         empty=_why_empty(curve),
     )
 
@@ -82,6 +94,8 @@ def magnitude_picture(title: str, found: Magnitudes | None, empty: str) -> Pictu
             Line(f"before, KS {found.start_distance:.3f}", x, _shares(found.start), 0),
             Line(f"after, KS {found.end_distance:.3f}", x, _shares(found.end), 1),
         ),
+        x_name="|w|, % of the greatest",
+        y_name="weights a bin %",
         level=("uniform", 100 / bins),
         from_zero=True,
     )
@@ -94,6 +108,10 @@ def _shares(counts: tuple[int, ...]) -> tuple[float, ...]:
 
 def _why_empty(curve: Curve) -> str:
     return "no finite value: the loss diverged" if curve.iteration else "no validation yet"
+
+
+def _percent(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(100 * value for value in values)
 
 
 def _floats(values: tuple[int, ...]) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ from engine.views.series import (
     accuracy_series,
     dense_accuracy,
     learning_curves,
+    standard_error,
     survival_series,
 )
 from engine.views.signals import KINDS, Finding, bird_epochs, findings, newest_signals, rule_of, signals_of
@@ -70,6 +71,7 @@ __all__ = [
     "signals_of",
     "spreads",
     "spreads_table",
+    "standard_error",
     "summary",
     "survival_series",
     "table_rows",

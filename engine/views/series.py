@@ -1,6 +1,7 @@
 """Lines to draw."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,8 @@ from engine.views.signals import round_marks
 class Series:
     """A line with bars over the trials: parallel tuples, a point a round, in falling P_m.
 
-    `x` is P_m in percent; `mean`, `low` and `high` are over the `count` trials that have a finite value;
-    `marks` is what the round signals in any of them.
+    `x` is P_m in percent; `mean`, `low` and `high` are over the `count` trials that have a finite value; `error` is
+    the standard error of that mean, NaN of a single trial; `marks` is what the round signals in any of them.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Series:
     mean: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    error: tuple[float, ...]
     count: tuple[int, ...]
     rounds: tuple[int, ...]
     marks: tuple[tuple[SignalKind, ...], ...]
@@ -51,6 +53,11 @@ def dense_accuracy(view: RunView) -> float | None:
     return points.mean[0] if points.rounds and points.rounds[0] == 0 else None
 
 
+def standard_error(values: Sequence[float]) -> float:
+    """Of the mean: the sample's standard deviation, over n - 1, divided by the root of n. NaN of fewer than two."""
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
 def _over_trials(arm: ArmView) -> Series:
     points: list[tuple[float, list[float], int, tuple[SignalKind, ...]]] = []
     for number in arm.planned:
@@ -65,6 +72,7 @@ def _over_trials(arm: ArmView) -> Series:
         mean=tuple(math.fsum(values) / len(values) for _, values, _, _ in points),
         low=tuple(min(values) for _, values, _, _ in points),
         high=tuple(max(values) for _, values, _, _ in points),
+        error=tuple(standard_error(values) for _, values, _, _ in points),
         count=tuple(len(values) for _, values, _, _ in points),
         rounds=tuple(number for _, _, number, _ in points),
         marks=tuple(marks for _, _, _, marks in points),

@@ -188,8 +188,14 @@ def test_a_line_has_mean_and_extremes_over_the_trials_that_have_a_number() -> No
     assert (ticket.name, ticket.rounds, ticket.x, ticket.count) == ("ticket", (0, 1), (100.0, 50.0), (2, 1))
     assert ticket.mean == pytest.approx((0.85, 0.7))
     assert (ticket.low, ticket.high) == ((0.8, 0.7), (0.9, 0.7))
+    assert ticket.error == pytest.approx((0.05, math.nan), nan_ok=True)
     assert (reinit.name, reinit.x) == ("reinit", ())
     assert views.dense_accuracy(view) == pytest.approx(0.85)
+
+
+def test_the_standard_error_divides_by_one_less_than_the_trials() -> None:
+    assert views.standard_error([1.0, 3.0, 5.0]) == pytest.approx(2 / math.sqrt(3))
+    assert math.isnan(views.standard_error([1.0]))
 
 
 def test_there_is_no_dense_line_without_a_dense_accuracy() -> None:

@@ -1,5 +1,6 @@
 """Live: a run of the engine, a run that is still written, one that diverged, and none."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,9 @@ async def test_a_loss_that_is_no_number_is_a_gap_and_a_message(tmp_path: Path):
         await shown(pilot, app)
         accuracy = app.screen.query_one("#accuracy", LinePlot).picture
         assert accuracy.lines[0].y == pytest.approx((92.0, 92.0))
-        assert accuracy.lines[0].bars == ((100.0, 91.0, 93.0),)
+        assert (accuracy.lines[0].low[0], accuracy.lines[0].high[0]) == (91.0, 93.0)
+        assert accuracy.lines[0].error == pytest.approx((1.0, math.nan), nan_ok=True)
+        assert accuracy.lines[0].trials == (2, 1)
         screen = picture_of(app)
         assert "! 1 diverged" in screen
         assert "no longer finite" in screen

@@ -27,13 +27,12 @@ async def plot():
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(x=NUMBERS, y=NUMBERS, log_x=st.booleans())
-def test_no_number_breaks_it(plot: LinePlot, x, y, log_x):
+@given(x=NUMBERS, y=NUMBERS, log_x=st.booleans(), falls=st.booleans())
+def test_no_number_breaks_it(plot: LinePlot, x, y, log_x, falls):
     count = min(len(x), len(y))
-    bars = tuple((a, b, c) for a, b, c in zip(x, y, y[1:], strict=False))
-    flags = tuple((a, b, "!e") for a, b in zip(x, y, strict=False))
-    line = Line("[b]arm", tuple(x[:count]), tuple(y[:count]), bars=bars, flags=flags)
-    plot.show(Picture("title", (line, Line("two", (), (), 1)), log_x=log_x, level=("dense", 0.5)))
+    values = tuple(y[:count])
+    line = Line("[b]arm", tuple(x[:count]), values, low=values, high=values[::-1], signs=("!e",) * count)
+    plot.show(Picture("title", (line, Line("two", (), (), 1)), log_x=log_x, falls=falls, level=("dense", 0.5)))
     drawn = plot.render().plain
     assert "title" in drawn.splitlines()[0]
     assert "[b]arm" in drawn
@@ -41,10 +40,10 @@ def test_no_number_breaks_it(plot: LinePlot, x, y, log_x):
 
 async def test_marks_names_and_level_are_there(plot: LinePlot):
     lines = (
-        Line("ticket", (100, 50, 25), (0.9, 0.95, 0.91), 0, bars=((50, 0.90, 0.99),)),
+        Line("ticket", (100, 50, 25), (0.9, 0.95, 0.91), 0, low=(0.9, 0.90, 0.91), high=(0.9, 0.99, 0.91)),
         Line("reinit", (50, 25), (0.85, 0.70), 1),
     )
-    plot.show(Picture("accuracy", lines, log_x=True, level=("dense", 0.9)))
+    plot.show(Picture("accuracy", lines, log_x=True, falls=True, level=("dense", 0.9)))
     text = plot.render().plain
     assert text.count("●") == 3 + 1
     assert text.count("x reinit") == 1
@@ -78,9 +77,9 @@ def test_too_small_says_so(width, height):
 
 @pytest.mark.parametrize(("width", "height"), [(40, 12), (110, 30)])
 async def test_window_and_paper_have_the_same_plot(plot: LinePlot, width, height):
-    bars = ((50.0, 0.90, 0.99),)
-    line = Line("ticket", (100.0, 50.0, 25.0), (0.9, 0.95, 0.91), 0, bars=bars, flags=((25.0, 0.91, "!"),))
-    picture = Picture("accuracy", (line,), log_x=True, level=("dense", 0.9), signs=(("!", "at chance"),))
+    ends = {"low": (0.9, 0.90, 0.91), "high": (0.9, 0.99, 0.91)}
+    line = Line("ticket", (100.0, 50.0, 25.0), (0.9, 0.95, 0.91), 0, **ends, signs=("", "", "!"))
+    picture = Picture("accuracy", (line,), log_x=True, falls=True, level=("dense", 0.9), signs=(("!", "at chance"),))
     printed = draw(plotext.active(), picture, width, height)
     assert printed == draw(plot.plt, picture, width, height)
     assert {len(row) for row in printed.plain.splitlines()[-8:]} == {width}, "as wide as asked, whatever the terminal"
@@ -88,7 +87,7 @@ async def test_window_and_paper_have_the_same_plot(plot: LinePlot, width, height
 
 
 async def test_a_sign_stands_above_its_point_and_below_at_the_top(plot: LinePlot):
-    line = Line("", (1.0, 2.0, 3.0), (0.0, 0.0, 10.0), flags=((2.0, 0.0, "e!"), (3.0, 10.0, "?")))
+    line = Line("", (1.0, 2.0, 3.0), (0.0, 0.0, 10.0), signs=("", "e!", "?"))
     rows = draw(plot.plt, Picture("t", (line,), signs=(("e", "early"),)), 40, 16).plain.splitlines()
     where = {
         char: (number, row.index(char)) for number, row in enumerate(rows) if number for char in "e!?" if char in row

@@ -206,7 +206,7 @@ async def test_live_marks_rounds_and_layers_and_says_the_newest(watched: Finishe
         await until(pilot, lambda: "accuracy at chance in clamped t1" in words(app, "#newest"))
         accuracy = app.screen.query_one("#accuracy", LinePlot).picture
         for line, arm in zip(accuracy.lines, view.arms, strict=True):
-            signs = {x: signs for x, _, signs in line.flags}
+            signs = dict(zip(line.x, line.signs, strict=True))
             for item in arm.trials[0].rounds.values():
                 assert ("!" in signs.get(item.p_m, "")) == item.collapsed
                 assert ("e" in signs.get(item.p_m, "")) == bool(item.early_bird and item.early_bird.found)
