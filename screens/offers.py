@@ -1,6 +1,5 @@
 """What a screen shows, for files and the clipboard: a picture, the numbers behind it, or a study."""
 
-import io
 import shutil
 import subprocess
 import tempfile
@@ -10,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from rich.console import Console
-from rich.segment import Segment, Segments
 from rich.terminal_theme import TerminalTheme
 from textual.widget import Widget
 
@@ -19,6 +16,7 @@ from engine.errors import BadInput
 from engine.store.files import write_atomic
 from engine.views import Table, csv_text, tsv_text
 from screens.drawing import Lines
+from screens.svg import svg_of
 
 Format = Literal["svg", "png", "csv", "toml"]
 FORMATS: dict[Format, str] = {
@@ -38,20 +36,6 @@ _CONVERTERS: dict[str, tuple[str, ...]] = {
     "convert": ("-density", str(96 * PNG_SCALE), "{svg}", "{png}"),
 }
 """Programs that make a PNG of an SVG, the best first."""
-
-_SVG = """<svg viewBox="0 0 {{terminal_width}} {{terminal_height}}" xmlns="http://www.w3.org/2000/svg">
-<style>
-.{{unique_id}}-matrix {{{{ font: {{char_height}}px "DejaVu Sans Mono", Menlo, Consolas, monospace; }}}}
-{{styles}}
-</style>
-<defs>{{lines}}</defs>
-<rect width="100%" height="100%" fill="{background}"/>
-{{backgrounds}}
-<g class="{{unique_id}}-matrix">
-{{matrix}}
-</g>
-</svg>
-"""
 
 
 @runtime_checkable
@@ -121,23 +105,6 @@ def copied(offer: Offer, drawing: Callable[[], Lines] | None) -> tuple[str, str]
         return tsv_text(table), f"{len(table.rows)} rows"
     lines = ("".join(segment.text for segment in line).rstrip() for line in (drawing() if drawing else ()))
     return "\n".join(lines), "as text"
-
-
-def svg_of(lines: Lines, theme: TerminalTheme) -> str:
-    """The picture as SVG, a cell wider on all sides; `theme` has the colours that are known by name. It names the fonts
-    of the machine that shows it and loads none."""
-    width = max((sum(segment.cell_length for segment in line) for line in lines), default=0) + 2
-    console = Console(
-        width=width,
-        file=io.StringIO(),
-        force_terminal=True,
-        color_system="truecolor",
-        record=True,
-        legacy_windows=False,
-        _environ={},
-    )
-    console.print(Segments([segment for line in ((), *lines, ()) for segment in (Segment(" "), *line, Segment.line())]))
-    return console.export_svg(title="", theme=theme, code_format=_SVG.format(background=theme.background_color.hex))
 
 
 def can_make_png() -> bool:

@@ -14,8 +14,9 @@ from textual._ansi_theme import MONOKAI
 from engine.errors import BadInput
 from engine.views import Table, csv_text, tsv_text
 from screens import offers
-from screens.offers import can_make_png, file_of, free_file, keep, png_of, svg_of
+from screens.offers import can_make_png, file_of, free_file, keep, png_of
 from screens.saving import SaveDialog
+from screens.svg import svg_of
 from screens.widgets.heatmap import Heatmap
 
 
