@@ -11,7 +11,7 @@ from engine import datasets, places
 from engine.errors import BadInput, GuardBroken, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import Store
-from engine.views import RunView, fold, show_json
+from engine.views import read_run, show_json
 from lth_tui.terminal import is_terminal, outlive
 
 FIRST_STUDY = "quickstart"
@@ -164,7 +164,7 @@ def runs(as_json: bool) -> None:
 def show(run: str, as_json: bool) -> None:
     """Show what RUN found: its table, accuracy against P_m, and what the numbers say."""
     with Store(places.home()).open(run) as folder:
-        view = fold(RunView(run=run, study=folder.study_name), folder.events())
+        view = read_run(folder)
         status = folder.status(view.status)
         study = None if as_json else folder.study()
     if as_json:
@@ -184,7 +184,7 @@ def claims(run: str, as_json: bool) -> None:
 
     with Store(places.home()).open(run) as folder:
         study = folder.study()
-        view = fold(RunView(run=run, study=study.name), folder.events())
+        view = read_run(folder)
         status = folder.status(view.status)
     verdicts = judge(view, study)
     if as_json:

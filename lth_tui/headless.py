@@ -19,7 +19,7 @@ from engine.errors import BadInput, LabError
 from engine.plan import check_room
 from engine.spec import Study
 from engine.store import Request, RunFolder, Stamped, Store
-from engine.views import RunView, fold
+from engine.views import read_run
 from lth_tui import terminal
 from lth_tui.detach import attach_words, go_on_detached
 from lth_tui.printing import duration, print_run
@@ -49,7 +49,7 @@ def run_headless(
 def resume_headless(run: str, store: Store, *, as_json: bool, show: bool = True, detach: bool = False) -> str:
     """Go on with a run that did not come to its end, where it was; else as `run_headless`."""
     with store.open(run) as folder:
-        study, view = folder.study(), _view(folder)
+        study, view = folder.study(), read_run(folder)
         if view.status == "done":
             sys.stderr.write(f"{run} is done: nothing is left to train\n")
             if show and not as_json:
@@ -75,7 +75,7 @@ def _execute(folder: RunFolder, store: Store, *, as_json: bool, show: bool = Tru
             go_on_detached(folder.id, store.home, signals.asked)
             raise SystemExit(128 + signal.SIGHUP)
     if show and not as_json:
-        view = _view(folder)
+        view = read_run(folder)
         print_run(view, view.status, folder.study())
     if status == "stopped":
         sys.stderr.write(hint)
@@ -100,7 +100,7 @@ def follow_headless(run: str, store: Store) -> str:
                     time.sleep(_POLL)
         if follower.problem:
             raise BadInput(follower.problem)
-        print_run(_view(folder), follower.status)
+        print_run(read_run(folder), follower.status)
         return follower.status
 
 
@@ -112,10 +112,6 @@ def _goes_on(follower: Follower) -> bool:
             return True
         time.sleep(_POLL)  # between the end of its work here and word of who goes on with it
     return False
-
-
-def _view(folder: RunFolder) -> RunView:
-    return fold(RunView(run=folder.id, study=folder.study_name), folder.events())
 
 
 def prepare_data(study: Study, store: Store) -> None:

@@ -11,7 +11,7 @@ from engine.errors import BadInput, GuardBroken, LabError
 from engine.plan import forecast
 from engine.spec import EXPERIMENTS, QUICK, Study, load_study
 from engine.store import Store
-from engine.views import RunView, fold
+from engine.views import read_run
 from lth_tui.headless import prepare_data, resume_headless, run_headless
 from lth_tui.printing import duration
 
@@ -108,4 +108,4 @@ def _cost(study: Study, store: Store) -> str:
 
 def _verdicts(store: Store, study: Study, run: str) -> tuple[Verdict, ...]:
     with store.open(run) as folder:
-        return tuple(judge(fold(RunView(run=run, study=study.name), folder.events()), study))
+        return tuple(judge(read_run(folder), study))

@@ -8,7 +8,7 @@ verdict is asked for.
 from engine.claims.judge import Verdict, judge, shortcomings, verdict_rows
 from engine.claims.measures import Measured, NotMeasured, measured
 from engine.claims.model import SOURCES, Claim, Direction, Measure, Source, all_claims, in_logarithms, unit
-from engine.claims.verdict import LEVEL, MANY, POWER, RULE, Decision, Outcome, decide, mean_and_error, more_trials
+from engine.claims.verdict import LEVEL, MANY, POWER, RULE, Decision, Outcome, decide, more_trials
 
 __all__ = [
     "LEVEL",
@@ -29,7 +29,6 @@ __all__ = [
     "decide",
     "in_logarithms",
     "judge",
-    "mean_and_error",
     "measured",
     "more_trials",
     "shortcomings",

@@ -7,9 +7,10 @@ from typing import Any
 
 from engine.claims.measures import NotMeasured, measured
 from engine.claims.model import Claim, RankCorrelation, ShareAbove, all_claims, in_logarithms, unit
-from engine.claims.verdict import MANY, Outcome, decide, mean_and_error
+from engine.claims.verdict import MANY, Outcome, decide
 from engine.spec import QUICK, Study, load_study, preset_names
 from engine.views import RunView
+from engine.views.trials import mean_and_error
 
 _SMALL = "quickstart"
 _PAPER = {

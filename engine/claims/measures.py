@@ -1,11 +1,9 @@
 """What is measured in a run: one value a trial, each measure a pure function of the view."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.claims.model import (
-    WITHIN,
     Accuracy,
     AtLevel,
     BestGain,
@@ -19,15 +17,9 @@ from engine.claims.model import (
     SmallestMatching,
     SpeedUp,
 )
-from engine.spec import DRAWN, Study
-from engine.views import RoundView, RunView, TrialView
-
-SAME_LEVEL = 0.01
-"""Rounds of two arms are at the same P_m when these differ by no more than this part of it."""
-
-Quantity = Callable[[RoundView], float | None]
-Trials = tuple[tuple[TrialView, ...], ...]
-"""By trial of the study, the networks of an arm in it: one, or the controls drawn for its ticket."""
+from engine.spec import Study
+from engine.views import RoundView, RunView, StudyRun, TrialView
+from engine.views.trials import Copies, Quantity, accuracy, mean, nearest, over, partners
 
 
 class NotMeasured(Exception):
@@ -50,7 +42,7 @@ def measured(measure: Measure, view: RunView, study: Study, deepest: float = 100
     Several controls of one ticket are no independent trials: their mean is one value. A trial counts only where
     all rounds that the measure looks at are known and have finite numbers.
     """
-    run = _Run(view, study)
+    run = StudyRun(view, study)
     match measure:
         case Accuracy():
             return _accuracy(run, measure)
@@ -72,60 +64,25 @@ def measured(measure: Measure, view: RunView, study: Study, deepest: float = 100
             return _at_level(run, measure)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A view by arms and trials of the study."""
-
-    view: RunView
-    study: Study
-
-    def trials(self, arm: str) -> Trials:
-        copies = self.study.named(arm).per_ticket if self.study.named(arm).kind in DRAWN else 1
-        found = self.view.arm(arm).trials
-        return tuple(found[start : start + copies] for start in range(0, len(found), copies))
-
-    def has(self, arm: str) -> bool:
-        return any(item.name == arm for item in self.view.arms)
-
-    def levels(self, arm: str) -> dict[int, float]:
-        """P_m, percent, by number of the rounds known in any trial."""
-        found = {number: item.p_m for trial in self.view.arm(arm).trials for number, item in trial.rounds.items()}
-        return dict(sorted(found.items()))
-
-    def nearest(self, arm: str, at: float) -> int:
-        """The round nearest to that P_m."""
-        return _nearest(self.levels(arm), arm, at)
-
-    def layers(self, group: LayerGroup) -> tuple[str, ...]:
-        names = tuple(self.view.layers)
-        convolutions = tuple(name for name in names if name.startswith("conv"))
-        found = {"all": names, "output": names[-1:], "hidden": names[:-1], "middle": convolutions[1:-1]}[group]
-        if not found:
-            raise NotMeasured(f"the network has no {group} layers")
-        return found
+def _round_at(run: StudyRun, arm: str, at: float) -> int:
+    """The round of the arm nearest to that P_m."""
+    return _nearest(run.levels(arm), arm, at)
 
 
 def _nearest(levels: dict[int, float], arm: str, at: float) -> int:
-    if levels:
-        number = min(levels, key=lambda number: abs(levels[number] - at))
-        if abs(levels[number] - at) <= WITHIN * at:
-            return number
-    raise NotMeasured(f"arm {arm!r} has no round near {at:g}% of the weights")
+    number = nearest(levels, at)
+    if number is None:
+        raise NotMeasured(f"arm {arm!r} has no round near {at:g}% of the weights")
+    return number
 
 
-def _mean(values: list[float | None]) -> float | None:
-    """The mean; None where one is missing or there is none."""
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known and len(known) == len(values) else None
-
-
-def _over(copies: tuple[TrialView, ...], number: int, quantity: Quantity) -> float | None:
-    """The mean of a quantity in one round over the networks of a trial."""
-    return _mean([quantity(trial.rounds[number]) if number in trial.rounds else None for trial in copies])
-
-
-def _percent(item: RoundView) -> float | None:
-    return None if item.test_accuracy is None else 100 * item.test_accuracy
+def _layers(run: StudyRun, group: LayerGroup) -> tuple[str, ...]:
+    names = tuple(run.view.layers)
+    convolutions = tuple(name for name in names if name.startswith("conv"))
+    found = {"all": names, "output": names[-1:], "hidden": names[:-1], "middle": convolutions[1:-1]}[group]
+    if not found:
+        raise NotMeasured(f"the network has no {group} layers")
+    return found
 
 
 def _early_stop(item: RoundView) -> float | None:
@@ -133,14 +90,14 @@ def _early_stop(item: RoundView) -> float | None:
     return item.early_stop_iteration or None
 
 
-def _accuracy(run: _Run, measure: Accuracy) -> Measured:
-    number = run.nearest(measure.arm, measure.at)
-    values = (_over(copies, number, _percent) for copies in run.trials(measure.arm))
+def _accuracy(run: StudyRun, measure: Accuracy) -> Measured:
+    number = _round_at(run, measure.arm, measure.at)
+    values = (over(copies, number, accuracy) for copies in run.trials(measure.arm))
     return Measured(tuple(values), run.levels(measure.arm)[number])
 
 
-def _damage(run: _Run, measure: Damage) -> Measured:
-    number = run.nearest(measure.arm, measure.at)
+def _damage(run: StudyRun, measure: Damage) -> Measured:
+    number = _round_at(run, measure.arm, measure.at)
     before = 0 if run.study.named(measure.arm).kind == "one-shot" else number - 1
 
     def lost(trial: TrialView) -> float | None:
@@ -149,21 +106,21 @@ def _damage(run: _Run, measure: Damage) -> Measured:
         pruned, whole = trial.rounds[number].test_accuracy_pruned, trial.rounds[before].test_accuracy_end
         return None if pruned is None or whole is None else 100 * (pruned - whole)
 
-    values = (_mean([lost(trial) for trial in copies]) for copies in run.trials(measure.arm))
+    values = (mean([lost(trial) for trial in copies]) for copies in run.trials(measure.arm))
     return Measured(tuple(values), run.levels(measure.arm)[number])
 
 
 # An arm at a P_m against something
 
 
-def _at_level(run: _Run, measure: AtLevel) -> Measured:
-    quantity: Quantity = _early_stop if isinstance(measure, SpeedUp) else _percent
+def _at_level(run: StudyRun, measure: AtLevel) -> Measured:
+    quantity: Quantity = _early_stop if isinstance(measure, SpeedUp) else accuracy
     arm, other = measure.arm, measure.other or measure.arm
     pairs = _pairs(run, measure)
     values: list[float | None] = []
     for mine, its in zip(run.trials(arm), run.trials(other), strict=False):
-        found = [(_over(mine, number, quantity), _over(its, against, quantity)) for number, against in pairs]
-        values.append(_mean([_compared(measure, *pair) for pair in found]))
+        found = [(over(mine, number, quantity), over(its, against, quantity)) for number, against in pairs]
+        values.append(mean([_compared(measure, *pair) for pair in found]))
         if isinstance(measure, SpeedUp) and values[-1] is not None:
             values[-1] = math.exp(values[-1])
     return Measured(tuple(values), run.levels(arm)[pairs[0][0]] if len(pairs) == 1 else None)
@@ -176,18 +133,15 @@ def _compared(measure: AtLevel, value: float | None, other: float | None) -> flo
     return math.log(other / value) if isinstance(measure, SpeedUp) else value - other
 
 
-def _pairs(run: _Run, measure: AtLevel) -> list[tuple[int, int]]:
+def _pairs(run: StudyRun, measure: AtLevel) -> list[tuple[int, int]]:
     """(round of the arm, round of the other) that are to be compared."""
     arm, levels = measure.arm, run.levels(measure.arm)
     if measure.other is None or measure.other_at is not None:
-        against = run.nearest(measure.other or arm, measure.other_at or 100)
+        against = _round_at(run, measure.other or arm, measure.other_at or 100)
         return [(number, against) for number in _numbers(levels, measure)]
-    others = run.levels(measure.other)
-    partners = {
-        number: its for number, p_m in levels.items() for its in others if abs(others[its] - p_m) <= SAME_LEVEL * p_m
-    }
-    both = {number: levels[number] for number in partners}
-    return [(number, partners[number]) for number in _numbers(both, measure)]
+    pairs = partners(levels, run.levels(measure.other))
+    both = {number: levels[number] for number in pairs}
+    return [(number, pairs[number]) for number in _numbers(both, measure)]
 
 
 def _numbers(levels: dict[int, float], measure: AtLevel) -> list[int]:
@@ -203,13 +157,13 @@ def _numbers(levels: dict[int, float], measure: AtLevel) -> list[int]:
 # Over all rounds of an arm
 
 
-def _best_gain(run: _Run, measure: BestGain) -> Measured:
+def _best_gain(run: StudyRun, measure: BestGain) -> Measured:
     trials = run.trials(measure.arm)
     later = [number for number in run.view.arm(measure.arm).planned if number > 0]
     gains: list[dict[int, float]] = []
     for copies in trials:
-        dense = _over(copies, 0, _percent)
-        found = {number: _over(copies, number, _percent) for number in later}
+        dense = over(copies, 0, accuracy)
+        found = {number: over(copies, number, accuracy) for number in later}
         gains.append(
             {} if dense is None else {number: value - dense for number, value in found.items() if value is not None}
         )
@@ -222,7 +176,7 @@ def _best_gain(run: _Run, measure: BestGain) -> Measured:
     return Measured(tuple(values))
 
 
-def _smallest_matching(run: _Run, measure: SmallestMatching, deepest: float) -> Measured:
+def _smallest_matching(run: StudyRun, measure: SmallestMatching, deepest: float) -> Measured:
     """Where an arm still matches in its last round, the true value is smaller than the one found. That does no harm
     to a P_m when the last round is past every bound of the claim, nor to the arm's side of a ratio."""
     if measure.other is None:
@@ -240,7 +194,7 @@ def _smallest_matching(run: _Run, measure: SmallestMatching, deepest: float) -> 
     return Measured(tuple(ratios))
 
 
-def _smallest(run: _Run, copies: tuple[TrialView, ...], arm: str) -> float | None:
+def _smallest(run: StudyRun, copies: Copies, arm: str) -> float | None:
     """The geometric mean over the networks of a trial; None until all have done their rounds."""
     planned = run.view.arm(arm).planned
     found: list[float] = []
@@ -254,15 +208,15 @@ def _smallest(run: _Run, copies: tuple[TrialView, ...], arm: str) -> float | Non
     return math.exp(math.fsum(found) / len(found)) if found else None
 
 
-def _share_above(run: _Run, measure: ShareAbove) -> Measured:
+def _share_above(run: StudyRun, measure: ShareAbove) -> Measured:
     arms = [arm for arm in measure.among if run.has(arm)]
     if not arms:
         raise NotMeasured(f"no arm of {', '.join(measure.among)}")
     values: list[float | None] = []
     for trial, dense_copies in enumerate(run.trials(measure.arm)):
-        dense = _over(dense_copies, 0, _percent)
+        dense = over(dense_copies, 0, accuracy)
         copies = [copy for arm in arms for copy in run.trials(arm)[trial]]
-        found = [_percent(item) for copy in copies for item in copy.rounds.values()]
+        found = [accuracy(item) for copy in copies for item in copy.rounds.values()]
         known = [value for value in found if value is not None]
         above = None if dense is None or not known else sum(value > dense for value in known) / len(known)
         values.append(None if above is None else 100 * above)
@@ -272,10 +226,10 @@ def _share_above(run: _Run, measure: ShareAbove) -> Measured:
 # Ranks and magnitudes
 
 
-def _rank_correlation(run: _Run, measure: RankCorrelation) -> Measured:
-    numbers = measure.rounds or (run.nearest(measure.arm, measure.at or 100),)
-    layers = run.layers(measure.layers)
-    others = run.layers(measure.minus_layers or measure.layers)
+def _rank_correlation(run: StudyRun, measure: RankCorrelation) -> Measured:
+    numbers = measure.rounds or (_round_at(run, measure.arm, measure.at or 100),)
+    layers = _layers(run, measure.layers)
+    others = _layers(run, measure.minus_layers or measure.layers)
     values: list[float | None] = []
     for copies in run.trials(measure.arm):
         value = _rank(copies, numbers, layers, measure.variant)
@@ -288,15 +242,13 @@ def _rank_correlation(run: _Run, measure: RankCorrelation) -> Measured:
     return Measured(tuple(values), run.levels(measure.arm)[numbers[0]] if measure.at else None)
 
 
-def _rank(
-    copies: tuple[TrialView, ...], numbers: tuple[int, ...], layers: tuple[str, ...], variant: str
-) -> float | None:
+def _rank(copies: Copies, numbers: tuple[int, ...], layers: tuple[str, ...], variant: str) -> float | None:
     """The mean over rounds and layers of the correlation with the round before."""
 
     def rank(item: RoundView) -> float | None:
-        return _mean([_similar(item, name, variant) for name in layers])
+        return mean([_similar(item, name, variant) for name in layers])
 
-    return _mean([_over(copies, number, rank) for number in numbers])
+    return mean([over(copies, number, rank) for number in numbers])
 
 
 def _similar(item: RoundView, layer: str, variant: str) -> float | None:
@@ -306,8 +258,8 @@ def _similar(item: RoundView, layer: str, variant: str) -> float | None:
     return values[-1] if values else None
 
 
-def _rank_at_collapse(run: _Run, measure: RankAtCollapse) -> Measured:
-    layers = run.layers(measure.layers)
+def _rank_at_collapse(run: StudyRun, measure: RankAtCollapse) -> Measured:
+    layers = _layers(run, measure.layers)
     values: list[float | None] = []
     for copies in run.trials(measure.arm):
         collapsed = [number for copy in copies for number, item in copy.rounds.items() if number > 0 and item.collapsed]
@@ -317,15 +269,15 @@ def _rank_at_collapse(run: _Run, measure: RankAtCollapse) -> Measured:
     return Measured(tuple(values))
 
 
-def _distance(run: _Run, measure: DistanceFromUniform) -> Measured:
-    layers = run.layers(measure.layers)
+def _distance(run: StudyRun, measure: DistanceFromUniform) -> Measured:
+    layers = _layers(run, measure.layers)
 
     def distance(item: RoundView) -> float | None:
-        return _mean([item.magnitudes[name].end_distance if name in item.magnitudes else None for name in layers])
+        return mean([item.magnitudes[name].end_distance if name in item.magnitudes else None for name in layers])
 
-    mine = [_over(copies, 0, distance) for copies in run.trials(measure.arm)]
+    mine = [over(copies, 0, distance) for copies in run.trials(measure.arm)]
     if measure.other is None:
         return Measured(tuple(mine), 100.0)
-    its = [_over(copies, 0, distance) for copies in run.trials(measure.other)]
+    its = [over(copies, 0, distance) for copies in run.trials(measure.other)]
     pairs = zip(mine, its, strict=False)
     return Measured(tuple(None if a is None or b is None else a - b for a, b in pairs), 100.0)

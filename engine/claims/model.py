@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.spec.recipe import NetworkName
 
-WITHIN = 0.15
-"""A round stands for a P_m when its own differs from it by no more than this part of it."""
-
 Direction = Literal["at least", "at most", "about"]
 Source = Literal["paper", "article", "replications", "mode connectivity"]
 SOURCES: dict[Source, str] = {

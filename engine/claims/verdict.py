@@ -21,14 +21,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.claims.model import Direction
+from engine.views.trials import alike, deviation
 
 LEVEL = 0.05
 POWER = 0.8
 MANY = 100
 ALIKE = 3
 """Trials from which values without any spread decide."""
-ROUNDING = 1e-9
-"""Differences, relative to 1 or to the values where these are greater, that are of arithmetic and not of seeds."""
 
 RULE = (
     f"Rule: t test over trials at level {LEVEL}, one-sided at claimed -/+ tolerance ('about': two one-sided tests); "
@@ -62,7 +61,7 @@ def decide(values: Sequence[float], direction: Direction, bounds: tuple[float, .
             claim, contrary = below[0], above[0]
         case "about":
             claim, contrary = max(above[0], below[1]), min(below[0], above[1])
-    if _alike(values) and len(values) < ALIKE:
+    if alike(values) and len(values) < ALIKE:
         return Decision("undecided", None, ALIKE - len(values))
     if claim < LEVEL:
         return Decision("holds", claim, None)
@@ -71,30 +70,10 @@ def decide(values: Sequence[float], direction: Direction, bounds: tuple[float, .
     return Decision("undecided", claim, more_trials(values, direction, bounds))
 
 
-def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and standard error; no error of one value."""
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, _deviation(values) / math.sqrt(len(values))
-
-
-def _alike(values: Sequence[float]) -> bool:
-    """Whether values differ by no more than rounding, which is no spread to test by."""
-    return max(values) - min(values) <= ROUNDING * max(1.0, *map(abs, values))
-
-
-def _deviation(values: Sequence[float]) -> float:
-    if _alike(values):
-        return 0.0
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
 def _p_value(values: Sequence[float], bound: float, alternative: Literal["greater", "less"]) -> float:
     """Of the one-sided t test; without spread its limit: 0 on that side, 1 on the other, 0.5 on the bound."""
-    if _alike(values):
-        if _alike([*values, bound]):
+    if alike(values):
+        if alike([*values, bound]):
             return 0.5
         return float((values[0] > bound) != (alternative == "greater"))
     from scipy.stats import ttest_1samp  # here: whoever reads claims is not to wait for SciPy
@@ -107,15 +86,15 @@ def more_trials(values: Sequence[float], direction: Direction, bounds: tuple[flo
     import numpy as np
     from scipy.stats import nct, t
 
-    deviation = _deviation(values)
-    if deviation == 0:
+    spread = deviation(values)
+    if spread == 0:
         return MANY + 1  # all on the bound
     mean = math.fsum(values) / len(values)
     sizes = np.arange(2, len(values) + MANY + 1)
     critical = t.ppf(1 - LEVEL, sizes - 1)
 
     def power(bound: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        effect = abs(mean - bound) / deviation * np.sqrt(sizes)
+        effect = abs(mean - bound) / spread * np.sqrt(sizes)
         found = nct.cdf(critical, sizes - 1, effect)
         # Far out the noncentral distribution underflows to NaN: the test is then as good as sure.
         return np.asarray(1 - np.nan_to_num(found, nan=0.0), np.float64)

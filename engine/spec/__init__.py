@@ -1,5 +1,6 @@
 """The study: a question in one TOML file, typed, validated and hashed."""
 
+from engine.spec.differences import Difference, differences
 from engine.spec.problems import Problem
 from engine.spec.read import (
     EXPERIMENTS,
@@ -37,6 +38,7 @@ __all__ = [
     "ArmKind",
     "Criterion",
     "Data",
+    "Difference",
     "EarlyBird",
     "LayerKind",
     "Network",
@@ -47,6 +49,7 @@ __all__ = [
     "Study",
     "Train",
     "Treatment",
+    "differences",
     "digest",
     "load_study",
     "parse_study",

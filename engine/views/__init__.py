@@ -1,5 +1,7 @@
 """What is read: a run folded from its events into series, grids and tables ready to draw. Pure."""
 
+from engine.views.budgets import BudgetLine, budget_levels, budget_lines
+from engine.views.compare import Point, aligned, gains, margins, points, same_level
 from engine.views.grids import MEASURES, Grid, Measure, bird_grid, layer_grid, round_grid
 from engine.views.numbers import (
     Table,
@@ -15,7 +17,7 @@ from engine.views.numbers import (
     tiles_table,
     tsv_text,
 )
-from engine.views.run import ArmView, LogLine, RoundView, RunView, TrialView, fold, summary
+from engine.views.run import ArmView, LogLine, RoundView, RunView, TrialView, fold, read_run, summary
 from engine.views.series import (
     Curve,
     Series,
@@ -28,45 +30,57 @@ from engine.views.series import (
 from engine.views.signals import KINDS, Finding, bird_epochs, findings, newest_signals, rule_of, signals_of
 from engine.views.tables import distance_rows, show_json, table_rows
 from engine.views.ticket import LayerTicket, Spread, TicketView, Tiles, spreads, ticket_view
+from engine.views.trials import StudyRun
 
 __all__ = [
     "KINDS",
     "MEASURES",
     "ArmView",
+    "BudgetLine",
     "Curve",
     "Finding",
     "Grid",
     "LayerTicket",
     "LogLine",
     "Measure",
+    "Point",
     "RoundView",
     "RunView",
     "Series",
     "Spread",
+    "StudyRun",
     "Table",
     "TicketView",
     "Tiles",
     "TrialView",
     "accuracy_series",
+    "aligned",
     "bird_epochs",
     "bird_grid",
+    "budget_levels",
+    "budget_lines",
     "csv_text",
     "curve_table",
     "dense_accuracy",
     "distance_rows",
     "findings",
     "fold",
+    "gains",
     "grid_table",
     "layer_grid",
     "layers_table",
     "learning_curves",
     "log_table",
     "magnitudes_table",
+    "margins",
     "newest_signals",
+    "points",
+    "read_run",
     "round_grid",
     "rounds_table",
     "rule_of",
     "runs_table",
+    "same_level",
     "show_json",
     "signals_of",
     "spreads",

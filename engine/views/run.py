@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from engine.store.database import Stamped
+from engine.store.database import RunFolder, Stamped
 from engine.store.events import (
     DatasetFacts,
     Diverged,
@@ -180,6 +180,11 @@ def fold(view: RunView, events: Iterable[Stamped]) -> RunView:
                 level = {"done": "good", "stopped": "warning", "failed": "error"}[event.status]
                 say(level, summary(view))
     return replace(view, arms=_with_rounds(view.arms, finished), log=tuple(log))
+
+
+def read_run(folder: RunFolder) -> RunView:
+    """The run as all of its events tell it. Raises BadInput where they are damaged."""
+    return fold(RunView(run=folder.id, study=folder.study_name), folder.events())
 
 
 def summary(view: RunView) -> str:
