@@ -28,14 +28,12 @@ from screens.lab import Follower
 _POLL = 0.25
 
 
-def run_headless(
-    study: Study, store: Store, name: str | None, *, as_json: bool, show: bool = True, detach: bool = False
-) -> str:
+def run_headless(study: Study, store: Store, name: str | None, *, as_json: bool, detach: bool = False) -> str:
     """Run `study` and print what it found; "done", or "stopped" by ctrl-c or from elsewhere. With `detach`, a process
     without a terminal runs it: "detached".
 
-    As JSON, events are printed as they happen; else, with `show`, the table and the plot at the end. Raises LabError,
-    and SystemExit once SIGTERM has stopped it, or once it goes on without the terminal that it has lost.
+    As JSON, events are printed as they happen; else the table and the plot at the end. Raises LabError, and SystemExit
+    once SIGTERM has stopped it, or once it goes on without the terminal that it has lost.
     """
     prepare_data(study, store)
     check_room(study, store)
@@ -43,11 +41,12 @@ def run_headless(
         if detach:
             return _detach(folder.id, store)
         folder.own()
-        return _execute(folder, store, as_json=as_json, show=show)
+        return _execute(folder, store, as_json=as_json, show=True)
 
 
 def resume_headless(run: str, store: Store, *, as_json: bool, show: bool = True, detach: bool = False) -> str:
-    """Go on with a run that did not come to its end, where it was; else as `run_headless`."""
+    """Go on with a run that did not come to its end, where it was; else as `run_headless`. Table and plot
+    only with `show`."""
     with store.open(run) as folder:
         study, view = folder.study(), read_run(folder)
         if view.status == "done":
@@ -63,7 +62,7 @@ def resume_headless(run: str, store: Store, *, as_json: bool, show: bool = True,
         return _execute(folder, store, as_json=as_json, show=show)
 
 
-def _execute(folder: RunFolder, store: Store, *, as_json: bool, show: bool = True) -> str:
+def _execute(folder: RunFolder, store: Store, *, as_json: bool, show: bool) -> str:
     hint = f"to go on where it was: lth-tui resume {folder.id}\n"
     with _signals(store, folder.id) as signals:
         try:

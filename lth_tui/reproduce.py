@@ -8,11 +8,11 @@ import click
 
 from engine.claims import Verdict, judge, verdict_rows
 from engine.errors import BadInput, GuardBroken, LabError
-from engine.plan import forecast
+from engine.plan import check_room, forecast
 from engine.spec import EXPERIMENTS, QUICK, Study, load_study
 from engine.store import Store
 from engine.views import read_run
-from lth_tui.headless import prepare_data, resume_headless, run_headless
+from lth_tui.headless import prepare_data, resume_headless
 from lth_tui.printing import duration
 
 
@@ -50,26 +50,26 @@ def reproduce(store: Store, *, quick: bool, instead: Mapping[str, str], quiet: b
             study = load_study(study.name, (f"base.data.name={instead[study.base.data.name]}",))
         words = f"{number} of {len(EXPERIMENTS)}: {study.name}"
         try:
-            run = _newest(store, study)
-            if run is None:
-                click.echo(f"{words}, {_cost(study, store)}", err=True)
-                run_headless(study, store, None, as_json=False, show=not quiet)
-                run = _newest(store, study)
-            elif run[1] != "done":
-                click.echo(f"{words} goes on as {run[0]}, {_cost(study, store)}", err=True)
-                resume_headless(run[0], store, as_json=False, show=not quiet)
-                run = _newest(store, study)
+            run, status = _newest(store, study) or ("", "new")
+            if status == "done":
+                click.echo(f"{words} was done before, as {run}", err=True)
             else:
-                click.echo(f"{words} was done before, as {run[0]}", err=True)
+                prepare_data(study, store)
+                on = f" goes on as {run}" if run else ""
+                click.echo(f"{words}{on}, {_cost(study, store)}", err=True)
+                if not run:
+                    check_room(study, store)
+                    with store.create(study) as folder:
+                        run = folder.id
+                status = resume_headless(run, store, as_json=False, show=not quiet)
         except GuardBroken:
             raise
         except LabError as error:
             click.echo(f"{words} cannot run: {error}", err=True)
             yield Experiment(study, problem=str(error))
             continue
-        assert run is not None
-        yield Experiment(study, *run, verdicts=_verdicts(store, study, run[0]))
-        if run[1] == "stopped":
+        yield Experiment(study, run, status, verdicts=_verdicts(store, study, run))
+        if status == "stopped":
             return
 
 
@@ -100,7 +100,6 @@ def _newest(store: Store, study: Study) -> tuple[str, str] | None:
 
 
 def _cost(study: Study, store: Store) -> str:
-    prepare_data(study, store)
     told = forecast(study, store)
     time = "" if told.seconds is None else f", about {duration(told.seconds)}"
     return f"{told.distinct - told.stored} rounds to train{time}"
