@@ -10,7 +10,7 @@ from engine.spec.read import (
     preset_names,
     preset_text,
     study_problems,
-    to_toml,
+    study_text,
     with_settings,
 )
 from engine.spec.recipe import (
@@ -26,6 +26,7 @@ from engine.spec.recipe import (
     Treatment,
 )
 from engine.spec.study import ARM_KINDS, CONTROLS, DRAWN, SEED_STRIDE, Arm, ArmKind, Study, digest
+from engine.spec.text import line_of, rewritten, to_toml, told_problem
 
 __all__ = [
     "ARM_KINDS",
@@ -51,11 +52,15 @@ __all__ = [
     "Treatment",
     "differences",
     "digest",
+    "line_of",
     "load_study",
     "parse_study",
     "preset_names",
     "preset_text",
+    "rewritten",
     "study_problems",
+    "study_text",
     "to_toml",
+    "told_problem",
     "with_settings",
 ]

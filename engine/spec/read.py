@@ -5,7 +5,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import tomlkit
 from pydantic import ValidationError
 
 from engine.errors import BadInput
@@ -67,37 +66,55 @@ def parse_study(text: str, *, source: str, settings: tuple[str, ...] = ()) -> St
 
     Raises BadInput, one line naming `source`, the field, what was found and what is allowed.
     """
+    try:
+        tables = read_tables(text)
+    except BadInput as error:
+        raise BadInput(f"{source}: {error}") from None
+    return _validated(with_settings(tables, settings), source)
+
+
+def read_tables(text: str) -> dict[str, Any]:
+    """The plain tables in TOML `text`. Raises BadInput in one line."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > MAX_DOTS:
-            raise BadInput(f"{source}: line {number}: {line.count('.')} dots; allowed: at most {MAX_DOTS} in a line")
+            raise BadInput(f"line {number}: {line.count('.')} dots; allowed: at most {MAX_DOTS} in a line")
     try:
-        tables = tomllib.loads(text)
+        return tomllib.loads(text)
     except ValueError as error:  # TOML's own, and Python's for a number of thousands of digits
-        raise BadInput(f"{source}: not TOML: {' '.join(str(error).split())}") from None
+        raise BadInput(f"not TOML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise BadInput(f"{source}: not a study: nested too deeply") from None
-    return _validated(with_settings(tables, settings), source)
+        raise BadInput("not a study: nested too deeply") from None
 
 
 def load_study(name: str, settings: tuple[str, ...] = ()) -> Study:
     """The study of a preset's name or a TOML file's path, under `settings`. Raises BadInput."""
+    text = study_text(name)
+    source = f"preset {name}" if name in preset_names() else _shown(name)
+    return parse_study(text, source=source, settings=settings)
+
+
+def study_text(name: str) -> str:
+    """The TOML of a preset's name or of a file's path. Raises BadInput for what cannot be read."""
     if name in preset_names():
-        return parse_study(preset_text(name), source=f"preset {name}", settings=settings)
-    path, shown = Path(name), name if name.isprintable() else repr(name)
+        return preset_text(name)
+    path, shown = Path(name), _shown(name)
     try:
-        text = read_study_file(path)
+        return read_study_file(path)
     except (FileNotFoundError, NotADirectoryError):
         known = ", ".join(preset_names())
         raise BadInput(f"{shown}: no such file or preset; allowed: a TOML file, or one of {known}") from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{name!r}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    return parse_study(text, source=shown, settings=settings)
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else repr(path)
 
 
 def read_study_file(path: Path) -> str:
     """The text of a study's file, of which no more is read than a study may have. Raises BadInput, OSError, and
     ValueError for a path that can be none."""
-    shown = str(path) if str(path).isprintable() else repr(str(path))
+    shown = _shown(str(path))
     with path.open("rb") as file:
         text = file.read(MAX_STUDY_BYTES + 1)
     if len(text) > MAX_STUDY_BYTES:
@@ -153,8 +170,3 @@ def _validated(tables: dict[str, Any], source: str) -> Study:
         problems = problems_of(error, _FIELDS_AT)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise BadInput(f"{source}: {problems[0]}{more}") from None
-
-
-def to_toml(study: Study) -> str:
-    """The study as TOML that reads back equal to it."""
-    return tomlkit.dumps(study.model_dump(mode="json", exclude_none=True, exclude_unset=True))
