@@ -11,7 +11,7 @@ from engine import datasets, places
 from engine.errors import BadInput, GuardBroken, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import Store
-from engine.views import read_run, show_json
+from engine.views import StudyRun, compare_json, read_run, show_json, tracks
 from lth_tui.terminal import is_terminal, outlive
 
 FIRST_STUDY = "quickstart"
@@ -173,6 +173,31 @@ def show(run: str, as_json: bool) -> None:
     from lth_tui.printing import print_run
 
     print_run(view, status, study)
+
+
+@command_line.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--to", "base", metavar="ARM", help="compare with this arm; of several runs with a number, as '2 ticket'")
+@click.option("--json", "as_json", is_flag=True, help="as JSON")
+def compare(runs: tuple[str, ...], base: str | None, as_json: bool) -> None:
+    """Lay the arms of one or several RUNs over each other: accuracy at each P_m, and how much it is above dense.
+
+    Differences are taken within trials of the same seed.
+    """
+    store = Store(places.home())
+    found: list[StudyRun] = []
+    for run in dict.fromkeys(runs):
+        with store.open(run) as folder:
+            found.append(StudyRun(read_run(folder), folder.study()))
+    names = [track.name for track in tracks(found)]
+    if base is not None and base not in names:
+        raise BadInput(f"--to {base!r}: there is no such arm; allowed: {', '.join(names)}")
+    if as_json:
+        click.echo(json.dumps(compare_json(found, base), allow_nan=False))
+        return
+    from lth_tui.comparing import print_comparison
+
+    print_comparison(found, base)
 
 
 @command_line.command()

@@ -85,13 +85,7 @@ def print_run(view: RunView, status: str, study: Study | None = None) -> None:
     measure = "test accuracy in percent at the lowest validation loss: mean (min-max)"
     out.print(text_of(f"{view.study} on {facts.name}: {parts}; {measure}"))
     header, rows = table_rows(view)
-    for columns in _abreast([max(map(len, cells)) for cells in zip(header, *rows, strict=True)], out.width):
-        table = table_of(*(header[column] for column in columns))
-        for column in table.columns:
-            column.justify = "right"
-        for row in rows:
-            table.add_row(*(text_of(row[column]) for column in columns))
-        out.print(table)
+    print_abreast(out, header, rows, 2)
     if rows:
         import plotext
 
@@ -103,18 +97,28 @@ def print_run(view: RunView, status: str, study: Study | None = None) -> None:
     out.print(text_of(f"{view.run}: {last}"))
 
 
-def _abreast(widths: list[int], room: int) -> list[list[int]]:
-    """The columns of each table: as many as fit, each time after the first two, round and P_m."""
-    first = sum(widths[:2]) + 2
+def print_abreast(out: Console, header: Sequence[str], rows: Sequence[Sequence[str]], first: int) -> None:
+    """A table in parts that fit, each with the `first` columns, so that every number stays whole."""
+    for columns in _abreast([max(map(len, cells)) for cells in zip(header, *rows, strict=True)], out.width, first):
+        table = table_of(*(header[column] for column in columns))
+        for column in table.columns:
+            column.justify = "right"
+        for row in rows:
+            table.add_row(*(text_of(row[column]) for column in columns))
+        out.print(table)
+
+
+def _abreast(widths: list[int], room: int, first: int) -> list[list[int]]:
+    """The columns of each part: as many as fit after the first ones."""
     tables: list[list[int]] = []
     used = room
-    for column, width in enumerate(widths[2:], 2):
+    for column, width in enumerate(widths[first:], first):
         if used + width + 2 > room or not tables:
-            tables.append([0, 1])
-            used = first
+            tables.append([*range(first)])
+            used = sum(widths[:first]) + 2 * (first - 1)
         tables[-1].append(column)
         used += width + 2
-    return tables or [[0, 1]]
+    return tables or [[*range(first)]]
 
 
 def _print_findings(out: Console, view: RunView) -> None:

@@ -1,7 +1,19 @@
 """What is read: a run folded from its events into series, grids and tables ready to draw. Pure."""
 
 from engine.views.budgets import BudgetLine, budget_levels, budget_lines
-from engine.views.compare import Point, aligned, gains, margins, points, same_level
+from engine.views.compare import (
+    Point,
+    Track,
+    aligned,
+    compare_json,
+    gains,
+    margins,
+    margins_over,
+    points,
+    points_table,
+    same_level,
+    tracks,
+)
 from engine.views.grids import MEASURES, Grid, Measure, bird_grid, layer_grid, round_grid
 from engine.views.numbers import (
     Table,
@@ -24,13 +36,12 @@ from engine.views.series import (
     accuracy_series,
     dense_accuracy,
     learning_curves,
-    standard_error,
     survival_series,
 )
 from engine.views.signals import KINDS, Finding, bird_epochs, findings, newest_signals, rule_of, signals_of
 from engine.views.tables import distance_rows, show_json, table_rows
 from engine.views.ticket import LayerTicket, Spread, TicketView, Tiles, spreads, ticket_view
-from engine.views.trials import StudyRun
+from engine.views.trials import StudyRun, accuracy, early_stop
 
 __all__ = [
     "KINDS",
@@ -52,17 +63,21 @@ __all__ = [
     "Table",
     "TicketView",
     "Tiles",
+    "Track",
     "TrialView",
+    "accuracy",
     "accuracy_series",
     "aligned",
     "bird_epochs",
     "bird_grid",
     "budget_levels",
     "budget_lines",
+    "compare_json",
     "csv_text",
     "curve_table",
     "dense_accuracy",
     "distance_rows",
+    "early_stop",
     "findings",
     "fold",
     "gains",
@@ -73,8 +88,10 @@ __all__ = [
     "log_table",
     "magnitudes_table",
     "margins",
+    "margins_over",
     "newest_signals",
     "points",
+    "points_table",
     "read_run",
     "round_grid",
     "rounds_table",
@@ -85,11 +102,11 @@ __all__ = [
     "signals_of",
     "spreads",
     "spreads_table",
-    "standard_error",
     "summary",
     "survival_series",
     "table_rows",
     "ticket_view",
     "tiles_table",
+    "tracks",
     "tsv_text",
 ]

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from engine.views.trials import SAME_LEVEL, WITHIN, Quantity, StudyRun, mean_and_error, partners
+from engine.spec import differences
+from engine.views.numbers import Table
+from engine.views.trials import SAME_LEVEL, WITHIN, Quantity, StudyRun, accuracy, early_stop, mean_and_error, partners
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,24 @@ class Point:
         """Over values by the seed of their trial."""
         found = list(values.values())
         return cls(x, number, *mean_and_error(found), min(found), max(found), len(found))
+
+
+@dataclass(frozen=True)
+class Track:
+    """An arm of one of the runs that are laid over each other, under a name of its own among them."""
+
+    name: str
+    run: StudyRun
+    arm: str
+
+
+def tracks(runs: Sequence[StudyRun]) -> tuple[Track, ...]:
+    """All arms of the runs; of several runs with the run's number, from 1, before the arm's name."""
+    return tuple(
+        Track(f"{number} {arm.name}" if len(runs) > 1 else arm.name, run, arm.name)
+        for number, run in enumerate(runs, 1)
+        for arm in run.view.arms
+    )
 
 
 def points(run: StudyRun, arm: str, quantity: Quantity) -> tuple[Point, ...]:
@@ -62,6 +82,12 @@ def _in_rounds(run: StudyRun, arm: str, found: Mapping[int, Mapping[int, float]]
     return tuple(sorted(known, key=lambda point: -point.x))
 
 
+def margins_over(found: Sequence[Track], base: str, quantity: Quantity) -> list[tuple[Point, ...]]:
+    """Of each track its `margins` over the one of that name; none over itself."""
+    over = next(track for track in found if track.name == base)
+    return [() if track is over else margins(track.run, track.arm, over.run, over.arm, quantity) for track in found]
+
+
 def same_level(x: float, y: float) -> bool:
     """Whether two P_m are the same one."""
     return abs(x - y) <= SAME_LEVEL * y
@@ -89,3 +115,62 @@ def aligned(lines: Sequence[Sequence[Point]]) -> list[tuple[float, tuple[Point |
         rows += [(line[number].x, {column: line[number]}) for number in sorted(rest)]
     rows.sort(key=lambda row: -row[0])
     return [(x, tuple(cells.get(column) for column in range(len(lines)))) for x, cells in rows]
+
+
+def points_table(lines: Mapping[str, Sequence[Point]], x: str, unit: str) -> Table:
+    """The points of lines by their names; `x` and `unit` say what their places and values are."""
+    columns = ("line", x, "round", f"mean ({unit})", f"standard error ({unit})", "least", "greatest", "trials")
+    rows = (
+        (name, point.x, point.round, point.mean, point.error, point.low, point.high, point.count)
+        for name, line in lines.items()
+        for point in line
+    )
+    return Table(columns, tuple(rows))
+
+
+def compare_json(runs: Sequence[StudyRun], base: str | None = None) -> dict[str, Any]:
+    """The comparison as the contract of `compare --json` has it."""
+    found = tracks(runs)
+    over = margins_over(found, base, accuracy) if base is not None else [()] * len(found)
+    return {
+        "runs": [
+            {
+                "run": run.view.run,
+                "study": run.study.name,
+                "network": run.study.base.network.name,
+                "data": run.study.base.data.name,
+            }
+            for run in runs
+        ],
+        "to": base,
+        "lines": [
+            {
+                "name": track.name,
+                "run": track.run.view.run,
+                "arm": track.arm,
+                "accuracy": _rows(points(track.run, track.arm, accuracy)),
+                "early_stop": _rows(points(track.run, track.arm, early_stop)),
+                "to_dense": _rows(gains(track.run, track.arm, accuracy)),
+                "to": None if base is None else _rows(margin),
+            }
+            for track, margin in zip(found, over, strict=True)
+        ],
+        "differences": [
+            {"field": item.path, "values": list(item.values)} for item in differences([run.study for run in runs])
+        ],
+    }
+
+
+def _rows(line: Sequence[Point]) -> list[dict[str, Any]]:
+    return [
+        {
+            "p_m": point.x,
+            "round": point.round,
+            "mean": point.mean,
+            "se": point.error,
+            "min": point.low,
+            "max": point.high,
+            "trials": point.count,
+        }
+        for point in line
+    ]

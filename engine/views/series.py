@@ -1,13 +1,13 @@
 """Lines to draw."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.store.events import CurvePoint, SignalKind
 from engine.views.run import ArmView, RoundView, RunView
 from engine.views.signals import round_marks
+from engine.views.trials import mean_and_error
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,6 @@ def dense_accuracy(view: RunView) -> float | None:
     return points.mean[0] if points.rounds and points.rounds[0] == 0 else None
 
 
-def standard_error(values: Sequence[float]) -> float:
-    """Of the mean: the sample's standard deviation, over n - 1, divided by the root of n. NaN of fewer than two."""
-    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-
-
 def _over_trials(arm: ArmView) -> Series:
     points: list[tuple[float, list[float], int, tuple[SignalKind, ...]]] = []
     for number in arm.planned:
@@ -69,10 +64,10 @@ def _over_trials(arm: ArmView) -> Series:
     return Series(
         name=arm.name,
         x=tuple(p_m for p_m, _, _, _ in points),
-        mean=tuple(math.fsum(values) / len(values) for _, values, _, _ in points),
+        mean=tuple(mean_and_error(values)[0] for _, values, _, _ in points),
         low=tuple(min(values) for _, values, _, _ in points),
         high=tuple(max(values) for _, values, _, _ in points),
-        error=tuple(standard_error(values) for _, values, _, _ in points),
+        error=tuple(_nan(mean_and_error(values)[1]) for _, values, _, _ in points),
         count=tuple(len(values) for _, values, _, _ in points),
         rounds=tuple(number for _, _, number, _ in points),
         marks=tuple(marks for _, _, _, marks in points),

@@ -1,18 +1,22 @@
 """Arms and runs over each other, against plain NumPy on a small run of the engine."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from engine.errors import BadInput
 from engine.spec import Study, differences, load_study, parse_study
 from engine.store import RunFolder
 from engine.views import Point, RunView, StudyRun, aligned, budget_levels, budget_lines, gains, margins, points
 from engine.views.budgets import families
 from engine.views.run import read_run
-from engine.views.trials import accuracy, early_stop
+from engine.views.trials import accuracy, early_stop, mean_and_error
+from lth_tui.cli import command_line
 
 SEEDS = 3
 ARMS = """
@@ -54,7 +58,8 @@ rate = 0.5
 name = "ticket"
 {ARMS}"""
 
-Runs = tuple[StudyRun, StudyRun]
+Runs = tuple[StudyRun, StudyRun, Path]
+"""The two runs, and their home."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,7 @@ def runs(jax_ready: None, new_home: Callable[[], Path], execute: Callable[..., t
         status, folder = execute(one, home)
         assert status == "done"
         found.append(StudyRun(read_run(folder), one))
-    return found[0], found[1]
+    return found[0], found[1], home
 
 
 def table(run: StudyRun, arm: str, name: str = "test_accuracy") -> np.ndarray[Any, Any]:
@@ -89,7 +94,7 @@ def assert_over(found: tuple[Point, ...], values: np.ndarray[Any, Any]) -> None:
 
 
 def test_points_are_over_trials_and_several_controls_of_a_ticket_are_one(runs: Runs) -> None:
-    run, _ = runs
+    run = runs[0]
     ticket = points(run, "ticket", accuracy)
     rounds = run.view.arm("ticket").trials[0].rounds
     assert [point.round for point in ticket] == [0, 1, 2, 3]
@@ -108,7 +113,7 @@ def test_gains_are_on_the_dense_round_of_the_same_trial(runs: Runs) -> None:
 
 
 def test_margins_are_between_trials_of_one_seed_at_one_p_m(runs: Runs) -> None:
-    run, other = runs
+    run, other, _ = runs
     its = 100 * table(run, "reinit-2").reshape(SEEDS, 2, 3).mean(1)
     margin = margins(run, "ticket", run, "reinit-2", accuracy)
     assert [point.round for point in margin] == [0, 1, 3]
@@ -129,6 +134,12 @@ def test_a_run_that_has_not_begun_has_no_points(runs: Runs) -> None:
     assert not run.has("ticket")
     assert budget_levels(run) == ()
     assert [line.points for line in budget_lines(run, 50.0, accuracy)] == [()] * 3
+
+
+def test_the_standard_error_divides_by_one_less_than_the_trials() -> None:
+    assert mean_and_error([1.0, 3.0, 5.0]) == (3.0, pytest.approx(2 / np.sqrt(3)))
+    assert mean_and_error([1.0]) == (1.0, None)
+    assert mean_and_error([0.1 + 0.2, 0.3]) == (pytest.approx(0.3), 0.0)
 
 
 def a_point(x: float) -> Point:
@@ -152,7 +163,7 @@ def test_rows_are_those_of_the_first_line_and_what_is_near_to_none_has_its_own()
 
 
 def test_budgets_are_told_by_what_the_arms_learn_from(runs: Runs) -> None:
-    run, _ = runs
+    run = runs[0]
     found = {family.name: dict(family.arms) for family in families(run.study)}
     assert found == {
         "retrain": {100: "ticket", 50: "retrain-50", 25: "retrain-25"},
@@ -179,6 +190,46 @@ def test_the_presets_of_less_data_have_their_budgets_and_others_have_none() -> N
     found = {family.name: list(family.arms) for family in families(load_study("less-data-conv2"))}
     assert found == {name: [100, 50, 25, 10] for name in ("retrain", "search", "random")}
     assert families(load_study("quickstart")) == ()
+
+
+# In the terminal
+
+
+def compared(runs: Runs, *options: str) -> Result:
+    home = runs[2]
+    return CliRunner(env={"LTH_TUI_HOME": str(home)}).invoke(command_line, ["compare", *options])
+
+
+def test_the_command_tells_the_same_numbers(runs: Runs) -> None:
+    run, other, _ = runs
+    first, second = run.view.run, other.view.run
+    told = json.loads(compared(runs, first, second, "--to", "1 reinit-2", "--json").stdout)
+    assert [item["run"] for item in told["runs"]] == [first, second]
+    assert [line["name"] for line in told["lines"]] == [*(f"1 {arm.name}" for arm in run.study.arm), "2 ticket"]
+    for place, line in enumerate(told["lines"]):
+        its = (run, other)[line["name"].startswith("2")]
+        for name, found in (
+            ("accuracy", points(its, line["arm"], accuracy)),
+            ("early_stop", points(its, line["arm"], early_stop)),
+            ("to_dense", gains(its, line["arm"], accuracy)),
+            ("to", () if place == 1 else margins(its, line["arm"], run, "reinit-2", accuracy)),
+        ):
+            assert [(row["p_m"], row["mean"], row["se"], row["trials"]) for row in line[name]] == [
+                (point.x, point.mean, point.error, point.count) for point in found
+            ]
+    assert {"field": "base.train.learning_rate", "values": [3e-3, 1e-2]} in told["differences"]
+
+
+def test_the_command_prints_a_table_and_refuses_arms_that_there_are_not(runs: Runs) -> None:
+    run = runs[0]
+    last = points(run, "ticket", accuracy)[-1], gains(run, "ticket", accuracy)[-1]
+    printed = compared(runs, run.view.run).stdout
+    assert f"{last[0].mean:.2f} ± {last[0].error:.2f}" in printed
+    assert f"{last[1].mean:+.2f} ± {last[1].error:.2f}" in printed
+    assert "studies differ" not in printed
+    refused = compared(runs, run.view.run, "--to", "other").exception
+    assert isinstance(refused, BadInput)
+    assert "allowed: ticket, reinit-2" in str(refused)
 
 
 # Studies

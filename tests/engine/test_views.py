@@ -193,11 +193,6 @@ def test_a_line_has_mean_and_extremes_over_the_trials_that_have_a_number() -> No
     assert views.dense_accuracy(view) == pytest.approx(0.85)
 
 
-def test_the_standard_error_divides_by_one_less_than_the_trials() -> None:
-    assert views.standard_error([1.0, 3.0, 5.0]) == pytest.approx(2 / math.sqrt(3))
-    assert math.isnan(views.standard_error([1.0]))
-
-
 def test_there_is_no_dense_line_without_a_dense_accuracy() -> None:
     assert views.dense_accuracy(folded(started())) is None
     assert views.dense_accuracy(folded(started(), ended(0, None), ended(1, 0.5))) is None
