@@ -7,24 +7,34 @@ from rich.text import Text
 
 from engine.claims import RULE, SOURCES, Verdict
 from engine.spec import Study
-from lth_tui.printing import console, table_of
+from lth_tui.printing import console, table_of, text_of
 from lth_tui.reproduce import Experiment
-
-_MARKS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not measured": "–"}
-_BOUNDS = {"at least": "≥", "at most": "≤", "about": "≈"}
-_SOURCES = {"paper": "paper", "article": "article", "replications": "repeats", "mode connectivity": "modes"}
+from screens.text import plain
+from screens.verdicts import (
+    MARKS,
+    MEASURED,
+    SECOND_HAND,
+    SOURCE_WORDS,
+    claimed_words,
+    measured_words,
+    range_words,
+    source_words,
+    tolerance_words,
+    trials_words,
+    verdict_words,
+)
 
 
 def print_claims(run: str, status: str, study: Study, verdicts: Sequence[Verdict]) -> None:
     """A line a claim with its verdict, in word and mark; below, what they rest on."""
     out = console()
-    out.print(f"{run}: {study.name}, {study.base.network.name} on {study.base.data.name}, {status}", markup=False)
+    out.print(text_of(f"{run}: {study.name}, {study.base.network.name} on {study.base.data.name}, {status}"))
     if not verdicts:
         out.print("No claim of the paper or the article speaks of this network, data and arms.")
         return
     _print_verdicts(out, [("", verdicts)])
     if verdicts[0].caveat:
-        out.print(verdicts[0].caveat[0].upper() + verdicts[0].caveat[1:] + ".", markup=False)
+        out.print(text_of(verdicts[0].caveat[0].upper() + verdicts[0].caveat[1:] + "."))
 
 
 def print_reproduction(found: Sequence[Experiment]) -> None:
@@ -33,7 +43,7 @@ def print_reproduction(found: Sequence[Experiment]) -> None:
     table = table_of("experiment", "data", "status", "run")
     for item in found:
         words = (item.study.name, item.study.base.data.name, item.status, item.run or item.problem)
-        table.add_row(*map(Text, words))
+        table.add_row(*map(text_of, words))
     out.print(table)
     chosen: dict[str, tuple[str, Verdict]] = {}
     for item in found:
@@ -47,7 +57,7 @@ def print_reproduction(found: Sequence[Experiment]) -> None:
         _print_verdicts(out, parts)
     for caveat in dict.fromkeys(verdict.caveat for _, verdict in chosen.values() if verdict.caveat):
         which = dict.fromkeys(name for name, verdict in chosen.values() if verdict.caveat == caveat)
-        out.print(f"{', '.join(which)}: {caveat}.", markup=False)
+        out.print(text_of(f"{', '.join(which)}: {caveat}."))
 
 
 def _print_verdicts(out: Console, parts: Sequence[tuple[str, Sequence[Verdict]]]) -> None:
@@ -57,46 +67,24 @@ def _print_verdicts(out: Console, parts: Sequence[tuple[str, Sequence[Verdict]]]
         column.width = width
     for title, verdicts in parts:
         if title and verdicts:
-            table.add_row(Text(title, "bold"))
+            table.add_row(Text(plain(title), "bold"))
         for item in verdicts:
             row = (
-                item.claim.text,
-                _source(item),
-                _claimed(item),
-                item.reason or _measured(item),
-                f"{item.trials} of {item.trials + item.left_out}" if item.left_out else str(item.trials or ""),
-                f"{_MARKS[item.outcome]} {item.outcome}" + (f"\n  {item.more} more" if item.more else ""),
+                (item.claim.text,),
+                (source_words(item),),
+                (claimed_words(item), tolerance_words(item)),
+                (item.reason,) if item.reason else (measured_words(item), range_words(item)),
+                (trials_words(item),),
+                (verdict_words(item), f"  {item.more} more" if item.more else ""),
             )
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text("\n").join(map(text_of, filter(None, lines))) for lines in row))
     out.print(table)
     everything = [item for _, verdicts in parts for item in verdicts]
-    counts = {outcome: sum(item.outcome == outcome for item in everything) for outcome in _MARKS}
-    out.print(", ".join(f"{_MARKS[outcome]} {outcome}: {count}" for outcome, count in counts.items()), markup=False)
-    out.print(RULE, markup=False)
-    out.print("Measured: mean ± standard error (least to most) over n trials; x is a ratio, points are of accuracy.")
+    counts = {outcome: sum(item.outcome == outcome for item in everything) for outcome in MARKS}
+    out.print(text_of(", ".join(f"{MARKS[outcome]} {outcome}: {count}" for outcome, count in counts.items())))
+    out.print(text_of(RULE))
+    out.print(f"Measured: {MEASURED}.")
     for source in dict.fromkeys(item.claim.source for item in everything):
-        out.print(f"{_SOURCES[source]}: {SOURCES[source]}", markup=False)
+        out.print(text_of(f"{SOURCE_WORDS[source]}: {SOURCES[source]}"))
     if any(item.claim.second_hand for item in everything):
-        out.print("*: quoted second hand")
-
-
-def _source(item: Verdict) -> str:
-    section = f" §{item.claim.section[0]}" if item.claim.source == "paper" else ""
-    return _SOURCES[item.claim.source] + section + ("*" if item.claim.second_hand else "")
-
-
-def _claimed(item: Verdict) -> str:
-    unit = f" {item.unit}" if item.unit == "points" else item.unit
-    tolerance = f"\n± {item.claim.tolerance:g}" if item.claim.tolerance else ""
-    return f"{_BOUNDS[item.claim.direction]} {item.claim.claimed:g}{unit}{tolerance}"
-
-
-def _measured(item: Verdict) -> str:
-    """Mean ± standard error, and the extremes."""
-    words = _number(item.mean) + ("" if item.error is None else f" ± {_number(item.error)}")
-    return words + (f"\n({_number(item.low)} to {_number(item.high)})" if item.trials > 1 else "")
-
-
-def _number(value: float | None) -> str:
-    text = "" if value is None else f"{value:.2f}"
-    return "0.00" if text == "-0.00" else text
+        out.print(f"{SECOND_HAND}: quoted second hand")
