@@ -36,7 +36,7 @@ def examine(home: Path, *, repair: bool = False) -> bool:
     for entry in datasets.catalogue(home):
         say(True, "data", f"{entry.name}: {'ready' if entry.ready else entry.advice}")
     store = Store(home)
-    say(True, "store", f"{len(store.runs())} runs, {len(store.rounds.kept())} rounds")
+    say(True, "store", f"{len(store.names())} runs, {len(store.rounds.kept())} rounds")
     for found in list(amiss(store)):
         say(*_mended(found) if repair else (False, "store", f"{found.what} (lth-tui doctor --repair)"))
     size = shutil.get_terminal_size()

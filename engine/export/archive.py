@@ -26,7 +26,7 @@ from engine.spec.problems import dotted
 from engine.spec.problems import shown as quoted
 from engine.spec.read import MAX_STUDY_BYTES
 from engine.store.database import LATEST
-from engine.store.runs import RUN_NAME
+from engine.store.summaries import RUN_NAME
 
 FORMAT = 1
 MANIFEST, STUDY, EVENTS, CURVES = "manifest.json", "study.toml", "events.jsonl", "curves.jsonl"

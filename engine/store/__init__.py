@@ -35,7 +35,8 @@ from engine.store.health import Amiss, amiss
 from engine.store.leases import Lease, Leases
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore, StoredRound
-from engine.store.runs import ROOM, RunSummary, Store
+from engine.store.runs import ROOM, Store
+from engine.store.summary import Point, RunSummary
 
 __all__ = [
     "ROOM",
@@ -57,6 +58,7 @@ __all__ = [
     "Magnitudes",
     "Note",
     "Paused",
+    "Point",
     "Progress",
     "Request",
     "Resumed",

@@ -33,6 +33,11 @@ SPARE_BYTES = 1_000_000
 LATEST = 253_402_300_800.0
 """Seconds since the epoch at the end of the year 9999, the last that can be shown."""
 
+TITLE, NOTE = 100, 2000
+"""Characters that a title and a note may have."""
+AT_WORK = ("new", "running", "paused")
+"""What events tell of a run whose owner, if it lives, is at work on it."""
+
 _OWNER = ("host", "pid", "start", "beat")
 _OWNED: set[Path] = set()
 """The runs that objects of this process own."""
@@ -152,6 +157,16 @@ class RunFolder:
     def study_name(self) -> str:
         return str(self._fact("study") or "?")
 
+    @property
+    def title(self) -> str:
+        """What people call it, in a line; may be empty."""
+        return self._label("title", TITLE)
+
+    @property
+    def note(self) -> str:
+        """What people say of it, in some lines; may be empty."""
+        return self._label("note", NOTE)
+
     def events(self, after: int = 0) -> list[Stamped]:
         """The events numbered above `after`, in order. Raises BadInput when one is damaged."""
         with self._believed("an event"):
@@ -206,13 +221,21 @@ class RunFolder:
             row = self._connection.execute("SELECT request FROM request").fetchone()
             return Request(row[0]) if row else None
 
+    def owner(self) -> tuple[Owner, float] | None:
+        """Who writes the run, dead or alive, and its last heartbeat. Raises BadInput when that is damaged."""
+        with self._believed("its owner"):
+            host, pid, start = (self._fact(name) for name in ("host", "pid", "start"))
+            if host is None or pid is None or start is None:
+                return None
+            return Owner(host, int(pid), start), float(self._fact("beat") or 0)
+
     def owner_alive(self) -> bool:
         """Whether the process that writes the run lives. Raises BadInput when what is known of it is damaged."""
         return self._owner_alive() is not None
 
     def status(self, told: str) -> str:
         """The status that is true, where the events have `told` one: a run whose owner is gone is interrupted."""
-        if told in ("new", "running", "paused") and not self.owner_alive():
+        if told in AT_WORK and not self.owner_alive():
             return "interrupted"
         return told
 
@@ -292,13 +315,26 @@ class RunFolder:
         with suppress(OSError):
             (self.folder / SPARE_FILE).unlink()
 
-    # What a person asks
+    # What a person asks and says
 
     def request(self, request: Request) -> None:
         """Ask for that. Raises BadInput where it cannot be."""
         try:
             with self._writing():
                 self._connection.execute("INSERT OR REPLACE INTO request VALUES (1, ?)", (request.value,))
+        except Unwritable as error:
+            raise BadInput(f"{error}; allowed: a disk with room") from None
+
+    def describe(self, *, title: str | None = None, note: str | None = None) -> None:
+        """Give it a title, a note or both; None leaves one as it is. Raises BadInput where it is too long, or cannot be
+        kept."""
+        title = None if title is None else " ".join(title.split())
+        labels = [("title", title, TITLE), ("note", None if note is None else note.strip(), NOTE)]
+        for name, text, most in labels:
+            if text is not None and len(text) > most:
+                raise BadInput(f"a {name} of {len(text)} characters; allowed: at most {most}")
+        try:
+            self._all_or_none(SET_FACT, [(name, text) for name, text, _ in labels if text is not None])
         except Unwritable as error:
             raise BadInput(f"{error}; allowed: a disk with room") from None
 
@@ -313,12 +349,12 @@ class RunFolder:
             raise BadInput(f"run {self.id!r}: {damage} ({first})") from None
 
     def _owner_alive(self) -> Owner | None:
-        with self._believed("its owner"):
-            host, pid, start = (self._fact(name) for name in ("host", "pid", "start"))
-            if host is None or pid is None or start is None:
-                return None
-            owner = Owner(host, int(pid), start)
-            return owner if owner.alive(float(self._fact("beat") or 0)) else None
+        found = self.owner()
+        return found[0] if found is not None and found[0].alive(found[1]) else None
+
+    def _label(self, name: str, most: int) -> str:
+        with self._believed(f"its {name}"):
+            return str(self._fact(name) or "")[:most]
 
     def _fact(self, name: str) -> str | None:
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()

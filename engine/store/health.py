@@ -39,8 +39,8 @@ def amiss(store: Store) -> Iterator[Amiss]:
 
 
 def _runs(store: Store) -> Iterator[Amiss]:
-    for summary in store.runs():
-        folder = store.home / "runs" / summary.id
+    for name in sorted(store.names()):
+        folder = store.home / "runs" / name
         try:
             with RunFolder(folder) as run:
                 run.check()
@@ -55,7 +55,7 @@ def _runs(store: Store) -> Iterator[Amiss]:
             yield Amiss(damage if damage == str(error) else f"{damage}; {error}", advice, None)
             continue
         aside = free_aside(folder / DATABASE_FILE).name
-        remedy = f"put aside as {aside}; `lth-tui resume {summary.id}` takes its rounds from the store"
+        remedy = f"put aside as {aside}; `lth-tui resume {name}` takes its rounds from the store"
         yield Amiss(damage, remedy, partial(RunFolder.renew, folder))
 
 

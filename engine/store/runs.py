@@ -1,40 +1,25 @@
 """All runs of a home."""
 
-import re
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import BadInput, Unwritable
 from engine.places import make_folder
 from engine.spec import Study, to_toml
 from engine.store.checkpoints import CheckpointStore
-from engine.store.database import RunFolder
-from engine.store.events import RoundFinished, RunFinished, RunResumed, RunStarted
+from engine.store.database import STUDY_FILE, RunFolder
 from engine.store.files import writing
 from engine.store.leases import Leases
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore
+from engine.store.summaries import RUN_NAME, Report, Summaries
+from engine.store.summary import RunSummary
 
 ROOM = 50_000_000
 """Bytes that a run needs beside its rounds: for checkpoints, events and compiled programs."""
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """A run in a list. `created` in seconds since the epoch; `seconds` of work, None until it ended."""
-
-    id: str
-    study: str
-    status: str
-    dataset: str
-    created: float
-    rounds_done: int
-    rounds_total: int
-    seconds: float | None
 
 
 class Store:
@@ -46,21 +31,29 @@ class Store:
         self.checkpoints = CheckpointStore(home / "checkpoints")
         self.leases = Leases(home / "leases.db")
         self.machine = MachineFacts(home / "machine.json")
+        self._summaries = Summaries(home / "runs", home / "summaries.db")
 
-    def runs(self) -> list[RunSummary]:
-        """Every run, the newest first; damaged ones as such."""
-        folder = self.home / "runs"
-        if not folder.is_dir():
-            return []
-        found = [_summary(path) for path in folder.iterdir() if path.is_dir() and RUN_NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda run: (run.created, run.id), reverse=True)
+    def runs(self, report: Report | None = None) -> list[RunSummary]:
+        """Every run, the newest first; damaged ones as such. `report` is called in between, where there is much to
+        read."""
+        return self._summaries.all(report)
+
+    def names(self) -> list[str]:
+        """The names of all runs, in no order."""
+        return self._summaries.names()
 
     def open(self, run: str) -> RunFolder:
         """The run of that name. Raises BadInput naming those that there are."""
         if not RUN_NAME.fullmatch(run) or not (self.home / "runs" / run).is_dir():
-            newest = ", ".join(item.id for item in self.runs()[:3])
+            newest = ", ".join(sorted(self.names(), key=self._made, reverse=True)[:3])
             raise BadInput(f"run {run!r}: there is none of that name; allowed: {newest or 'none yet'} (`lth-tui runs`)")
         return RunFolder(self.home / "runs" / run)
+
+    def _made(self, run: str) -> float:
+        """When the run was made, as its file tells: no database is opened for it."""
+        with suppress(OSError):
+            return (self.home / "runs" / run / STUDY_FILE).stat().st_mtime
+        return 0.0
 
     def create(self, study: Study, name: str | None = None) -> RunFolder:
         """A new run of `study`, called `name` or after the study and the time. Raises BadInput."""
@@ -106,25 +99,3 @@ class Store:
         folder = self.home / "runs" / built.name
         make_folder(folder.parent)
         built.rename(folder)
-
-
-def _summary(path: Path) -> RunSummary:
-    try:
-        with RunFolder(path) as run:
-            status, dataset, done, total, seconds = "new", "", 0, 0, None
-            for stamped in run.events():
-                match stamped.event:
-                    case RunStarted() as event:
-                        status, dataset = "running", event.dataset.name
-                        total = sum(len(arm.seeds) * len(arm.rounds) for arm in event.arms)
-                    case RoundFinished():
-                        done += 1
-                    case RunResumed():
-                        status, seconds = "running", None
-                    case RunFinished() as event:
-                        status, seconds = event.status, event.seconds
-                    case _:
-                        pass
-            return RunSummary(path.name, run.study_name, run.status(status), dataset, run.created, done, total, seconds)
-    except BadInput:
-        return RunSummary(path.name, "?", "damaged", "", 0.0, 0, 0, None)

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from engine.store import RunSummary
 from engine.store.events import Magnitudes
-from engine.store.runs import RunSummary
 from engine.views.grids import Grid
 from engine.views.run import RunView
 from engine.views.series import Curve
