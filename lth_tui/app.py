@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import BadInput
 from engine.places import log_file
-from engine.spec import load_study
+from engine.spec import parse_study, study_text
 from lth_tui import terminal
 
 FIRST_PRESET = "quickstart"
@@ -21,7 +21,8 @@ def open_interface(home: Path, preset_or_study: str | None = None, *, run: str |
     terminal.
     """
     name = preset_or_study or FIRST_PRESET
-    study = load_study(name)
+    toml = study_text(name)
+    study = parse_study(toml, source=name)
     if not terminal.is_terminal():
         raise BadInput("the interface needs a terminal; without one: lth-tui run STUDY")
     # Read by Textual when it is imported. A key is drawn at the next frame, what it sets off at the one after.
@@ -30,7 +31,7 @@ def open_interface(home: Path, preset_or_study: str | None = None, *, run: str |
     try:
         from lth_tui.shell import LabApp
 
-        app = LabApp(home, study=study, source=name, first="configure" if run is None else "live")
+        app = LabApp(home, study=study, source=name, toml=toml, first="configure" if run is None else "live")
         if run is not None:
             app.lab.follow(run)
         if os.name == "posix":

@@ -84,12 +84,13 @@ class LabApp(App[None]):
         *,
         study: Study,
         source: str,
+        toml: str = "",
         driver_class: type[Driver] | None = None,
         engine: Engine = execute,
         first: str = "configure",
     ):
         super().__init__(driver_class=driver_class or _driver())
-        self.lab = Lab(Store(home), study, source)
+        self.lab = Lab(Store(home), study, source, toml)
         self.worker = Worker(home, self.engine_ended, engine)
         self.last_words = ""
         self._leaving = self._setting_out = False
@@ -200,7 +201,7 @@ class LabApp(App[None]):
 
     def on_edit_study(self, message: EditStudy) -> None:
         """Put a study into the form."""
-        self.lab.study, self.lab.source = message.study, message.source
+        self.lab.study, self.lab.source, self.lab.toml = message.study, message.source, ""
         self.switch_mode("configure")
         screen = self.screen
         if isinstance(screen, ConfigureScreen):

@@ -1,6 +1,6 @@
 """The dialog of an arm: what it is, and what it has otherwise than the base."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from textual import events, on
@@ -19,7 +19,8 @@ from screens.widgets.fields import FieldRow, Heading, Hint, Row
 
 
 class ArmDialog(ModalScreen[bool]):
-    """Edits arm `number` of the form, as typed; whether anything was changed. A `fresh` arm is named by its kind."""
+    """Edits arm `number` of the form, as typed, which `typed` is told; whether anything was changed. A `fresh` arm is
+    named by its kind."""
 
     AUTO_FOCUS = None
 
@@ -27,8 +28,9 @@ class ArmDialog(ModalScreen[bool]):
         Binding("escape", "done", "Done", id="arm.done", tooltip="Back to the form; what was typed is kept"),
     ]
 
-    def __init__(self, form: Form, number: int, *, fresh: bool = False):
+    def __init__(self, form: Form, number: int, typed: Callable[[], None], *, fresh: bool = False):
         super().__init__()
+        self._typed = typed
         self._form, self._number, self._auto_named = form, number, fresh
         self._before = list(form.arms)
         self._choice = form.arms[number]
@@ -74,6 +76,7 @@ class ArmDialog(ModalScreen[bool]):
         own = {path: row.value for path, row in rows.items() if row.value or "." not in path}
         self._choice = replace(self._choice, texts=own, on=True)
         self._form.arms = self._arms
+        self._typed()
         self._judge()
 
     def _judge(self) -> None:

@@ -1,154 +1,219 @@
-"""Configure: a study as a form, what it will cost, and the key that starts it."""
+"""Configure: a study as a form and as TOML, what it will cost, and the key that starts it."""
 
 import asyncio
-import tomllib
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 
 from textual import events, on, work
 from textual.binding import Binding
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Button, Static
 
-from engine import datasets
-from engine.errors import BadInput
-from engine.plan import forecast
-from engine.spec import Study, load_study, preset_names, preset_text, to_toml
-from engine.store import Store
+from engine.spec import Study, parse_study, preset_names, preset_text, told_problem
 from screens.arm import ArmDialog
 from screens.base import LabScreen
-from screens.form import BASE, Form, fresh_name, new_arm
+from screens.costs import Costs, costs_of, costs_words
+from screens.form import Form, Typed, fresh_name, new_arm
+from screens.history import History, Step, keep_draft, kept_drafts
+from screens.latest import Latest
 from screens.messages import StartStudy
 from screens.offers import Offer
-from screens.specs import RECIPE, STUDY_FIELDS, FieldSpec, Texts
-from screens.text import amount, duration, plain, size
-from screens.widgets.fields import ArmRow, FieldRow, Heading, Hint, Row
+from screens.opening import OpenDialog, Opened
+from screens.text import moment, plain
+from screens.widgets.fields import ArmRow, FieldRow, Hint, Row
+from screens.widgets.rows import FormRows, PresetRow, path_of
+from screens.widgets.toml import TomlArea
 
-
-@cache
-def _abouts() -> Texts:
-    """Every preset, and what it is about."""
-    return {name: str(tomllib.loads(preset_text(name)).get("about", "")) for name in preset_names()}
-
-
-class PresetRow(FieldRow):
-    """The study that the form began with, and the list of others."""
-
-    SPEC = FieldSpec("preset", "preset", "choice", "a study to begin with; another fills the form anew")
-
-    def __init__(self, source: str):
-        super().__init__(self.SPEC, source)
-        self.own = source
-
-    @property
-    def choices(self) -> Texts:
-        return _abouts() if self.own in _abouts() else {self.own: "as it was opened", **_abouts()}
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A study takes the place of what was typed: from the list alone."""
-        return action != "step"
+NARROW_BELOW = 100
+"""Columns of the window below which the TOML takes the place of the form."""
 
 
 class ConfigureScreen(LabScreen):
-    """The rows of a Form."""
+    """The rows of a Form, the TOML beside them, and the History of what was typed into either."""
 
     MODE = "configure"
     FORECAST_AFTER = 0.2
+    READ_AFTER = 0.2
+    KEEP_AFTER = 0.5
 
     BINDINGS = [
-        Binding("s,enter", "start", "Start", id="configure.start", tooltip="Begin a new run of this study"),
-        Binding("ctrl+s", "start", "Start", id="configure.start-in-field", show=False, tooltip="Begin, from a field"),
+        Binding("s", "start", "Start", id="configure.start", tooltip="Begin a new run of this study"),
+        Binding("ctrl+r", "start", "Start", id="configure.start-in-field", show=False, tooltip="Begin, from a field"),
         Binding("e", "edit", "Edit", id="configure.edit", tooltip="Go to the first field of the form"),
         Binding("p", "presets", "Preset", id="configure.presets", tooltip="Choose another preset"),
+        Binding("o", "open", "Open", id="configure.open", tooltip="Fill the form from a TOML file"),
         Binding("a", "add_arm", "Add arm", id="configure.add-arm", tooltip="Add an arm to the study"),
+        Binding("T,ctrl+t", "toml", "TOML", key_display="T", id="configure.toml",
+                tooltip="The study as TOML beside the form, to be read and typed; ctrl+t from a field"),
+        Binding("u,ctrl+z", "undo", "Undo", key_display="u", id="configure.undo",
+                tooltip="Take back what was typed last, another preset too; ctrl+z from a field"),
+        Binding("U,ctrl+y", "redo", "Redo", key_display="U", show=False, id="configure.redo",
+                tooltip="What was undone last; ctrl+y from a field"),
+        Binding("pagedown", "read(1)", "Read on", show=False, id="configure.down", tooltip="The words on the right"),
+        Binding("pageup", "read(-1)", "Read back", show=False, id="configure.up", tooltip="The words before"),
         Binding("escape", "leave", "Leave field", id="configure.leave", tooltip="Back to the start button"),
-    ]
+    ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:
-        self._form = Form(self.lab.study)
-        with Vertical(id="configure"):
-            with VerticalScroll(id="form", can_focus=False):
-                with Vertical(classes="section"):
-                    yield PresetRow(self.lab.source)
-                    for spec in STUDY_FIELDS:
-                        yield FieldRow(spec, self._form.texts[spec.path])
-                yield Heading("arms", "space on/off, enter edits, a adds")
-                with Vertical(id="arms", classes="section"):
-                    for choice in self._form.arms:
-                        yield ArmRow(choice)
-                hidden = self._form.hidden()
-                for title, specs in RECIPE.items():
-                    with Vertical(classes="section"):
-                        yield Heading(title)
-                        for spec in specs:
-                            row = FieldRow(spec, self._form.texts[BASE + spec.path])
-                            row.display = BASE + spec.path not in hidden
-                            yield row
-            with VerticalScroll(id="about-study", can_focus=False):
+        self._form = Form(self.lab.study, self.lab.toml)
+        with Horizontal(id="configure"):
+            yield FormRows(self._form, self.lab.source)
+            with Vertical(id="outcome"):
                 yield Button("Start  (s)", id="start", variant="success", compact=True)
                 yield Static("", id="problems", markup=False)
-                yield Static("", id="about", markup=False)
-                yield Static("", id="forecast", markup=False)
+                yield Static("", id="note", markup=False)
+                with VerticalScroll(id="about-study", can_focus=False):
+                    yield Static("", id="forecast", markup=False)
+                    yield Static("", id="about", markup=False)
+                yield TomlArea()
         yield Hint()
 
     def on_mount(self) -> None:
         super().on_mount()
         self._study: Study | None = None
-        self._timer: Timer | None = None
+        self._unread: str | None = None
+        self._unread_problem = ""
+        self._asked: Study | None = None
+        self._can_go = (False, False)
+        self._history = History(self._form.typed(), self.lab.source)
+        store = self.lab.store
+        self._costing = Latest[Study, Costs](
+            self, lambda study: costs_of(study, store), self._show_costs, pause=self.FORECAST_AFTER
+        )
+        self._reading = Latest[str, str](self, told_problem, self._toml_read, pause=self.READ_AFTER)
+        self._writing = Latest[Typed, tuple[str, bool]](self, lambda typed: Form.of(typed).toml(), self._show_toml)
+        self._keeping = Latest[tuple[Step, bool], str](
+            self, lambda asked: keep_draft(store.drafts, *asked), self._draft_kept, pause=self.KEEP_AFTER
+        )
         self._button = self.query_one("#start", Button)
-        self._panes = {name: self.query_one(f"#{name}", Static) for name in ("problems", "about", "forecast")}
+        self._panes = {name: self.query_one(f"#{name}", Static) for name in ("problems", "note", "about", "forecast")}
+        self._rows, self._toml = self.query_one(FormRows), self.query_one(TomlArea)
         self._hint = self.query_one(Hint)
         self._said: dict[str, str] = {}
-        self._fields = {_path(row): row for row in self.query(FieldRow) if not isinstance(row, PresetRow)}
+        self._say("note", "")
         self.call_after_refresh(self._check)
+        self._recall()
         self._button.focus()
 
-    async def put(self, study: Study, source: str) -> None:
-        """Fill the form with a study."""
-        self._form = Form(study)
-        self.query_one(PresetRow).value = source
-        for path, row in self._fields.items():
-            row.value = self._form.texts[path]
-        await self._list_arms()
-        self._check()
+    def on_unmount(self) -> None:
+        """What was typed last is kept, however it ends."""
+        self._keeping.finish()
+
+    def fitted(self, width: int, height: int) -> None:
+        """In a narrow window the TOML has the place of the form."""
+        self.set_class(width < NARROW_BELOW, "-narrow")
+
+    # What is in the form, and how it came there
+
+    async def put(self, study: Study, source: str, toml: str = "") -> None:
+        """Fill the form with a study, in the words of `toml` where it has any."""
+        self._form = Form(study, toml)
+        self._history.begin(self._form.typed(), source)
+        await self._fill()
 
     async def reopen(self) -> None:
         """Fill the form with the study that the laboratory holds now."""
-        self.query_one(PresetRow).own = self.lab.source
-        await self.put(self.lab.study, self.lab.source)
+        await self.put(self.lab.study, self.lab.source, self.lab.toml)
 
-    async def _list_arms(self) -> None:
-        """A row for each arm of the form."""
-        rows, arms = list(self.query(ArmRow)), self._form.arms
-        for row, choice in zip(rows, arms, strict=False):
-            row.choice = choice
-        for row in rows[len(arms) :]:
-            await row.remove()
-        if self.is_attached:  # the screen may be closing
-            await self.query_one("#arms").mount(*(ArmRow(choice) for choice in arms[len(rows) :]))
+    async def _fill(self) -> None:
+        """Show what the history is at."""
+        step = self._history.now
+        self._form, self._unread = Form.of(step.typed), step.typed.unread
+        self._unread_problem = ""
+        self._reading.forget()
+        if self._unread is not None:
+            self._toml.give(self._unread)
+            self._reading.ask(self._unread)
+        await self._show_form()
+
+    async def _show_form(self) -> None:
+        await self._rows.show(self._form, self._history.now.source)
+        self._told()
+
+    def _typed(self, place: str = "") -> None:
+        """Something in the form is otherwise now, at a place, '' for what can only be undone by itself."""
+        if self._unread is not None:
+            self._unread = None
+            self._reading.forget()
+            self._say("note", "the TOML that did not read is left for the form; u brings it back")
+        else:
+            self._say("note", "")
+        self._history.change(self._form.typed(), place, time.monotonic())
+        self._told()
+
+    def _told(self) -> None:
+        """After any change: judge it, write it as TOML, and keep it."""
+        self._check()
+        if self.has_class("-toml") and self._unread is None:
+            self._writing.ask(self._form.typed())
+        self._keeping.ask((self._history.now, True))
+        if (can := (self._history.can(-1), self._history.can(1))) != self._can_go:
+            self._can_go = can
+            self.refresh_bindings()
+
+    async def action_undo(self) -> None:
+        """To what the form said before."""
+        await self._go(-1)
+
+    async def action_redo(self) -> None:
+        """To what was undone."""
+        await self._go(1)
+
+    async def _go(self, by: int) -> None:
+        if self._history.go(by):
+            self._say("note", "")
+            await self._fill()
+
+    # Drafts
+
+    @work
+    async def _recall(self) -> None:
+        """Have what was typed before and belongs to no run yet at hand."""
+        drafts, words = await asyncio.to_thread(kept_drafts, self.lab.store.drafts)
+        self._history.recall([step for step, _ in drafts])
+        if drafts:
+            step, when = drafts[-1]
+            kept = f"a draft of {plain(step.typed.texts['name'])}, {moment(when)}, is kept: u brings it back"
+            words = f"{kept}; {words}" if words else kept
+        if words and self.is_attached:
+            self._say("note", words)
+            self._can_go = (self._history.can(-1), False)
+            self.refresh_bindings()
+
+    def _draft_kept(self, asked: tuple[Step, bool], problem: str) -> None:
+        if problem:
+            self._say("note", problem)
+
+    def on_screen_suspend(self) -> None:
+        """What has become a run is no draft any more."""
+        if self._asked is not None and self.lab.active is not None:
+            self._keeping.ask((self._history.now, False))
+        self._asked = None
+
+    # The rows
 
     @on(Row.Changed)
     async def _row_changed(self, event: Row.Changed) -> None:
         row = event.row
         if isinstance(row, PresetRow):
-            await self._open_preset(row)
+            await self._open_preset(row.value)
         elif isinstance(row, FieldRow):
-            self._form.texts[_path(row)] = row.value
-            self._check()
+            self._form.texts[path_of(row)] = row.value
+            self._typed(path_of(row))
 
-    async def _open_preset(self, row: PresetRow) -> None:
-        try:
-            await self.put(self.lab.study if row.value == self.lab.source else load_study(row.value), row.value)
-        except BadInput as error:
-            self.notify(plain(str(error)), severity="error", markup=False)
+    async def _open_preset(self, name: str) -> None:
+        if name in preset_names():
+            toml = preset_text(name)
+            await self.put(parse_study(toml, source=name), name, toml)
+        elif begun := self._history.beginning(name):
+            await self.put(parse_study(begun.toml, source=name), name, begun.toml)
 
     @on(ArmRow.Asked)
     async def _arm_asked(self, event: ArmRow.Asked) -> None:
-        number = list(self.query(ArmRow)).index(event.row)
+        number = self._rows.arms.index(event.row)
         arms = self._form.arms
         if event.what == "edit":
             self._edit_arm(number)
@@ -157,8 +222,8 @@ class ConfigureScreen(LabScreen):
             arms[number] = replace(arms[number], on=not arms[number].on)
         else:
             del arms[number]
-        await self._list_arms()
-        self._check()
+        await self._rows.list_arms(self._form)
+        self._typed()
 
     def action_add_arm(self) -> None:
         """Add an arm, and say what it is."""
@@ -170,34 +235,89 @@ class ConfigureScreen(LabScreen):
         async def edited(changed: bool | None) -> None:
             if fresh and not changed:
                 del self._form.arms[number]
-            await self._list_arms()
-            self._check()
+            if self._unread is None:
+                await self._rows.list_arms(self._form)
+                self._typed(f"arm {number}")
+            else:
+                self._reading.ask(self._unread)
             if fresh and changed:
-                list(self.query(ArmRow))[number].visit()
+                self._rows.arms[number].visit()
 
-        self.app.push_screen(ArmDialog(self._form, number, fresh=fresh), edited)
+        def typed() -> None:
+            self._typed(f"arm {number}")
+
+        self._reading.forget()
+        self.app.push_screen(ArmDialog(self._form, number, typed, fresh=fresh), edited)
+
+    # Files
+
+    def action_open(self) -> None:
+        """Fill the form from a file."""
+        self.app.push_screen(OpenDialog(), self._opened)
+
+    async def _opened(self, found: Opened | None) -> None:
+        if found is not None:
+            await self.put(found.study, found.source, found.toml)
+
+    def offers(self) -> list[Offer]:
+        """The study as it is typed, sound or not."""
+        toml = self._form.toml()[0] if self._unread is None else self._unread
+        words = "the study in the form" if self._study else "the study in the form, which is not sound yet"
+        return [Offer("study", words, toml=toml, file=plain(self._form.texts["name"]))]
+
+    # The TOML
+
+    def action_toml(self) -> None:
+        """Show the study as TOML, or no longer."""
+        self.toggle_class("-toml")
+        if self.has_class("-toml"):
+            self._toml.focus()
+            self._told()
+        else:
+            self._button.focus()
+
+    def _show_toml(self, typed: Typed, written: tuple[str, bool]) -> None:
+        toml, kept = written
+        self._toml.give(toml)
+        if not kept:
+            self._say("note", "this TOML could not be changed in place: its comments are gone; u brings them back")
+
+    @on(TomlArea.Edited)
+    def _toml_edited(self, event: TomlArea.Edited) -> None:
+        self._writing.forget()
+        self._unread, self._unread_problem = event.text, ""
+        self._say("note", "")
+        self._history.change(self._form.typed(unread=event.text), "toml", time.monotonic())
+        self._told()
+        self._reading.ask(event.text)
+
+    async def _toml_read(self, toml: str, problem: str) -> None:
+        """The form follows TOML that is sound."""
+        if problem:
+            self._unread_problem = problem
+            self._check()
+            return
+        self._form = self._form.begun_anew(parse_study(toml, source="study"), toml)
+        self._unread = None
+        self._history.change(self._form.typed(), "toml", time.monotonic())
+        await self._show_form()
+
+    # What it comes to
 
     def _check(self) -> None:
         """Judge what the form says, and put each problem beside its row."""
         checked = self._form.check()
-        hidden, told = self._form.hidden(), checked.of(None)
-        for path, row in self._fields.items():
-            row.tell(told.pop(path, ""))
-            if row.display != (path not in hidden):
-                row.display = path not in hidden
-        for number, arm in enumerate(self.query(ArmRow)):
-            arm.tell(checked.line(number))
-        self._study = checked.study
+        elsewhere = self._rows.judge(self._form, checked)
+        self._study = checked.study if self._unread is None else None
         self._button.disabled = self._study is None
-        wrong = len(self._wrong())
-        count = f"{wrong} field{'s' if wrong > 1 else ''} to mend" if wrong else ""
-        self._say("problems", plain(told.get("", count)))
+        wrong = len(self._rows.wrong)
+        words = elsewhere or (f"{wrong} field{'s' if wrong > 1 else ''} to mend" if wrong else "")
+        if self._unread is not None:
+            words = f"{self._unread_problem}. The form is as it last was." if self._unread_problem else "reading…"
+        self._say("problems", plain(words))
         self._say("about", plain(str(checked.tables.get("about", ""))))
         self._explain()
-        self._plan_forecast()
-
-    def _wrong(self) -> list[Row]:
-        return [row for row in self.query(Row) if row.problem]
+        self._forecast()
 
     def _explain(self) -> None:
         self._hint.tell(self.focused, self._form.recipe["network.name"])
@@ -210,46 +330,34 @@ class ConfigureScreen(LabScreen):
             pane.display = bool(words)
             pane.update(Content(words))
 
-    def _plan_forecast(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
+    def _forecast(self) -> None:
         if self._study is None:
+            self._costing.forget()
             self._panes["forecast"].update("")
         else:
-            self._timer = self.set_timer(self.FORECAST_AFTER, self._forecast)
+            self._costing.ask(self._study)
 
-    def _forecast(self) -> None:
-        if self._study is not None:
-            self._show_forecast(self._study)
-
-    @work(exclusive=True, group="forecast")
-    async def _show_forecast(self, study: Study) -> None:
+    def _show_costs(self, study: Study, costs: Costs) -> None:
         """Hashing the keys of a large study takes longer than a key press may."""
-        words, problem = await asyncio.to_thread(_forecast_words, study, self.lab.store)
-        if study is self._study and self.is_attached:
-            self._panes["forecast"].update(words)
-            self._say("problems", problem)
-            if problem:
-                self._study = None
-                self._button.disabled = True
-
-    def offers(self) -> list[Offer]:
-        """The study, when it is one."""
-        study = self._study
-        return [Offer("study", "the study in the form", toml=to_toml(study), file=study.name)] if study else []
+        self._panes["forecast"].update(costs_words(costs))
+        self._say("problems", plain(costs.problem))
+        if costs.problem:
+            self._study = None
+            self._button.disabled = True
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
         if self.is_mounted:
-            self._plan_forecast()
+            self._forecast()
 
     @on(Button.Pressed, "#start")
     def action_start(self) -> None:
         """Ask for a run of the study in the form."""
         if self._study is not None:
+            self._asked = self._study
             self.post_message(StartStudy(self._study))
             return
-        wrong = self._wrong()
+        wrong = self._rows.wrong
         words = "Not yet: a field is wrong." if wrong else self._said.get("problems") or "Not yet."
         self.notify(words, severity="warning", markup=False)
         if wrong:
@@ -259,61 +367,34 @@ class ConfigureScreen(LabScreen):
         """What the focused row means, for those without a mouse."""
         self._explain()
 
+    def _show_rows(self) -> None:
+        if self.has_class("-narrow"):
+            self.remove_class("-toml")
+
     def action_edit(self) -> None:
         """Go to the form."""
-        self._fields["name"].visit()
+        self._show_rows()
+        self._rows.fields["name"].visit()
 
     def action_presets(self) -> None:
         """Open the list of presets."""
-        row = self.query_one(PresetRow)
-        row.visit()
-        row.action_choose()
+        self._show_rows()
+        self._rows.preset.visit()
+        self._rows.preset.action_choose()
+
+    def action_read(self, way: int) -> None:
+        """Scroll the words on the right."""
+        pane = self.query_one("#about-study", VerticalScroll)
+        pane.scroll_page_down(animate=False) if way > 0 else pane.scroll_page_up(animate=False)
 
     def action_leave(self) -> None:
-        """Back to the start button."""
-        self._button.focus()
+        """Back to the start button, where there is something to start."""
+        self.set_focus(None if self._button.disabled else self._button)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leaving a field is offered inside one alone."""
+        """Leaving a field is offered inside one alone, and going back where there is something to go back to."""
         if action == "leave":
             return self.focused is not None and self.focused.id != "start"
+        if action in ("undo", "redo"):
+            return getattr(self, "_can_go", (False, False))[action == "redo"]
         return True
-
-
-def _path(row: FieldRow) -> str:
-    """Where the row's field is in the study."""
-    return BASE + row.spec.path if "." in row.spec.path else row.spec.path
-
-
-def _forecast_words(study: Study, store: Store) -> tuple[Content, str]:
-    """What the study will cost, and why it cannot run, if so."""
-    lines: list[tuple[str, str]] = []
-    problem = ""
-    name = study.base.data.name
-    try:
-        told = forecast(study, store)
-        time = f"{duration(told.seconds)}, {amount(told.rate)} it/s" if told.rate else "not measured here yet"
-        if told.iterations == 0:
-            time = "nothing to train"
-        lines = [
-            ("rounds", f"{told.rounds}, {told.distinct} distinct"),
-            ("stored", f"{told.stored} of them"),
-            ("train", f"{amount(told.iterations)} iterations"),
-            ("lanes", f"{told.lanes} at once" if told.lanes else "known after a first run"),
-            ("time", time),
-            ("disk", size(told.bytes)),
-        ]
-    except BadInput as error:
-        problem = f"cannot run: {plain(str(error))}"
-    try:
-        entry = datasets.entry(name, store.home)
-        lines.append(("data", f"{plain(entry.name)}, {amount(entry.train)}+{amount(entry.test)}"))
-        if not entry.ready:
-            lines.append(("", plain(entry.advice)))
-    except BadInput:
-        pass  # which the forecast has said
-    width = max((len(label) for label, _ in lines), default=0) + 1
-    parts: list[tuple[str, str]] = []
-    for label, words in lines:
-        parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$warning"), (f"{words}\n", "")]
-    return Content.assemble(*parts), problem

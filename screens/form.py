@@ -5,7 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.spec import ARM_KINDS, CONTROLS, DRAWN, Arm, Problem, Recipe, Study, study_problems
+from engine.errors import BadInput
+from engine.spec import (
+    ARM_KINDS,
+    CONTROLS,
+    DRAWN,
+    Arm,
+    Problem,
+    Recipe,
+    Study,
+    parse_study,
+    rewritten,
+    study_problems,
+    to_toml,
+)
 from screens.specs import (
     ARM_FIELDS,
     FOLDER,
@@ -87,16 +100,63 @@ def recipe_texts(recipe: Recipe) -> dict[str, str]:
     return texts
 
 
-class Form:
-    """A study that is being edited. What the begun study has and no one changes stays as it was, to the letter."""
+@dataclass(frozen=True)
+class Typed:
+    """All that is typed into a form: the TOML that it began with, what its fields and arms say, and TOML that does not
+    read as a study and so is not in them."""
 
-    def __init__(self, study: Study):
+    toml: str
+    texts: Texts
+    arms: tuple[ArmChoice, ...]
+    unread: str | None = None
+
+
+class Form:
+    """A study that is being edited, begun with `toml`. What that has and no one changes stays as it was, to the
+    letter."""
+
+    def __init__(self, study: Study, toml: str = ""):
+        self._toml = toml or to_toml(study)
         self._begun: dict[str, Any] = study.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         self._shown = {spec.path: text_of(getattr(study, spec.path)) for spec in STUDY_FIELDS}
         self._shown |= {BASE + path: text for path, text in recipe_texts(study.base).items()}
         self._arms = [_choice_of(arm, place) for place, arm in enumerate(study.arm)]
         self.texts = dict(self._shown)
         self.arms = [*self._arms, *_kinds_left_out(self._arms)]
+
+    @classmethod
+    def of(cls, typed: Typed) -> "Form":
+        """The form in which that was typed. Raises BadInput where it cannot have been."""
+        form = cls(parse_study(typed.toml, source="a draft"), typed.toml)
+        known = {path: text for path, text in typed.texts.items() if path in FIELDS}
+        places = {arm.place for arm in typed.arms if arm.place is not None}
+        if not (
+            all(text in spec.choices for path, text in known.items() if (spec := FIELDS[path]).choices)
+            and all(arm.texts.keys() >= ARM_TEXTS and arm.kind in ARM_KINDS for arm in typed.arms)
+            and places <= set(range(len(form._arms)))
+        ):
+            raise BadInput("a draft: not of this form")
+        form.texts |= known
+        form.arms = list(typed.arms)
+        return form
+
+    def typed(self, unread: str | None = None) -> Typed:
+        """What it says now."""
+        return Typed(self._toml, dict(self.texts), tuple(self.arms), unread)
+
+    def toml(self) -> tuple[str, bool]:
+        """What it says as TOML, sound or not, in the words that it began with; whether those could be kept."""
+        return rewritten(self._toml, self._begun, self.tables(self.arms)[0])
+
+    def begun_anew(self, study: Study, toml: str) -> "Form":
+        """A form of other TOML, with what was typed here into arms that are off and fields that make no sense now."""
+        form = Form(study, toml)
+        off = {arm.name: replace(arm, place=None) for arm in self.arms if not arm.on}
+        form.arms = [arm if arm.on else off.get(arm.name, arm) for arm in form.arms]
+        taken = {arm.name for arm in form.arms}
+        form.arms += [arm for name, arm in off.items() if name not in taken]
+        form.texts |= {path: self.texts[path] for path in form.hidden()}
+        return form
 
     @property
     def recipe(self) -> dict[str, str]:
@@ -179,6 +239,7 @@ class Form:
         return _placed(number, problem, ".".join(steps[2:]), _ARMS, texts, "")
 
 
+ARM_TEXTS = {spec.path for spec in ARM_FIELDS}
 _FOLDER = BASE + "data.folder"
 _ARMS = {spec.path: spec for spec in (*ARM_FIELDS, *OVERRIDING_FIELDS)}
 

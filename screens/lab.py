@@ -59,12 +59,14 @@ class Follower:
 
 @dataclass
 class Lab:
-    """`study` and `source` are what Configure opens with; `active` is the run that this process works on; `picked`
-    are the runs to be laid over each other, in the order in which they were picked."""
+    """`study`, from `source` and in the words of `toml` where it has any, is what Configure opens with; `active` is
+    the run that this process works on; `picked` are the runs to be laid over each other, in the order in which they
+    were picked."""
 
     store: Store
     study: Study
     source: str
+    toml: str = ""
     follower: Follower | None = None
     active: str | None = None
     picked: tuple[str, ...] = ()

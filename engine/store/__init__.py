@@ -6,6 +6,7 @@ control goes back as requests in the run's database.
 
 from engine.store.checkpoints import Checkpoint, CheckpointStore
 from engine.store.database import Request, RunFolder, Stamped
+from engine.store.drafts import Drafts
 from engine.store.events import (
     ArmPlan,
     CurvePoint,
@@ -47,6 +48,7 @@ __all__ = [
     "CurvePoint",
     "DatasetFacts",
     "Diverged",
+    "Drafts",
     "EarlyBird",
     "Event",
     "GuardFailed",

@@ -11,6 +11,7 @@ from engine.places import make_folder
 from engine.spec import Study, to_toml
 from engine.store.checkpoints import CheckpointStore
 from engine.store.database import STUDY_FILE, RunFolder
+from engine.store.drafts import Drafts
 from engine.store.files import writing
 from engine.store.leases import Leases
 from engine.store.machine import MachineFacts
@@ -30,6 +31,7 @@ class Store:
         self.rounds = RoundStore(home / "rounds")
         self.checkpoints = CheckpointStore(home / "checkpoints")
         self.leases = Leases(home / "leases.db")
+        self.drafts = Drafts(home / "drafts")
         self.machine = MachineFacts(home / "machine.json")
         self._summaries = Summaries(home / "runs", home / "summaries.db")
 

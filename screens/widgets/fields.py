@@ -1,6 +1,7 @@
 """Rows of a form: a field or an arm a line, and below it the problem of what it says."""
 
 import textwrap
+from typing import Protocol, runtime_checkable
 
 from textual import events
 from textual.app import RenderResult
@@ -18,6 +19,15 @@ from screens.text import plain
 
 LABEL_WIDTH = 16
 _ARM_KEYS = "enter edits it, space switches it on or off, delete removes it"
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A widget that can say what it is for."""
+
+    def hint(self, network: str) -> tuple[str, str]:
+        """What it is for, and what it can be, with a network."""
+        ...
 
 
 class Heading(Widget):
@@ -283,17 +293,17 @@ class ArmRow(Row):
 
 
 class Hint(Static):
-    """Two lines on the row that has the focus."""
+    """Two lines on what has the focus."""
 
     def __init__(self) -> None:
         super().__init__("", markup=False)
         self._told: tuple[str, str] = ("", "")
 
     def tell(self, focused: Widget | None, network: str) -> None:
-        """Explain the row that `focused` is, or is in; nothing where it is in none."""
+        """Explain what `focused` is, or is in; nothing where that can be said of neither."""
         nodes = focused.ancestors_with_self if focused is not None else []
-        row = next((node for node in nodes if isinstance(node, Row)), None)
-        told = ("", "") if row is None else row.hint(network)
+        found = next((node for node in nodes if isinstance(node, Explained)), None)
+        told = ("", "") if found is None else found.hint(network)
         if told != self._told:
             self._told = told
             self.update(Content.assemble(plain(told[0]), "\n", (plain(told[1]), "dim")))

@@ -69,12 +69,13 @@ def lab_app(
     study: Study | None = None,
     engine: Engine = idle_engine,
     *,
+    toml: str = "",
     first: str = "configure",
     run: str | None = None,
 ) -> LabApp:
     """An App that opens with the mode `first`, following `run`."""
     source = "quickstart" if study is None else "tiny.toml"
-    app = LabApp(home, study=study or load_study("quickstart"), source=source, engine=engine, first=first)
+    app = LabApp(home, study=study or load_study("quickstart"), source=source, engine=engine, toml=toml, first=first)
     if run is not None:
         app.lab.follow(run)
     return app

@@ -1,17 +1,20 @@
 """Configure: the study that is ready, typing, the forecast, and the one key."""
 
+import shutil
 import threading
 from pathlib import Path
 
 from driving import lab_app, picture_of, tiny_study, until, words
-from textual.widgets import Button, Input
+from textual.widgets import Button, Input, OptionList
 
 from engine import datasets
-from engine.spec import Study, load_study, preset_names
+from engine.spec import Study, load_study, parse_study, preset_names
 from engine.store import RunFolder, Store
 from screens.arm import ArmDialog
+from screens.opening import OpenDialog
 from screens.pick import PickDialog
 from screens.widgets.fields import ArmRow, FieldRow
+from screens.widgets.toml import TomlArea
 
 
 def field(app, path: str) -> FieldRow:
@@ -123,7 +126,7 @@ async def test_what_is_wrong_is_said_beside_its_field(tmp_path: Path):
             pilot, lambda: "0\n" in words_below(app, "trials") and "allowed: at least 1" in words_below(app, "trials")
         )
         assert app.screen.query_one("#start", Button).disabled
-        await pilot.press("ctrl+s")
+        await pilot.press("ctrl+r")
         await pilot.pause()
         assert app.current_mode == "configure"
         assert not Store(tmp_path).runs()
@@ -381,7 +384,7 @@ async def test_a_batch_that_the_data_cannot_fill_is_told_before_the_start(tmp_pa
         await fill(pilot, "base.train.batch", "5000")
         await until(pilot, lambda: "cannot run" in words(app, "#problems"))
         assert app.screen.query_one("#start", Button).disabled
-        await pilot.press("ctrl+s")
+        await pilot.press("ctrl+r")
         await until(pilot, lambda: any("cannot run" in note.message for note in app._notifications))
         assert not Store(tmp_path).runs()
         await fill(pilot, "base.train.batch", "60")
@@ -399,6 +402,137 @@ async def test_a_study_from_a_file_is_ready_beside_the_presets(tmp_path: Path):
         await until(pilot, lambda: field(app, "name").value == "quickstart")
         await choose(pilot, "preset", "tiny.toml")
         await until(pilot, lambda: field(app, "name").value == "tiny")
+
+
+COMMENTED = """# mine
+name = "mine"
+trials = 2  # seeds
+
+[base.train]
+iterations = 40
+evaluate_every = 10
+
+[[arm]]
+name = "ticket"  # the one
+"""
+
+
+async def test_the_toml_beside_the_form_goes_both_ways(tmp_path: Path):
+    app = lab_app(tmp_path, parse_study(COMMENTED, source="mine"), toml=COMMENTED)
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen, start = app.screen, app.screen.query_one("#start", Button)
+        await until(pilot, lambda: not start.disabled)
+        await pilot.press("T")
+        area = app.screen.query_one(TomlArea)
+        await until(pilot, lambda: area.text == COMMENTED and area.has_focus)
+        assert "mine" in picture_of(app).splitlines()[2], "the form stays beside it"
+
+        area.move_cursor((2, 10))
+        await pilot.press("backspace", "5")
+        await until(pilot, lambda: field(app, "trials").value == "5")
+        await until(pilot, lambda: screen._study is not None and screen._study.trials == 5)
+
+        await pilot.press("backspace", "0")
+        await until(pilot, lambda: "line 3: trials: found 0; allowed: at least 1" in words(app, "#problems"))
+        assert "the form is as it last was" in words(app, "#problems").lower()
+        assert field(app, "trials").value == "5"
+        assert start.disabled
+        await pilot.press("ctrl+r")
+        await pilot.pause()
+        assert app.current_mode == "configure"
+
+        await fill(pilot, "base.train.iterations", "60")
+        await until(pilot, lambda: "iterations = 60" in area.text)
+        assert area.text == COMMENTED.replace("trials = 2", "trials = 5").replace("= 40", "= 60")
+        await until(pilot, lambda: "u brings it back" in words(app, "#note"))
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: "trials = 0" in area.text and "trials: found 0" in words(app, "#problems"))
+        await pilot.press("ctrl+y")
+        await until(pilot, lambda: "iterations = 60" in area.text and not start.disabled)
+        await go_to(pilot, arm(app, "one-shot"))
+        await pilot.press("space")
+        await until(pilot, lambda: area.text.endswith('# the one\n\n[[arm]]\nname = "one-shot"\n'))
+
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "preset" not in picture_of(app) and "# the one" in picture_of(app))
+        await pilot.press("escape", "e")
+        await until(pilot, lambda: "preset" in picture_of(app) and "# the one" not in picture_of(app))
+
+
+async def test_what_was_typed_is_there_after_another_preset_and_after_the_end(tmp_path: Path):
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await fill(pilot, "name", "mine")
+        await choose(pilot, "preset", "lenet-mnist")
+        await until(pilot, lambda: field(app, "base.train.iterations").value == "50000")
+        await fill(pilot, "base.train.batch", "61")
+        await pilot.press("escape", "u")
+        await until(pilot, lambda: field(app, "base.train.batch").value == "60")
+        await pilot.press("u")
+        await until(pilot, lambda: (field(app, "preset").value, field(app, "name").value) == ("quickstart", "mine"))
+        await pilot.press("U", "U")
+        await until(pilot, lambda: field(app, "base.train.batch").value == "61")
+        await fill(pilot, "name", "again")
+    (tmp_path / "drafts" / "bad.json").write_text("{")
+
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "a draft of again" in words(app, "#note"))
+        assert "a damaged draft was put aside" in words(app, "#note")
+        assert field(app, "name").value == "quickstart"
+        await pilot.press("u")
+        await until(pilot, lambda: (field(app, "name").value, field(app, "base.train.batch").value) == ("again", "61"))
+        assert field(app, "preset").value == "lenet-mnist"
+        await pilot.press("u")
+        await until(pilot, lambda: (field(app, "name").value, field(app, "base.train.batch").value) == ("mine", "60"))
+        await until(pilot, lambda: not app.screen.query_one("#start", Button).disabled)
+        await pilot.press("s")
+        await until(pilot, lambda: app.current_mode == "live")
+        await until(pilot, lambda: not app.worker.active and len(list((tmp_path / "drafts").glob("*.json"))) == 1)
+
+
+async def test_a_file_is_found_opened_and_saved(tmp_path: Path, monkeypatch):
+    folder = tmp_path / "studies"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "mine.toml").write_text(COMMENTED)
+    (folder / "deep" / "bad.toml").write_text(COMMENTED.replace("trials = 2", "trials = 0"))
+    (folder / "notes.txt").write_text("")
+    monkeypatch.chdir(folder)
+    app = lab_app(tmp_path / "home")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, OpenDialog) and "mine.toml" in picture_of(app))
+        assert "notes.txt" not in picture_of(app)
+        await pilot.press(*"de", "enter")
+        await until(pilot, lambda: "de: no such file" in picture_of(app))
+        await pilot.press(*"ep", "enter")
+        await until(pilot, lambda: "deep/bad.toml" in picture_of(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "deep/bad.toml: trials: found 0; allowed: at least 1" in picture_of(app))
+        await pilot.press("ctrl+u", *"mi")
+        await until(pilot, lambda: app.screen.query_one(OptionList).option_count == 1)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.screen.query("#start") and field(app, "name").value == "mine")
+        assert field(app, "preset").value == "mine.toml"
+        await fill(pilot, "trials", "3")
+        (offer,) = app.screen.offers()
+        assert offer.toml == COMMENTED.replace("trials = 2", "trials = 3")
+        assert "study in the form" in offer.words
+        await pilot.press("escape", "u", "u")
+        await until(pilot, lambda: field(app, "name").value == "quickstart")
+
+
+async def test_a_disk_without_room_is_told_before_the_start(tmp_path: Path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=60_000_000))
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "0.06 GB are free" in words(app, "#problems"))
+        assert app.screen.query_one("#start", Button).disabled
+        await fill(pilot, "prune.rounds", "0")
+        await until(pilot, lambda: not app.screen.query_one("#start", Button).disabled)
 
 
 async def test_words_of_a_study_are_never_markup(tmp_path: Path):

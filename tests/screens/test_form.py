@@ -1,13 +1,15 @@
 """The form's tables: what is shown, what comes back, and where a problem belongs."""
 
+import tomllib
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.errors import BadInput
 from engine.spec import Recipe, Study, load_study, parse_study, preset_names, study_problems
-from screens.form import ArmChoice, Form, arm_words, fresh_name, new_arm, with_arm
+from screens.form import ArmChoice, Form, Typed, arm_words, fresh_name, new_arm, with_arm
 from screens.hints import PAPERS, hint
 from screens.specs import ARM_FIELDS, OVERRIDING_FIELDS, RECIPE_FIELDS, STUDY_FIELDS
 from screens.texts import read_rounds, rounds_text, text_of, value_of
@@ -281,6 +283,39 @@ def test_whatever_is_typed_is_kept_and_never_an_error(data):
     assert bool(checked.found) == (checked.study is None) == bool(study_problems(checked.tables))
     if checked.study is not None:
         assert Form(checked.study).check().study == checked.study
+    written = tomllib.loads(form.toml()[0])
+    assert study_problems(written) == study_problems(checked.tables), "the TOML says what the form says, also wrong"
+    again = Form.of(form.typed())
+    assert (again.texts, again.arms, again.check()) == (form.texts, form.arms, checked)
+
+
+def test_other_toml_takes_along_what_makes_no_sense_in_it_and_what_is_off():
+    form = Form(load_study("quickstart"))
+    edited(form, train__optimizer="sgd", train__momentum="0.5")
+    change(form, "reinit", per_ticket="7")
+    form.arms[1] = replace(form.arms[1], on=False)
+    toml = 'name = "other"\n[[arm]]\nname = "ticket"\n[[arm]]\nname = "random-mask"\n'
+    other = form.begun_anew(parse_study(toml, source="typed"), toml)
+    assert other.toml() == (toml, True)
+    assert [(choice.name, choice.on) for choice in other.arms] == [
+        ("ticket", True), ("random-mask", True), ("one-shot", False), ("reinit", False)
+    ]  # fmt: skip
+    assert arm(other, "reinit").texts["per_ticket"] == "7"
+    assert edited(other, train__optimizer="sgd").check().study.base.train.momentum == 0.5
+
+
+def test_what_was_never_typed_into_this_form_is_refused():
+    typed = Form(load_study("quickstart")).typed()
+    for wrong in (
+        replace(typed, toml="trials = 0"),
+        replace(typed, texts={**typed.texts, "base.network.name": "conv-9"}),
+        replace(typed, arms=(replace(typed.arms[0], place=9),)),
+        replace(typed, arms=(ArmChoice({"name": "x"}),)),
+    ):
+        with pytest.raises(BadInput):
+            Form.of(wrong)
+    assert Form.of(replace(typed, texts={"trials": "5", "gone": ""})).check().study.trials == 5
+    assert Form.of(Typed(typed.toml, {}, typed.arms)).check().study == load_study("quickstart")
 
 
 @given(st.sets(st.integers(1, 60), min_size=1))

@@ -1,0 +1,57 @@
+"""What was typed and belongs to no run yet, kept for another time."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from engine.store.files import free_aside, write_atomic, writing
+
+MOST_DRAFTS = 10
+MOST_BYTES = 1_000_000
+"""Of one draft."""
+
+
+class Drafts:
+    """The drafts in `folder`, a file each: the newest ten. What they hold is the affair of those who type."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def kept(self) -> list[tuple[str, float, bytes]]:
+        """Name, time in seconds since the epoch and content of each, the oldest first."""
+        found = []
+        for path in self._paths():
+            with suppress(OSError):
+                found.append((path.stem, path.stat().st_mtime, path.read_bytes()))
+        return found
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep a draft, atomically, in place of the one of that name; the same again keeps its time. Raises Unwritable,
+        and ValueError for one that is too long."""
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"{len(data)} bytes; allowed: at most {MOST_BYTES}")
+        path = self._folder / f"{name}.json"
+        with writing(path):
+            if path.is_file() and path.read_bytes() == data:
+                return
+            write_atomic(path, data)
+        for old in self._paths()[:-MOST_DRAFTS]:
+            old.unlink(missing_ok=True)
+
+    def drop(self, name: str) -> None:
+        """Keep the draft of that name no longer, if there is one."""
+        with suppress(OSError):
+            (self._folder / f"{name}.json").unlink(missing_ok=True)
+
+    def put_aside(self, name: str) -> Path:
+        """Put a damaged draft where it is not in the way; where that is."""
+        path = self._folder / f"{name}.json"
+        aside = free_aside(path)
+        with suppress(OSError):
+            path.rename(aside)
+        return aside
+
+    def _paths(self) -> list[Path]:
+        found = []
+        with suppress(OSError):
+            found = [(path.stat().st_mtime_ns, path) for path in self._folder.glob("*.json")]
+        return [path for _, path in sorted(found)]

@@ -1,0 +1,62 @@
+"""What a study will cost, in words."""
+
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from engine import datasets
+from engine.datasets import Entry
+from engine.errors import BadInput
+from engine.plan import Forecast, forecast
+from engine.spec import Study
+from engine.store import Store
+from screens.text import amount, duration, plain, size
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a study costs and learns from, as far as that is known, and why it cannot begin, if so."""
+
+    told: Forecast | None
+    data: Entry | None
+    problem: str
+
+
+def costs_of(study: Study, store: Store) -> Costs:
+    """The costs of a study here and now; takes its time for a large one."""
+    told, data, problem = None, None, ""
+    try:
+        data = datasets.entry(study.base.data.name, store.home)
+        told = forecast(study, store)
+        store.check_room(told.bytes)
+    except BadInput as error:
+        problem = f"cannot run: {error}"
+    return Costs(told, data, problem)
+
+
+def costs_words(costs: Costs) -> Content:
+    """The costs, a line each."""
+    lines: list[tuple[str, str]] = []
+    if costs.told:
+        told = costs.told
+        time = f"{duration(told.seconds)}, {amount(told.rate)} it/s" if told.rate else "not measured here yet"
+        if told.iterations == 0:
+            time = "nothing to train"
+        lines = [
+            ("rounds", f"{told.rounds}, {told.distinct} distinct"),
+            ("stored", f"{told.stored} of them"),
+            ("train", f"{amount(told.iterations)} iterations"),
+            ("lanes", f"{told.lanes} at once" if told.lanes else "known after a first run"),
+            ("time", time),
+            ("disk", size(told.bytes)),
+        ]
+    if costs.data:
+        data = costs.data
+        lines.append(("data", f"{plain(data.name)}, {amount(data.train)}+{amount(data.test)}"))
+        if not data.ready:
+            lines.append(("", plain(data.advice)))
+    width = max((len(label) for label, _ in lines), default=0) + 1
+    parts: list[tuple[str, str]] = []
+    for label, words in lines:
+        parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$warning"), (f"{words}\n", "")]
+    return Content.assemble(*parts)
