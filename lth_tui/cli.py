@@ -10,8 +10,8 @@ import click
 from engine import datasets, places
 from engine.errors import BadInput, GuardBroken, LabError
 from engine.spec import load_study, preset_names, preset_text
-from engine.store import Store
-from engine.views import StudyRun, compare_json, read_run, show_json, tracks
+from engine.store import KEPT_DAYS, Store
+from engine.views import StudyRun, compare_json, parse_filter, read_run, show_json, summary_json, tracks
 from lth_tui.terminal import is_terminal, outlive
 
 FIRST_STUDY = "quickstart"
@@ -145,17 +145,42 @@ def presets(name: str | None) -> None:
     print_presets({name: load_study(name) for name in preset_names()})
 
 
-@command_line.command()
+@command_line.command(context_settings={"ignore_unknown_options": True})
+@click.argument("wanted", metavar="[FILTER]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
-def runs(as_json: bool) -> None:
-    """List the runs, the newest first."""
-    found = Store(places.home()).runs()
+def runs(wanted: tuple[str, ...], as_json: bool) -> None:
+    """List the runs, the newest first; those that FILTER lets through.
+
+    A filter is what is typed after / in Runs: words of names and notes, status:running,paused dataset:mnist arm:reinit,
+    acc>0.98 rounds<10 took>1h age<2d, and - before any of them for those without.
+    """
+    only = parse_filter(" ".join(wanted))
+    found = only.of(Store(places.home()).runs())
     if as_json:
-        click.echo(json.dumps([vars(item) for item in found], indent=1))
+        click.echo(json.dumps([summary_json(item) for item in found], indent=1))
         return
     from lth_tui.printing import print_runs
 
-    print_runs(found)
+    print_runs(found, filtered=bool(wanted))
+
+
+@command_line.command()
+@click.argument("run")
+def delete(run: str) -> None:
+    """Put RUN into the trash, from where `lth-tui restore` brings it back.
+
+    What was deleted more than 30 days ago goes for good then. Finished rounds stay: other runs share them.
+    """
+    Store(places.home()).delete(run)
+    click.echo(f"{run} is in the trash for {KEPT_DAYS} days; to bring it back: lth-tui restore {run}")
+
+
+@command_line.command()
+@click.argument("run", required=False)
+def restore(run: str | None) -> None:
+    """Bring back the run that was deleted last, or RUN."""
+    name = Store(places.home()).restore(run)
+    click.echo(f"{name} is back; look at it: lth-tui show {name}")
 
 
 @command_line.command()

@@ -14,7 +14,7 @@ from engine.store import RunSummary
 from engine.views import Finding, RunView, bird_epochs, distance_rows, findings, summary, table_rows
 from screens.drawing import draw
 from screens.pictures import accuracy_picture
-from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, plain
+from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, percent, plain
 
 PLOT_HEIGHT = 18
 _MOST_STRETCHES = 4
@@ -48,17 +48,19 @@ def print_presets(studies: Mapping[str, Study]) -> None:
     console().print(table)
 
 
-def print_runs(found: Sequence[RunSummary]) -> None:
+def print_runs(found: Sequence[RunSummary], *, filtered: bool = False) -> None:
     """A line a run; without any, what to do."""
     if not found:
-        console().print("No runs yet. Start one: lth-tui run quickstart")
+        console().print("No run is like that." if filtered else "No runs yet. Start one: lth-tui run quickstart")
         return
-    table = table_of("run", "study", "data", "status", "rounds", "started", "took")
+    table = table_of("run", "study", "data", "status", "rounds", "accuracy", "started", "took")
     for item in found:
         took = "" if item.seconds is None else duration(item.seconds)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.created))
         rounds = f"{item.rounds_done}/{item.rounds_total}"
-        table.add_row(*map(text_of, (item.id, item.study, item.dataset, item.status, rounds, started, took)))
+        name = f"{item.id} ({item.title})" if item.title else item.id
+        cells = (name, item.study, item.dataset, item.status, rounds, percent(item.best), started, took)
+        table.add_row(*map(text_of, cells))
     console().print(table)
 
 

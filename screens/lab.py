@@ -15,7 +15,7 @@ class Follower:
     def __init__(self, folder: RunFolder):
         self.folder = folder
         self.run = folder.id
-        self.view = RunView()
+        self.view = RunView(run=folder.id)
         self.progress: Progress | None = None
         self.status = "new"
         self.requested: Request | None = None

@@ -85,6 +85,11 @@ def amount(count: float) -> str:
     return f"{count:,.0f}"
 
 
+def percent(share: float | None) -> str:
+    """An accuracy in percent."""
+    return "-" if share is None else f"{100 * share:.2f}%"
+
+
 def size(count: float) -> str:
     """Bytes in the unit that fits."""
     for unit in ("bytes", "kB", "MB", "GB"):

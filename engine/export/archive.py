@@ -25,7 +25,7 @@ from engine.errors import BadInput
 from engine.spec.problems import dotted
 from engine.spec.problems import shown as quoted
 from engine.spec.read import MAX_STUDY_BYTES
-from engine.store.database import LATEST
+from engine.store.database import LATEST, NOTE, TITLE
 from engine.store.summaries import RUN_NAME
 
 FORMAT = 1
@@ -61,12 +61,15 @@ class Member(_Model):
 
 
 class Manifest(_Model):
-    """What a bundle holds. `study` is the study's hash; `created` in seconds since the epoch."""
+    """What a bundle holds. `study` is the study's hash; `created` in seconds since the epoch; `title` and `note` are
+    what people said of the run."""
 
     format: Literal[1] = 1
     run: Annotated[str, Field(pattern=f"^{RUN_NAME.pattern}$")]
     study: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     created: Annotated[float, Field(ge=0, lt=LATEST)]
+    title: Annotated[str, Field(max_length=TITLE)] = ""
+    note: Annotated[str, Field(max_length=NOTE)] = ""
     members: dict[str, Member]
 
 
@@ -114,12 +117,15 @@ class Packer:
         if name != MANIFEST:
             self._members[name] = Member(size=size, sha256=digest.hexdigest())
 
-    def finish(self, run: str, study: str, created: float) -> Manifest:
+    @property
+    def members(self) -> dict[str, Member]:
+        """What is written so far."""
+        return dict(self._members)
+
+    def finish(self, manifest: Manifest) -> None:
         """Write the manifest and end the archive."""
-        manifest = Manifest(run=run, study=study, created=created, members=self._members)
         self.add(MANIFEST, [manifest.model_dump_json(indent=1).encode() + b"\n"])
         self._zip.close()
-        return manifest
 
 
 class Bundle:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from engine.datasets.listing import shown
 from engine.errors import BadInput
 from engine.export.account import Account, CurveLine, EventLine, Unlikely
-from engine.export.archive import CURVES, EVENTS, STUDY, Bundle, Packer, first_problem, round_member
+from engine.export.archive import CURVES, EVENTS, STUDY, Bundle, Manifest, Packer, first_problem, round_member
 from engine.places import make_folder
 from engine.spec import Study, parse_study, to_toml
 from engine.store import Event, RoundStore, RunStarted, Store, StoredRound
@@ -101,7 +101,15 @@ def write_bundle(run: str, store: Store, path: Path, report: Report) -> Written:
                     missing += 1
                 else:
                     packer.add(round_member(key), _blocks(store.rounds.path(key)))
-            packer.finish(run, study.hash, folder.created)
+            manifest = Manifest(
+                run=run,
+                study=study.hash,
+                created=folder.created,
+                title=folder.title,
+                note=folder.note,
+                members=packer.members,
+            )
+            packer.finish(manifest)
             file.flush()
             os.fsync(file.fileno())
         rounds = len(account.keys) - missing
@@ -203,6 +211,7 @@ def _restored(bundle: Bundle, study: Study, staged: Store, name: str) -> tuple[i
         folder.restore(bundle.manifest.created, events)
         for line in _lines(bundle, CURVES, CurveLine, account.check_curve):
             folder.append_curve(line.key, line.points)
+        folder.describe(title=bundle.manifest.title, note=bundle.manifest.note)
     folder.folder.chmod(0o700)
     for path in folder.folder.iterdir():
         path.chmod(0o600)

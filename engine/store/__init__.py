@@ -37,16 +37,20 @@ from engine.store.leases import Lease, Leases
 from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore, StoredRound
 from engine.store.runs import ROOM, Store
-from engine.store.summary import Point, RunSummary
+from engine.store.summary import STATUSES, RoundMean, RunSummary
+from engine.store.trash import KEPT_DAYS, Deleted, Trash
 
 __all__ = [
+    "KEPT_DAYS",
     "ROOM",
+    "STATUSES",
     "Amiss",
     "ArmPlan",
     "Checkpoint",
     "CheckpointStore",
     "CurvePoint",
     "DatasetFacts",
+    "Deleted",
     "Diverged",
     "Drafts",
     "EarlyBird",
@@ -60,11 +64,11 @@ __all__ = [
     "Magnitudes",
     "Note",
     "Paused",
-    "Point",
     "Progress",
     "Request",
     "Resumed",
     "RoundFinished",
+    "RoundMean",
     "RoundResult",
     "RoundStarted",
     "RoundStore",
@@ -79,5 +83,6 @@ __all__ = [
     "Stamped",
     "Store",
     "StoredRound",
+    "Trash",
     "amiss",
 ]

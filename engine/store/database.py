@@ -315,7 +315,28 @@ class RunFolder:
         with suppress(OSError):
             (self.folder / SPARE_FILE).unlink()
 
-    # What a person asks and says
+    # What a person asks, says and does
+
+    def move(self, folder: Path) -> None:
+        """Put the run, on which nobody may be at work, at `folder` on the same disk. This object is closed then.
+
+        Raises BadInput where it is at work, Unwritable.
+        """
+        self.own()  # so that nobody takes it up on the way
+        self.spend()
+        self._owned = False
+        self.close()
+        now_at = self.folder
+        try:
+            with writing(folder):
+                make_folder(folder.parent)
+                now_at = self.folder.rename(folder)
+        finally:
+            with _OWNING:
+                _OWNED.discard(self.folder)
+            with suppress(LabError), RunFolder(now_at) as moved:
+                moved.own()
+                moved.release()
 
     def request(self, request: Request) -> None:
         """Ask for that. Raises BadInput where it cannot be."""

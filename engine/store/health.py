@@ -79,7 +79,7 @@ def _checkpoints(store: Store) -> Iterator[Amiss]:
 
 def _parts(home: Path) -> Iterator[Amiss]:
     """What processes left when they died."""
-    kept = [home / "rounds", home / "checkpoints", home / "runs"]
+    kept = [home / name for name in ("rounds", "checkpoints", "runs", "trash")]
     for folder in (home, *kept, *(place for parent in kept for place in sorted(parent.glob("[!.]*/")))):
         for path in sorted(folder.glob(f".*{PART}")):
             with suppress(FileNotFoundError):

@@ -18,6 +18,7 @@ from engine.store.machine import MachineFacts
 from engine.store.rounds import RoundStore
 from engine.store.summaries import RUN_NAME, Report, Summaries
 from engine.store.summary import RunSummary
+from engine.store.trash import Trash
 
 ROOM = 50_000_000
 """Bytes that a run needs beside its rounds: for checkpoints, events and compiled programs."""
@@ -33,6 +34,7 @@ class Store:
         self.leases = Leases(home / "leases.db")
         self.drafts = Drafts(home / "drafts")
         self.machine = MachineFacts(home / "machine.json")
+        self.trash = Trash(home / "trash", self.checkpoints, self.leases)
         self._summaries = Summaries(home / "runs", home / "summaries.db")
 
     def runs(self, report: Report | None = None) -> list[RunSummary]:
@@ -46,10 +48,14 @@ class Store:
 
     def open(self, run: str) -> RunFolder:
         """The run of that name. Raises BadInput naming those that there are."""
+        self.check_name(run)
+        return RunFolder(self.home / "runs" / run)
+
+    def check_name(self, run: str) -> None:
+        """Raises BadInput, naming those that there are, where there is no run of that name."""
         if not RUN_NAME.fullmatch(run) or not (self.home / "runs" / run).is_dir():
             newest = ", ".join(sorted(self.names(), key=self._made, reverse=True)[:3])
             raise BadInput(f"run {run!r}: there is none of that name; allowed: {newest or 'none yet'} (`lth-tui runs`)")
-        return RunFolder(self.home / "runs" / run)
 
     def _made(self, run: str) -> float:
         """When the run was made, as its file tells: no database is opened for it."""
@@ -75,6 +81,26 @@ class Store:
                     if not folder.exists():
                         raise BadInput(str(error)) from None
         raise BadInput(f"--name {name!r}: there is a run of that name; allowed: a name not in `lth-tui runs`")
+
+    def delete(self, run: str) -> None:
+        """Put a run into the trash, from where `restore` brings it back; its finished rounds stay in the store, where
+        others share them. Raises BadInput where it is at work or there is none of that name, Unwritable."""
+        self.check_name(run)
+        self.trash.sweep()
+        self.trash.take(self.home / "runs" / run)
+
+    def restore(self, run: str | None = None) -> str:
+        """Bring back a run, the last that was deleted (of that name); what it is called now, with -2 where its name has
+        been taken. Raises BadInput where there is none, Unwritable."""
+        deleted = self.trash.runs()
+        found = next((item for item in deleted if run in (None, item.run)), None)
+        if found is None:
+            names = ", ".join(dict.fromkeys(item.run for item in deleted)) or "none yet"
+            what = "there is no deleted run" if run is None else f"run {run!r}: no deleted run has that name"
+            raise BadInput(f"{what}; allowed: {names}")
+        name = self.free_name(found.run)
+        self.trash.give_back(found, self.home / "runs" / name)
+        return name
 
     def check_room(self, needed: int) -> None:
         """Raises BadInput where so many bytes more, and those of a run at work, cannot be kept below `home`."""

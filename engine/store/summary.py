@@ -9,11 +9,13 @@ from typing import NamedTuple
 from engine.store.database import Stamped
 from engine.store.events import Paused, Resumed, RoundFinished, RunFinished, RunResumed, RunStarted
 
+STATUSES = ("new", "running", "paused", "interrupted", "stopped", "failed", "done", "damaged")
+"""What a run can be."""
 _WHEN = re.compile(r"-\d{8}-\d{6}(-\d+)?$")
 """What the store appends to the name of a study for that of a run."""
 
 
-class Point(NamedTuple):
+class RoundMean(NamedTuple):
     """A round of an arm: P_m in percent, and the mean test accuracy (0 to 1) over the trials that have a finite one."""
 
     round: int
@@ -25,7 +27,7 @@ class Point(NamedTuple):
 class RunSummary:
     """What a list says of a run, as its database had it when the list was read; results are in its events alone.
 
-    `created` in seconds since the epoch; `seconds` of work, None until it ended; `trials` and `points` are those of the
+    `created` in seconds since the epoch; `seconds` of work, None until it ended; `trials` and `rounds` are those of the
     first arm, its finished rounds in their order, with accuracies at the lowest validation loss.
     """
 
@@ -42,7 +44,7 @@ class RunSummary:
     rounds_done: int
     rounds_total: int
     seconds: float | None
-    points: tuple[Point, ...]
+    rounds: tuple[RoundMean, ...]
 
     @property
     def name(self) -> str:
@@ -52,17 +54,17 @@ class RunSummary:
     @property
     def dense(self) -> float | None:
         """The accuracy of the first arm's round 0."""
-        return self.points[0].accuracy if self.points and self.points[0].round == 0 else None
+        return self.rounds[0].accuracy if self.rounds and self.rounds[0].round == 0 else None
 
     @property
     def best(self) -> float | None:
         """The highest accuracy of all rounds of the first arm."""
-        return max((point.accuracy for point in self.points), default=None)
+        return max((mean.accuracy for mean in self.rounds), default=None)
 
     @property
     def last(self) -> float | None:
         """The accuracy of the first arm's newest round."""
-        return self.points[-1].accuracy if self.points else None
+        return self.rounds[-1].accuracy if self.rounds else None
 
 
 def damaged(run: str) -> RunSummary:
@@ -110,8 +112,8 @@ class Tally:
 
     def summary(self, run: str, *, study: str, title: str, note: str, created: float) -> RunSummary:
         """The run's line in a list, with the status that its events tell."""
-        points = (
-            Point(number, p_m, math.fsum(found.values()) / len(found))
+        rounds = (
+            RoundMean(number, p_m, math.fsum(found.values()) / len(found))
             for number, (p_m, found) in sorted(self._rounds.items())
         )
         return RunSummary(
@@ -128,5 +130,5 @@ class Tally:
             rounds_done=self._done,
             rounds_total=self._total,
             seconds=self._seconds,
-            points=tuple(points),
+            rounds=tuple(rounds),
         )

@@ -14,6 +14,7 @@ from engine.views.compare import (
     same_level,
     tracks,
 )
+from engine.views.filtering import Filter, parse_filter, suggested
 from engine.views.grids import MEASURES, Grid, Measure, bird_grid, layer_grid, round_grid
 from engine.views.numbers import (
     Table,
@@ -26,9 +27,11 @@ from engine.views.numbers import (
     rounds_table,
     runs_table,
     spreads_table,
+    summary_json,
     tiles_table,
     tsv_text,
 )
+from engine.views.ordering import ORDERS, ordered
 from engine.views.run import ArmView, LogLine, RoundView, RunView, TrialView, fold, read_run, summary
 from engine.views.series import (
     Curve,
@@ -46,9 +49,11 @@ from engine.views.trials import StudyRun, accuracy, early_stop
 __all__ = [
     "KINDS",
     "MEASURES",
+    "ORDERS",
     "ArmView",
     "BudgetLine",
     "Curve",
+    "Filter",
     "Finding",
     "Grid",
     "LayerTicket",
@@ -90,6 +95,8 @@ __all__ = [
     "margins",
     "margins_over",
     "newest_signals",
+    "ordered",
+    "parse_filter",
     "points",
     "points_table",
     "read_run",
@@ -102,7 +109,9 @@ __all__ = [
     "signals_of",
     "spreads",
     "spreads_table",
+    "suggested",
     "summary",
+    "summary_json",
     "survival_series",
     "table_rows",
     "ticket_view",

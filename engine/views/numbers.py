@@ -4,9 +4,9 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -155,21 +155,23 @@ def tiles_table(tiles: Tiles, measure: str) -> Table:
 
 def runs_table(runs: Sequence[RunSummary]) -> Table:
     """A row a run."""
-    columns = ("run", "study", "data", "status", "rounds done", "rounds planned", "started (UTC)", "took (s)")
+    columns = (
+        *("run", "title", "note", "study", "data", "status", "rounds done", "rounds planned"),
+        *("dense accuracy", "best accuracy", "last accuracy", "started (UTC)", "took (s)", "device"),
+    )
     rows = (
         (
-            run.id,
-            run.study,
-            run.dataset,
-            run.status,
-            run.rounds_done,
-            run.rounds_total,
-            _moment(run.created),
-            run.seconds,
+            *(run.id, run.title, run.note, run.study, run.dataset, run.status, run.rounds_done, run.rounds_total),
+            *(run.dense, run.best, run.last, _moment(run.created), run.seconds, run.device),
         )
         for run in runs
     )
     return Table(columns, tuple(rows))
+
+
+def summary_json(run: RunSummary) -> dict[str, Any]:
+    """A run of a list as JSON has it; its rounds as [round, P_m in percent, accuracy]."""
+    return {**asdict(run), "name": run.name, "dense": run.dense, "best": run.best, "last": run.last}
 
 
 def log_table(view: RunView) -> Table:

@@ -212,7 +212,7 @@ def _started(view: RunView, event: RunStarted, time: float) -> RunView:
     )
     return replace(
         view,
-        run=event.run,
+        run=view.run or event.run,
         study=event.study,
         status="running",
         dataset=event.dataset,

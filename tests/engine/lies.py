@@ -211,6 +211,9 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
     "made at no time": (manifest(created=float("nan")), "manifest.json: created: "),
     "made after all time": (manifest(created=1e300), "manifest.json: created: "),
     "made before all time": (manifest(created=-1), "manifest.json: created: "),
+    "a title without end": (manifest(title="x" * 101), "manifest.json: title: "),
+    "a note without end": (manifest(note="x" * 2001), "manifest.json: note: "),
+    "a note that is a list": (manifest(note=["x"]), "manifest.json: note: "),
     "a hash of another study": (manifest(study="0" * 40), "not the study of the manifest"),
     "a hash of no study": (manifest(study="../../x"), "manifest.json: study: "),
     # The study

@@ -100,6 +100,15 @@ def test_a_real_run_is_the_same_there(finished: RunFolder, there: Store, tmp_pat
     assert here.runs()[-1:] == there.runs() or finished.id in {run.id for run in there.runs()}
 
 
+def test_title_and_note_travel_with_it(here: Store, there: Store, tmp_path: Path) -> None:
+    title, note = "[/b]\x1b[31m‮the one", "line one\nline two"
+    with here.open("one") as run:
+        run.describe(title=title, note=note)
+    write_bundle("one", here, tmp_path / "told.lth", quiet)
+    open_bundle(tmp_path / "told.lth", there, quiet)
+    assert [(run.title, run.note) for run in there.runs()] == [(title, note)]
+
+
 def test_the_commands_work_there_and_print_the_same(
     carried: Path, here: Store, there: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,7 @@ def test_a_real_run_is_summed_up_as_views_have_it(finished: RunFolder) -> None:
     found = only(Store(finished.folder.parent.parent))
     view = fold(RunView(), finished.events())
     ticket = accuracy_series(view)[0]
-    assert [(it.round, it.p_m, it.accuracy) for it in found.points] == list(
+    assert [(it.round, it.p_m, it.accuracy) for it in found.rounds] == list(
         zip(ticket.rounds, ticket.x, ticket.mean, strict=True)
     )
     assert (found.dense, found.best, found.last) == (dense_accuracy(view), max(ticket.mean), ticket.mean[-1])

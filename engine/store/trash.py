@@ -1,0 +1,107 @@
+"""Runs that were deleted, for as long as they can be brought back."""
+
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from engine.errors import BadInput, LabError
+from engine.places import make_folder
+from engine.store.checkpoints import CheckpointStore
+from engine.store.database import RunFolder
+from engine.store.events import RoundFinished, RoundStarted
+from engine.store.files import PART, writing
+from engine.store.leases import Leases
+from engine.store.summaries import RUN_NAME
+
+KEPT_DAYS = 30
+"""Days after which a deleted run is gone for good, once another is deleted or the interface is opened."""
+_PLACE = re.compile(rf"(\d{{19}})-({RUN_NAME.pattern})")
+_CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """A run in the trash; `when` it was deleted, in seconds since the epoch."""
+
+    run: str
+    when: float
+    folder: Path
+
+
+class Trash:
+    """The deleted runs in `folder`, each with the checkpoints of rounds that it had begun. Rounds that are finished are
+    nobody's, and stay."""
+
+    def __init__(self, folder: Path, checkpoints: CheckpointStore, leases: Leases):
+        self._folder, self._checkpoints, self._leases = folder, checkpoints, leases
+
+    def runs(self) -> list[Deleted]:
+        """What can be brought back, the last deleted first."""
+        found = [(_PLACE.fullmatch(path.name), path) for path in self._folder.glob("[0-9]*-*/")]
+        known = [Deleted(match[2], int(match[1]) / 1e9, path) for match, path in found if match]
+        return sorted(known, key=lambda item: item.folder.name, reverse=True)
+
+    def take(self, folder: Path) -> None:
+        """Put the run in `folder` into the trash. Raises BadInput where it is at work, Unwritable."""
+        place = self._folder / f"{time.time_ns():019d}-{folder.name}"
+        leased = [lease for lease in self._leases.all() if lease.alive]
+        if any(lease.run == folder.name for lease in leased):
+            raise BadInput(f"run {folder.name!r}: at work; allowed: once that has ended")
+        try:
+            run = RunFolder(folder)
+        except BadInput:  # damaged
+            with writing(folder):
+                make_folder(place.parent)
+                folder.rename(place)
+            return
+        with run:
+            begun = _unfinished(run)
+            run.move(place)
+        for key in begun - {lease.key for lease in leased}:
+            with suppress(ValueError):  # no key
+                path = self._checkpoints.path(key)
+                _carry(path, place / _CHECKPOINTS / path.name)
+
+    def give_back(self, deleted: Deleted, folder: Path) -> None:
+        """Put a run from the trash at `folder`. Raises Unwritable."""
+        for path in sorted(deleted.folder.glob(f"{_CHECKPOINTS}/*")):
+            with suppress(ValueError):
+                _carry(path, self._checkpoints.path(path.stem))
+        rmtree(deleted.folder / _CHECKPOINTS, ignore_errors=True)
+        try:
+            run = RunFolder(deleted.folder)
+        except BadInput:  # damaged
+            with writing(folder):
+                deleted.folder.rename(folder)
+            return
+        with run:
+            run.move(folder)
+
+    def sweep(self) -> None:
+        """Remove for good what was deleted more than KEPT_DAYS ago."""
+        for item in self.runs():
+            if time.time() - item.when > KEPT_DAYS * 24 * 3600:
+                with suppress(OSError):  # another process was first
+                    going = item.folder.with_name(f".{item.folder.name}{PART}")
+                    item.folder.rename(going)
+                    rmtree(going)
+
+
+def _carry(checkpoint: Path, to: Path) -> None:
+    """Move a checkpoint, where there is one and none at `to`. One that is lost costs time, no more."""
+    with suppress(OSError):
+        if checkpoint.is_file() and not to.exists():
+            make_folder(to.parent)
+            checkpoint.rename(to)
+
+
+def _unfinished(run: RunFolder) -> set[str]:
+    """The keys of the rounds that it began and did not finish, as far as that can be told."""
+    with suppress(LabError):
+        events = [stamped.event for stamped in run.events()]
+        begun = {event.key for event in events if isinstance(event, RoundStarted)}
+        return begun - {event.key for event in events if isinstance(event, RoundFinished)}
+    return set()

@@ -1,0 +1,184 @@
+"""Which runs of a list are wanted, in a line: `status:running,paused dataset:mnist acc>0.98 -quick`.
+
+Words are found anywhere in what a run is called and in its note, whatever their case. `field:value` is a field that
+begins with one of some values, * standing for anything; `field>value` compares. A - before any of them leaves out what
+it finds, quotes hold words together, and all that is asked for must be so.
+"""
+
+import operator
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine.errors import BadInput
+from engine.spec.problems import shown
+from engine.store.summary import STATUSES, RunSummary
+
+
+class _Quantity(NamedTuple):
+    of: Callable[[RunSummary, float], float | None]
+    kind: str
+
+
+TEXTS: dict[str, Callable[[RunSummary], tuple[str, ...]]] = {
+    "status": lambda run: (run.status,),
+    "dataset": lambda run: (run.dataset,),
+    "study": lambda run: (run.study,),
+    "arm": lambda run: run.arms,
+    "name": lambda run: (run.name, run.id),
+    "note": lambda run: (run.note,),
+    "device": lambda run: (run.device,),
+}
+"""The fields that are texts."""
+QUANTITIES = {
+    "acc": _Quantity(lambda run, now: run.best, "share"),
+    "dense": _Quantity(lambda run, now: run.dense, "share"),
+    "last": _Quantity(lambda run, now: run.last, "share"),
+    "rounds": _Quantity(lambda run, now: run.rounds_done, "count"),
+    "took": _Quantity(lambda run, now: run.seconds, "time"),
+    "age": _Quantity(lambda run, now: max(0.0, now - run.created) if run.created else None, "time"),
+}
+"""The fields that are numbers: of a run, at a time in seconds since the epoch. Nothing compares with None."""
+
+_EXAMPLES = {"share": "0.98 or 98%", "count": "10", "time": "90s, 5m, 1h, 2d or 3w"}
+_COMPARE = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+_FIELD = re.compile(r"([A-Za-z]+)(:|>=|<=|=|>|<)(.*)", re.DOTALL)
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)(.*)", re.ASCII | re.DOTALL)
+
+Test = Callable[[RunSummary, float], bool]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is asked for: a run is wanted that passes each of the tests."""
+
+    tests: tuple[Test, ...] = ()
+
+    def wants(self, run: RunSummary, now: float) -> bool:
+        """Whether a run is wanted, at a time in seconds since the epoch."""
+        return all(test(run, now) for test in self.tests)
+
+    def of(self, runs: Iterable[RunSummary]) -> list[RunSummary]:
+        """Those of `runs` that are wanted now."""
+        now = time.time()
+        return [run for run in runs if self.wants(run, now)]
+
+
+def parse_filter(text: str) -> Filter:
+    """What a line asks for; an empty one for everything. Raises BadInput naming the word that cannot be understood."""
+    return Filter(tuple(_test(token) for token in _TOKEN.findall(text)))
+
+
+def suggested(text: str, runs: Sequence[RunSummary]) -> str | None:
+    """`text` with its last word completed to a field, or to a value that some of `runs` have; None where none fits."""
+    token = (_TOKEN.findall(text) or [""])[-1]
+    word = token.removeprefix("-")
+    if not word or not text.endswith(token):
+        return None
+    found = _FIELD.fullmatch(word)
+    if found is None:
+        fields = [f"{name}:" for name in TEXTS] + [f"{name}>" for name in QUANTITIES]
+        rest = next((name[len(word) :] for name in fields if name.startswith(word)), "")
+    else:
+        name, sign, values = found[1], found[2], found[3]
+        begun = values.rpartition(",")[2]
+        if sign != ":" or name not in ("status", "dataset", "study", "arm") or not begun:
+            return None
+        known = sorted({value for run in runs for value in TEXTS[name](run)})
+        rest = next((value[len(begun) :] for value in known if value.startswith(begun) and " " not in value), "")
+    return text + rest if rest else None
+
+
+def _test(token: str) -> Test:
+    body = token.removeprefix("-")
+    if not body or (token != body and body.startswith("-")):
+        raise BadInput(f"{shown(token)}: what is to be left out is missing; allowed: -word, -status:done, -acc>0.9")
+    found = _FIELD.fullmatch(body)
+    if found is None:
+        test = _word(body)
+    else:
+        name, sign, value = found[1].lower(), found[2], found[3].replace('"', "")
+        if name in TEXTS:
+            test = _text(token, name, sign, value)
+        elif name in QUANTITIES:
+            test = _comparison(token, name, sign, value)
+        else:
+            fields = ", ".join([f"{name}:" for name in TEXTS] + [f"{name}>" for name in QUANTITIES])
+            raise BadInput(f'{shown(token)}: there is no field {shown(found[1])}; allowed: {fields}, or quotes: "a:b"')
+    if token == body:
+        return test
+    return lambda run, now: not test(run, now)
+
+
+def _word(body: str) -> Test:
+    word = body.replace('"', "").casefold()
+    return lambda run, now: any(word in text.casefold() for text in (run.id, run.title, run.study, run.note))
+
+
+def _text(token: str, name: str, sign: str, value: str) -> Test:
+    values = [part.casefold() for part in value.split(",") if part]
+    known = STATUSES if name == "status" else ()
+    told = f"{name}:{known[1]},{known[2]} with {', '.join(known)}" if known else f"{name}:word or {name}:this,that"
+    if sign != ":" or not values:
+        found = f"{name} is no number" if sign != ":" else "its value is missing"
+        raise BadInput(f"{shown(token)}: {found}; allowed: {told}")
+    for part in values:
+        if known and not any(_begins(item, part) for item in known):
+            raise BadInput(f"{shown(token)}: there is no status {shown(part)}; allowed: {', '.join(known)}")
+    if name in ("name", "note"):
+        values = [f"*{part}" for part in values]
+    of = TEXTS[name]
+    return lambda run, now: any(_begins(text.casefold(), part) for text in of(run) for part in values)
+
+
+def _begins(text: str, pattern: str) -> bool:
+    """Whether `text` begins as `pattern` says, in which * stands for anything."""
+    first, *more = pattern.split("*")
+    if not text.startswith(first):
+        return False
+    at = len(first)
+    for part in more:
+        at = text.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def _comparison(token: str, name: str, sign: str, value: str) -> Test:
+    of, kind = QUANTITIES[name]
+    number = _number(kind, value)
+    if sign == ":" or (sign == "=" and kind != "count") or number is None:
+        signs = "> >= < <=" + (" =" if kind == "count" else "")
+        raise BadInput(f"{shown(token)}: not understood; allowed: {name} with {signs} and {_EXAMPLES[kind]}")
+    compare = _COMPARE[sign]
+
+    def test(run: RunSummary, now: float) -> bool:
+        found = of(run, now)
+        return found is not None and compare(found, number)
+
+    return test
+
+
+def _number(kind: str, text: str) -> float | None:
+    """A number as it is typed: a share from 0 to 1, a count, or seconds."""
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return None
+    number, unit = float(found[1]), found[2]
+    if kind == "share":
+        number = number / 100 if unit == "%" else number
+        return number if unit in ("", "%") and number <= 1 else None
+    if kind == "count":
+        return number if not unit else None
+    return number * _SECONDS[unit] if unit in _SECONDS else None
