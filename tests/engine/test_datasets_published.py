@@ -179,7 +179,15 @@ def test_an_archive_cut_or_changed_anywhere_is_refused(tmp_path: Path) -> None:
             one_line(caught)
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", gzip.compress(b""), gzip.compress(b"no tar" * 500)])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no archive", id="no archive"),
+        pytest.param(gzip.compress(b""), id="empty gzip"),
+        pytest.param(gzip.compress(b"no tar" * 500), id="gzip of no tar"),
+    ],
+)
 def test_something_else_under_the_name_of_the_archive(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / ARCHIVE
     path.write_bytes(data)
