@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests in several processes.
+BESIDE := -n auto --maxprocesses 4 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: run test test-all check bench clean
@@ -10,10 +12,10 @@ run: $(VENV)/installed
 	@$(BIN)/lth-tui
 
 test: $(VENV)/installed-test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(BESIDE)
 
 test-all: $(VENV)/installed-test
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(BIN)/python -m pytest $(BESIDE) -m "slow or not slow"
 
 check: $(VENV)/installed-test
 	@$(BIN)/ruff check .

@@ -44,7 +44,7 @@ class Console:
         size: tuple[int, int] = (80, 24),
         **variables: str,
     ):
-        hidden = ("NO_COLOR", "COLORTERM", "TEXTUAL", "TERM_PROGRAM")
+        hidden = ("NO_COLOR", "COLORTERM", "COLUMNS", "LINES", "TERM_PROGRAM", "TEXTUAL")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
