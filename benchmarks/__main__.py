@@ -1,17 +1,20 @@
-"""`make bench`: every benchmark, or those named."""
+"""`make bench`: every benchmark but the long ones, or those named."""
 
 import sys
 
-from benchmarks import checkpoints, convolutions, interface, lanes
+from benchmarks import checkpoints, convolutions, interface, lanes, memory
 
 BENCHMARKS = {
     "lanes": lanes.measure,
     "convolutions": convolutions.measure,
     "checkpoints": checkpoints.measure,
     "interface": interface.measure,
+    "memory": memory.measure,
 }
+LONG = {"memory"}
+"""Those of a quarter of an hour and more."""
 
 if __name__ == "__main__":
-    chosen = sys.argv[1:] or list(BENCHMARKS)
+    chosen = sys.argv[1:] or [name for name in BENCHMARKS if name not in LONG]
     met = [BENCHMARKS[name]() for name in chosen]
     sys.exit(0 if all(met) else 1)
