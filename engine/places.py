@@ -32,3 +32,11 @@ def make_folder(folder: Path) -> None:
 def log_file(root: Path) -> Path:
     """Where the process's file descriptor 2 goes while the interface owns the terminal."""
     return root / "lth-tui.log"
+
+
+def settings_file() -> Path:
+    """The file of a person's settings: `$LTH_TUI_SETTINGS`, else one in the platform's folder for such files."""
+    chosen = os.environ.get("LTH_TUI_SETTINGS")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return platformdirs.user_config_path("lth-tui") / "settings.toml"

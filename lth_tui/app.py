@@ -5,33 +5,56 @@ import sys
 from pathlib import Path
 
 from engine.errors import BadInput
-from engine.places import log_file
+from engine.places import log_file, settings_file
 from engine.spec import parse_study, study_text
 from lth_tui import terminal
+from lth_tui.settings import SettingsFile
 
 FIRST_PRESET = "quickstart"
-FRAMES = "120"
+FRAMES, SSH_FRAMES = "120", "20"
 """Frames a second at the most; nothing is drawn where nothing changed."""
 
 
-def open_interface(home: Path, preset_or_study: str | None = None, *, run: str | None = None) -> int:
+def open_interface(
+    home: Path,
+    preset_or_study: str | None = None,
+    *,
+    run: str | None = None,
+    ascii: bool | None = None,
+    ssh: bool | None = None,
+) -> int:
     """Open the interface with a preset's or a file's study ready, or following `run`; the process's exit code.
 
-    **Raises:** BadInput, before anything is drawn, for a study or run that cannot be used or where there is no
-    terminal.
+    `ascii` draws nothing but ASCII, `ssh` fewer frames; None: as the settings have it, or else as the terminal is found
+    to be.
+
+    **Raises:** BadInput, before anything is drawn, for a study, run or setting that cannot be used or where there is
+    no terminal.
     """
     name = preset_or_study or FIRST_PRESET
     toml = study_text(name)
     study = parse_study(toml, source=name)
     if not terminal.is_terminal():
         raise BadInput("the interface needs a terminal; without one: lth-tui run STUDY")
+    file = SettingsFile(settings_file())
+    settings = file.read()
+    ascii = _first(ascii, settings.ascii, terminal.is_plain(os.environ))
+    ssh = _first(ssh, settings.ssh, terminal.is_remote(os.environ))
     # Read by Textual when it is imported. A key is drawn at the next frame, what it sets off at the one after.
-    os.environ.setdefault("TEXTUAL_FPS", FRAMES)
-    screen = terminal.prepare(log_file(home))
+    os.environ.setdefault("TEXTUAL_FPS", SSH_FRAMES if ssh else FRAMES)
+    screen = terminal.prepare(log_file(home), ascii=ascii)
     try:
         from lth_tui.shell import LabApp
 
-        app = LabApp(home, study=study, source=name, toml=toml, first="configure" if run is None else "live")
+        app = LabApp(
+            home,
+            study=study,
+            source=name,
+            toml=toml,
+            first="configure" if run is None else "live",
+            settings=settings.model_copy(update={"ascii": ascii, "ssh": ssh}),
+            file=file,
+        )
         if run is not None:
             app.lab.follow(run)
         if os.name == "posix":
@@ -48,7 +71,7 @@ def open_interface(home: Path, preset_or_study: str | None = None, *, run: str |
             _say("lth-tui: the run at work is handed to a process without a terminal")
             app.worker.hand_over()
             app.worker.wait()
-            app.last_words = app.worker.ended.words if app.worker.ended else ""
+            app.last_words = app.worker.words
     _say(app.last_words)
     if app.worker.active:
         # Native threads of a run at work cannot be joined; what it finished is already kept.
@@ -56,6 +79,10 @@ def open_interface(home: Path, preset_or_study: str | None = None, *, run: str |
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _first(*given: bool | None) -> bool:
+    return next(value for value in given if value is not None)
 
 
 def _say(words: str) -> None:

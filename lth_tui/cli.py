@@ -1,7 +1,9 @@
 """The command line."""
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from engine.errors import BadInput, GuardBroken, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import KEPT_DAYS, Store
 from engine.views import StudyRun, compare_json, parse_filter, read_run, show_json, summary_json, tracks
-from lth_tui.terminal import is_terminal, outlive
+from lth_tui.settings import SettingsFile
+from lth_tui.terminal import is_plain, is_terminal, outlive, print_what_can_be
 
 FIRST_STUDY = "quickstart"
 DONE, FAILED, BAD_INPUT, BROKEN_GUARD, STOPPED = 0, 1, 2, 3, 130
@@ -54,20 +57,34 @@ def _one_line(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
 
 
+def _terminal_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What the terminal can do, where it is not found out."""
+    for name, words in (
+        ("ssh", "fewer frames, for a slow line; on by itself over SSH"),
+        ("ascii", "nothing but ASCII; on by itself where the locale is not UTF-8"),
+    ):
+        option = click.option(f"--{name}/--no-{name}", default=None, envvar=f"LTH_TUI_{name.upper()}", help=words)
+        command = option(command)
+    return command
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lth-tui")
+@_terminal_options
 @click.pass_context
-def command_line(context: click.Context) -> int | None:
+def command_line(context: click.Context, ascii: bool | None, ssh: bool | None) -> int | None:
     """A laboratory for the lottery ticket hypothesis in a terminal.
 
     Without a command: opens the interface with the quickstart study ready; without a terminal, runs that study.
     """
+    print_what_can_be(ascii=is_plain(os.environ) if ascii is None else ascii)
+    context.obj = {"ascii": ascii, "ssh": ssh}
     if context.invoked_subcommand is not None:
         return None
     if is_terminal():
         from lth_tui.app import open_interface
 
-        return open_interface(places.home(), FIRST_STUDY)
+        return open_interface(places.home(), FIRST_STUDY, ascii=ascii, ssh=ssh)
     return _run(FIRST_STUDY, (), None, as_json=False)
 
 
@@ -119,7 +136,9 @@ def resume(run: str, as_json: bool, detach: bool) -> int:
 
 @command_line.command()
 @click.argument("run")
-def attach(run: str) -> int:
+@_terminal_options
+@click.pass_obj
+def attach(before: dict[str, bool | None], run: str, **given: bool | None) -> int:
     """Follow RUN, whatever process works on it: in the interface, which pauses and stops it from here.
 
     Without a terminal, follows it to its end and prints what it found. Leaving does not end the run.
@@ -127,7 +146,8 @@ def attach(run: str) -> int:
     if is_terminal():
         from lth_tui.app import open_interface
 
-        return open_interface(places.home(), run=run)
+        known = {name: before[name] if value is None else value for name, value in given.items()}
+        return open_interface(places.home(), run=run, **known)
     from lth_tui.headless import follow_headless
 
     return _code(follow_headless(run, Store(places.home())))
@@ -302,6 +322,14 @@ def open_run(file: Path) -> None:
         f"{found.run}: {found.events} events and {found.new + found.known} rounds, {found.known} of them known before, "
         f"{size(found.size)}; look at it: lth-tui show {found.run}"
     )
+
+
+@command_line.command()
+def settings() -> None:
+    """Print the settings, as the TOML that their file can have."""
+    from lth_tui.setting_out import settings_toml
+
+    click.echo(settings_toml(SettingsFile(places.settings_file())), nl=False)
 
 
 @command_line.group(invoke_without_command=True)

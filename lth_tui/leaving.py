@@ -29,7 +29,7 @@ def obey_signals(app: LabApp) -> None:
             else:
                 app.worker.stop()
                 app.worker.wait(CHECKPOINT_SECONDS)
-                app.last_words = app.worker.ended.words if app.worker.ended else ""
+                app.last_words = app.worker.words
         finally:
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 app.exit(return_code=128 + number)

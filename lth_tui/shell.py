@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+from rich.color import parse_rgb_hex
+from rich.terminal_theme import TerminalTheme
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
@@ -13,16 +15,21 @@ from textual.driver import Driver
 from textual.filter import Monochrome, NoColor
 from textual.message import Message
 from textual.screen import Screen
+from textual.theme import Theme
 
 from engine.errors import BadInput
 from engine.plan import check_room
 from engine.spec import Study
 from engine.store import Request, Store
+from lth_tui.keymap import keymap
+from lth_tui.settings import Settings, SettingsFile
+from lth_tui.themes import ON_DARK, ON_LIGHT, OWN, SIXTEEN, THEMES
 from lth_tui.worker import Ended, Engine, Worker, execute
 from screens.base import MODES
 from screens.configure import ConfigureScreen
 from screens.dialogs import HelpScreen, LeavingDialog, QuitDialog
 from screens.heatmaps import HeatmapsScreen
+from screens.keys import keyed
 from screens.lab import Lab
 from screens.live import LiveScreen
 from screens.messages import EditStudy, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun, TakeUpRun
@@ -76,6 +83,15 @@ class LabApp(App[None]):
             "ctrl+q", "quit", "Quit", id="quit.anywhere", show=False, priority=True, tooltip="Leave, also from a field"
         ),
         Binding("ctrl+c", "quit", "Quit", id="quit.interrupt", show=False, system=True),
+        Binding(
+            "ctrl+p",
+            "command_palette",
+            "palette",
+            id="palette",
+            show=False,
+            priority=True,
+            tooltip="Every action, run, preset and theme, by its name",
+        ),
     ]
 
     def __init__(
@@ -88,23 +104,52 @@ class LabApp(App[None]):
         driver_class: type[Driver] | None = None,
         engine: Engine = execute,
         first: str = "configure",
+        settings: Settings | None = None,
+        file: SettingsFile | None = None,
     ):
+        """`file` keeps what is set here. Raises BadInput for keys in the settings that cannot be."""
         super().__init__(driver_class=driver_class or _driver())
-        self.lab = Lab(Store(home), study, source, toml)
+        self._settings, self._file = settings or Settings(), file
+        self._keymap = keymap(self._settings.keys)
+        self.animation_level = "none"
+        self.set_class(bool(self._settings.ascii), "-ascii")
+        self.COMMAND_PALETTE_BINDING = self._keymap.get("palette", self.COMMAND_PALETTE_BINDING).partition(",")[0]
+        self.lab = Lab(Store(home), study, source, toml, slow=bool(self._settings.ssh))
         self.worker = Worker(home, self.engine_ended, engine)
         self.last_words = ""
         self._leaving = self._setting_out = False
         self._first = first
         for mode, screen in SCREENS.items():
             self.add_mode(mode, partial(screen, self.lab))
-        if self.no_color or self.console.color_system in (None, "standard"):
-            self.theme = "ansi-dark"
+        for name, colours in OWN.items():
+            self.register_theme(Theme(name=name, **colours))
+        self.ansi_theme_dark, self.ansi_theme_light = _terminal_theme(ON_DARK), _terminal_theme(ON_LIGHT)
+        self._few_colours = self.no_color or self.console.color_system in (None, "standard")
+        self.theme = self._fitting(self._settings.theme)
+        for name in self.available_themes.keys() - set(THEMES):
+            self.unregister_theme(name)
         if self.no_color:
             # The filter for terminals without colour is chosen above, before the theme is.
             self._filters = [NoColor() if isinstance(item, Monochrome) else item for item in self._filters]
 
     def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.switch_mode(self._first)
+
+    def _fitting(self, theme: str) -> str:
+        """The theme, or in a terminal of sixteen colours the one that has no more."""
+        if not self._few_colours or theme in SIXTEEN:
+            return theme
+        return "ansi-dark" if self.available_themes[theme].dark else "ansi-light"
+
+    @work(thread=True, exclusive=True, group="settings")
+    def _keep_theme(self, theme: Theme) -> None:
+        """A theme that was chosen is there the next time."""
+        if self._file is not None and theme.name in THEMES:
+            try:
+                self._file.put("theme", theme.name)
+            except BadInput as error:
+                self.call_from_thread(self._complain, str(error))
 
     def on_unmount(self) -> None:
         if self.lab.follower is not None:
@@ -187,7 +232,8 @@ class LabApp(App[None]):
         self._setting_out = True
         try:
             if self.worker.active:
-                raise BadInput(f"{self.worker.run} is at work; one at a time here: wait, stop it, or d to detach it")
+                words = f"{self.worker.run} is at work; one at a time here: wait, stop it, or "
+                raise BadInput(words + keyed(self, "{detach} to detach it"))
             run = await asyncio.to_thread(run_of)
             self.worker.start(run)
         except BadInput as error:
@@ -264,6 +310,11 @@ class LabApp(App[None]):
     def _complain(self, words: str) -> None:
         self.notify(plain(words), severity="error", timeout=15, markup=False)
 
+    def get_key_display(self, binding: Binding) -> str:
+        """The key as people read it; by its name where there is no sign for it in ASCII."""
+        shown = super().get_key_display(binding)
+        return shown if shown.isascii() or binding.key_display or not self._settings.ascii else binding.key
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action that has a key here, and the themes."""
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
@@ -279,6 +330,11 @@ class LabApp(App[None]):
                 await self.run_action(action, default_namespace=node)  # type: ignore[arg-type]
 
             yield SystemCommand(binding.description, help_words, act)
+
+
+def _terminal_theme(colours: tuple[tuple[str, ...], ...]) -> TerminalTheme:
+    (back, ink), normal, bright = ([parse_rgb_hex(colour[1:]) for colour in part] for part in colours)
+    return TerminalTheme(back, ink, normal, bright)
 
 
 def _driver() -> type[Driver] | None:

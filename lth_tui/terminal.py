@@ -5,11 +5,13 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from engine.places import make_folder
+from lth_tui.ascii_only import ERRORS
 
 LOG_LIMIT = 4_000_000
 """Bytes after which the log file begins anew."""
@@ -27,9 +29,10 @@ class _Lasting(io.FileIO):
             return len(data)
 
 
-def _lasting(descriptor: int, *, close: bool) -> io.TextIOWrapper:
+def _lasting(descriptor: int, *, close: bool, ascii: bool = False) -> io.TextIOWrapper:
     raw = io.BufferedWriter(_Lasting(descriptor, "w", closefd=close))
-    return io.TextIOWrapper(raw, encoding="utf-8", errors="replace", line_buffering=True)
+    encoding = "ascii" if ascii else "utf-8"
+    return io.TextIOWrapper(raw, encoding=encoding, errors=ERRORS if ascii else "replace", line_buffering=True)
 
 
 def outlive() -> None:
@@ -41,6 +44,32 @@ def outlive() -> None:
             setattr(sys, name, _lasting(stream.fileno(), close=False))
 
 
+def print_what_can_be(*, ascii: bool) -> None:
+    """Print ASCII alone, or else what has no place in the encoding of the standard streams as ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if ascii:
+                stream.reconfigure(encoding="ascii", errors=ERRORS)
+            elif not stream.encoding.lower().startswith("utf"):
+                stream.reconfigure(errors=ERRORS)
+
+
+def is_plain(environment: Mapping[str, str]) -> bool:
+    """Whether the terminal shows ASCII alone, as far as can be told: its locale is another than UTF-8, or it is the
+    Linux console, whose fonts have little else. A locale that is not given says nothing."""
+    if environment.get("TERM") == "linux":
+        return True
+    # Python itself sets LC_CTYPE where LANG is C.
+    names = ("LC_ALL", "LANG") if environment.get("LANG") in ("C", "POSIX") else ("LC_ALL", "LC_CTYPE", "LANG")
+    locale = next(filter(None, map(environment.get, names)), "UTF-8")
+    return not locale.replace("-", "").lower().endswith("utf8")
+
+
+def is_remote(environment: Mapping[str, str]) -> bool:
+    """Whether the terminal is at the other end of an SSH connection."""
+    return bool(environment.get("SSH_CONNECTION") or environment.get("SSH_TTY"))
+
+
 class Terminal:
     """File descriptor 2 points at the log file, `sys.__stderr__` at the terminal, until `restore`.
 
@@ -48,10 +77,10 @@ class Terminal:
     writes to `sys.__stderr__`.
     """
 
-    def __init__(self, log: Path):
+    def __init__(self, log: Path, *, ascii: bool):
         self._python_stderr = sys.__stderr__
         self._kept = os.dup(2)
-        self._screen: TextIO | None = _lasting(os.dup(2 if os.isatty(2) else 1), close=True)
+        self._screen: TextIO | None = _lasting(os.dup(2 if os.isatty(2) else 1), close=True, ascii=ascii)
         sys.__stderr__ = self._screen  # type: ignore[misc]
         _flush(sys.stderr)
         target = _open_log(log)
@@ -79,9 +108,9 @@ class Terminal:
         self.restore()
 
 
-def prepare(log: Path) -> Terminal:
-    """Point descriptor 2 at `log` and keep the terminal for Textual."""
-    return Terminal(log)
+def prepare(log: Path, *, ascii: bool = False) -> Terminal:
+    """Point descriptor 2 at `log` and keep the terminal for Textual, which writes nothing but ASCII to it if so."""
+    return Terminal(log, ascii=ascii)
 
 
 def is_terminal() -> bool:

@@ -81,6 +81,11 @@ class Worker:
     def active(self) -> bool:
         return not self._idle.is_set()
 
+    @property
+    def words(self) -> str:
+        """How the last work ended here; '' before any did."""
+        return self.ended.words if self.ended else ""
+
     def start(self, run: str) -> None:
         """Begin to work on `run`. Raises BadInput while another is at work."""
         if self.active:

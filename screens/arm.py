@@ -13,6 +13,7 @@ from textual.widgets import Button, Static
 
 from engine.spec import CONTROLS
 from screens.form import ArmChoice, Form, fresh_name, replaced, with_arm
+from screens.keys import keyed
 from screens.specs import ARM_FIELDS, OVERRIDES, FieldSpec
 from screens.text import plain
 from screens.widgets.fields import FieldRow, Heading, Hint, Row
@@ -47,7 +48,7 @@ class ArmDialog(ModalScreen[bool]):
                         yield from self._rows(specs)
             yield Static("", id="arm-problems", markup=False)
             yield Hint()
-            yield Button("Done  (esc)", id="arm-done", compact=True)
+            yield Button(keyed(self.app, "Done  ({arm.done})"), id="arm-done", compact=True)
 
     def _rows(self, specs: tuple[FieldSpec, ...]) -> Iterator[FieldRow]:
         for spec in specs:

@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
+from screens.keys import key_of, keyed
 from screens.lab import Lab
 from screens.offers import Offer, copied
 from screens.saving import SaveDialog
@@ -21,6 +22,9 @@ MODES = {"configure": "Configure", "runs": "Runs", "live": "Live", "heatmaps": "
 """The modes in the order of their digit keys."""
 
 SMALLEST = (60, 16)
+
+SLOWER = 3
+"""Times as long between two drawings, over a slow line."""
 
 CLIPBOARD = 74_994
 """Bytes of text that every terminal takes which takes any: 100,000 as they are sent."""
@@ -36,9 +40,9 @@ class TopBar(Widget):
 
     def render(self) -> Content:
         parts: list[Content | str] = []
-        for number, (mode, title) in enumerate(MODES.items(), 1):
+        for mode, title in MODES.items():
             style = "reverse bold" if mode == self.mode else ""
-            parts += [Content.styled(f" {number} {title} ", style)]
+            parts += [Content.styled(f" {key_of(self.app, f'mode.{mode}')} {title} ", style)]
         left = Content.assemble(*parts)
         state = self.state()
         room = self.size.width - left.cell_length - 1
@@ -91,7 +95,7 @@ class LabScreen(Screen[None]):
         yield from ()
 
     def on_mount(self) -> None:
-        self.set_interval(self.PERIOD, self._tick)
+        self.set_interval(self.PERIOD * (SLOWER if self.lab.slow else 1), self._tick)
 
     def on_screen_resume(self) -> None:
         self._tick()
@@ -102,8 +106,8 @@ class LabScreen(Screen[None]):
         self.set_class(tiny, "-tiny")
         if tiny:
             least = f"{SMALLEST[0]}x{SMALLEST[1]}"
-            words = f"This window is {width}x{height}; {least} is the least that works. Make it larger, or q to quit."
-            self.query_one("#too-small", Static).update(words)
+            words = f"This window is {width}x{height}; {least} is the least that works. Make it larger, or "
+            self.query_one("#too-small", Static).update(words + keyed(self.app, "{quit} to quit."))
         self.fitted(width, height)
 
     def fitted(self, width: int, height: int) -> None:
@@ -154,8 +158,8 @@ class LabScreen(Screen[None]):
         text, what = await asyncio.to_thread(copied, offer, offer.drawing)
         length = len(text.encode())
         if length > CLIPBOARD:
-            words = f"{size(length)}: more than terminals take, {size(CLIPBOARD)}; ctrl+s puts it into a file"
-            self.notify(f"{offer.words}: {words}", severity="warning", markup=False)
+            words = f"{offer.words}: {size(length)}, more than the {size(CLIPBOARD)} that terminals take; "
+            self.notify(words + keyed(self.app, "{save} puts it into a file"), severity="warning", markup=False)
             return
         self.app.copy_to_clipboard(text)
         self.notify(plain(f"copied {offer.words}: {what}"), markup=False)

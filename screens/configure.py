@@ -18,6 +18,7 @@ from screens.base import LabScreen
 from screens.costs import Costs, costs_of, costs_words
 from screens.form import Form, Typed, fresh_name, new_arm
 from screens.history import History, Step, keep_draft, kept_drafts
+from screens.keys import keyed
 from screens.latest import Latest
 from screens.messages import StartStudy
 from screens.offers import Offer
@@ -62,7 +63,7 @@ class ConfigureScreen(LabScreen):
         with Horizontal(id="configure"):
             yield FormRows(self._form, self.lab.source)
             with Vertical(id="outcome"):
-                yield Button("Start  (s)", id="start", variant="success", compact=True)
+                yield Button(keyed(self.app, "Start  ({configure.start})"), id="start", variant="success", compact=True)
                 yield Static("", id="problems", markup=False)
                 yield Static("", id="note", markup=False)
                 with VerticalScroll(id="about-study", can_focus=False):

@@ -58,5 +58,5 @@ def costs_words(costs: Costs) -> Content:
     width = max((len(label) for label, _ in lines), default=0) + 1
     parts: list[tuple[str, str]] = []
     for label, words in lines:
-        parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$warning"), (f"{words}\n", "")]
+        parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$text-warning"), (f"{words}\n", "")]
     return Content.assemble(*parts)

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Static
 
+from screens.keys import Advice, keyed
 from screens.text import plain
 
 
@@ -30,10 +31,17 @@ class QuitDialog(ModalScreen[str]):
         with Vertical(classes="dialog"):
             yield Static(f"{plain(self._run)} is at work.", markup=False)
             yield Static("It can go on by itself; lth-tui attach follows it then.", markup=False)
-            yield Static("Stopped, it goes on where it was with r in Runs.", markup=False)
-            yield Button("Keep it running without this terminal  (d)", id="detach", variant="primary", compact=True)
-            yield Button("Stop it here and quit  (s)", id="stop", variant="warning", compact=True)
-            yield Button("Stay  (k)", id="stay", compact=True)
+            yield Advice("Stopped, it goes on where it was with {runs.resume} in Runs.")
+            yield Button(
+                keyed(self.app, "Keep it running without this terminal  ({quit.detach})"),
+                id="detach",
+                variant="primary",
+                compact=True,
+            )
+            yield Button(
+                keyed(self.app, "Stop it here and quit  ({quit.stop})"), id="stop", variant="warning", compact=True
+            )
+            yield Button(keyed(self.app, "Stay  ({quit.stay})"), id="stay", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id)
@@ -50,7 +58,8 @@ class LeavingDialog(ModalScreen[None]):
         with Vertical(classes="dialog"):
             yield Static("stopping at a checkpoint…", markup=False)
             yield Static("The run ends its present chunk of work here; then this closes.", markup=False)
-            yield Button("Quit now, lose what was trained since the last checkpoint  (ctrl+q)", id="now", compact=True)
+            words = "Quit now, lose what was trained since the last checkpoint  ({quit.anywhere})"
+            yield Button(keyed(self.app, words), id="now", compact=True)
 
     def on_button_pressed(self) -> None:
         self.app.exit()
@@ -72,7 +81,9 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog", id="help"):
-            yield Static(Content.assemble((f"Keys in {self._title}", "bold"), "   (esc closes)"))
+            yield Static(
+                Content.assemble((f"Keys in {self._title}", "bold"), keyed(self.app, "   ({help.close} closes)"))
+            )
             yield Static(self._text, id="help-keys")
 
     def action_scroll(self, way: str) -> None:
@@ -87,7 +98,7 @@ def _help_lines(screen: Screen[object]) -> Iterator[Content]:
     for node, binding, enabled, _ in screen.active_bindings.values():
         if not enabled or binding.system or binding.action == "screen.copy_text":
             continue
-        if node is screen and binding.id:
+        if node is screen and binding.id and "." in binding.id:
             title = "this screen"
         elif node is screen or node is screen.app:
             title = "everywhere"
@@ -102,4 +113,4 @@ def _help_lines(screen: Screen[object]) -> Iterator[Content]:
         for words, (keys, binding) in groups[title].items():
             shown = " ".join(dict.fromkeys(keys))
             told = f"{words}: {binding.tooltip}" if binding.tooltip else words
-            yield Content.assemble((f"  {shown:<12}", "$accent"), f" {told}")
+            yield Content.assemble((f"  {shown:<12}", "$text-accent"), f" {told}")

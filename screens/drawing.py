@@ -87,7 +87,7 @@ def draw(figure: Any, picture: Picture, width: int, height: int, *, focused: boo
     heading = _heading(picture, width, focused=focused)
     height -= len(heading)
     if not picture.drawable or width < LEAST_SIZE[0] or height < LEAST_SIZE[1]:
-        words = picture.empty if not picture.drawable else "too small to draw; f makes it fill the screen"
+        words = picture.empty if not picture.drawable else "too small to draw"
         return Text("\n").join([*heading, Text(""), Text(plain(words), "dim")])
     drawn = _plot(figure, picture, width, height).rstrip("\n")
     return Text("\n").join([*heading, Text.from_ansi(drawn)])

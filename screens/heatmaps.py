@@ -22,6 +22,7 @@ from engine.views import (
     round_grid,
 )
 from screens.base import LabScreen
+from screens.keys import Advice, keyed
 from screens.offers import Offer
 from screens.pictures import magnitude_picture
 from screens.readout import bird_words, legend, magnitude_title, magnitude_words, pair_words
@@ -32,12 +33,12 @@ from screens.widgets.plot import LinePlot
 
 EMPTY = """Nothing to compare yet.
 
-A heatmap needs two finished rounds of a trial. Press 2 for Runs, and enter on a run;
-or 1 for Configure, and s to start one."""
+A heatmap needs two finished rounds of a trial. Press {mode.runs} for Runs, and {runs.open} on a run;
+or {mode.configure} for Configure, and {configure.start} to start one."""
 
 NOT_WATCHED = """No early birds were watched for.
 
-A study with early_bird = watch, under prune in Configure (1), shows here how far
+A study with early_bird = watch, under prune in Configure ({mode.configure}), shows here how far
 the mask that a round would leave moves from epoch to epoch, and when it settles."""
 
 NO_EPOCHS = """No distance is known yet: it takes a finished round of two epochs or more."""
@@ -104,7 +105,7 @@ class HeatmapsScreen(LabScreen):
             yield LinePlot(id="magnitudes")
         yield Static("", id="readout", markup=False)
         yield Static("", id="legend", markup=False)
-        yield Static(EMPTY, id="no-heatmap", markup=False)
+        yield Advice(EMPTY, id="no-heatmap")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -201,7 +202,7 @@ class HeatmapsScreen(LabScreen):
         study = self.lab.follower.study if self.lab.follower else None
         recipes = [study.recipe(it) for it in study.arm if it.name == arm.name] if study is not None else []
         watched = any(recipe.prune.early_bird != "off" for recipe in recipes)
-        _write(self.query_one("#no-birds", Static), Text(NO_EPOCHS if watched else NOT_WATCHED))
+        _write(self.query_one("#no-birds", Static), Text(keyed(self.app, NO_EPOCHS if watched else NOT_WATCHED)))
 
     def _show_magnitudes(self, arm: ArmView, trial: int, layer: str) -> None:
         item = arm.trials[trial].rounds.get(self._round)

@@ -27,6 +27,7 @@ from engine.views import (
     signals_of,
 )
 from screens.base import LabScreen
+from screens.keys import Advice
 from screens.lab import Follower
 from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun
 from screens.offers import Offer
@@ -38,8 +39,8 @@ from screens.widgets.status import RunStatus
 
 EMPTY = """No run is shown.
 
-Press 1 for Configure, and there s to start the study that is ready.
-Or 2 for Runs, and there enter on a run."""
+Press {mode.configure} for Configure, and there {configure.start} to start the study that is ready.
+Or {mode.runs} for Runs, and there {runs.open} on a run."""
 
 SHORT_BELOW = 20
 """Rows of the window below which only the plots are shown."""
@@ -85,7 +86,7 @@ class LiveScreen(LabScreen):
                 yield LayerBars(id="layers")
         yield Static("", id="newest", markup=False)
         yield RichLog(id="events", markup=False, highlight=False, wrap=True, max_lines=5000, min_width=20)
-        yield Static(EMPTY, id="no-run", markup=False)
+        yield Advice(EMPTY, id="no-run")
 
     def on_mount(self) -> None:
         super().on_mount()

@@ -8,6 +8,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from screens.keys import keyed
 from screens.specs import Texts
 from screens.text import plain
 
@@ -28,7 +29,11 @@ class PickDialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         width = max(len(plain(value)) for value in self._choices) + 2
         with Vertical(classes="dialog", id="pick"):
-            yield Static(Content.assemble((plain(self._title), "bold"), "   (enter chooses, esc leaves it)"))
+            yield Static(
+                Content.assemble(
+                    (plain(self._title), "bold"), keyed(self.app, "   (enter chooses, {pick.back} leaves it)")
+                )
+            )
             yield OptionList(
                 *(
                     Option(Content.assemble(plain(value).ljust(width), (plain(meaning), "dim")))

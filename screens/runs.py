@@ -14,6 +14,7 @@ from engine.errors import BadInput
 from engine.store import RunSummary
 from engine.views import runs_table
 from screens.base import LabScreen
+from screens.keys import Advice, key_of
 from screens.messages import EditStudy, OpenRun, StartStudy, TakeUpRun
 from screens.offers import Offer
 from screens.text import duration, moment, plain, status_text
@@ -25,8 +26,8 @@ RESUMABLE = ("stopped", "interrupted", "failed")
 
 EMPTY = """No runs yet.
 
-Press 1 for Configure, and there s: the quickstart study runs about a minute on real data.
-What it finds is kept and shown here, also after you leave."""
+Press {mode.configure} for Configure, and there {configure.start}: the quickstart study runs
+about a minute on real data. What it finds is kept and shown here, also after you leave."""
 
 
 class RunsScreen(LabScreen):
@@ -48,7 +49,7 @@ class RunsScreen(LabScreen):
     def body(self) -> Iterator[Widget]:
         yield DataTable(id="runs", cursor_type="row", zebra_stripes=False)
         yield Static("", id="chosen-run", markup=False)
-        yield Static(EMPTY, id="no-runs", markup=False)
+        yield Advice(EMPTY, id="no-runs")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -118,7 +119,7 @@ class RunsScreen(LabScreen):
         run = self.chosen
         words = plain(run.id) if run else ""
         if run is not None and self._elsewhere(run):
-            words += f"  {run.status} in another process; enter follows it"
+            words += f"  {run.status} in another process; {key_of(self.app, 'runs.open')} follows it"
         self.query_one("#chosen-run", Static).update(words)
         if (resumable := self._can_go_on(run)) != self._resumable:
             self._resumable = resumable

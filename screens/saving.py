@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 
 from engine.errors import BadInput
 from screens.drawing import Lines
+from screens.keys import keyed
 from screens.offers import FORMATS, NO_CONVERTER, Format, Offer, can_make_png, content, file_of, free_file, keep
 from screens.specs import FieldSpec
 from screens.text import plain
@@ -55,7 +56,7 @@ class SaveDialog(ModalScreen[Path | None]):
         kinds = first.formats()
         names = {name: offer.words for name, offer in self._offers.items()}
         with Vertical(classes="dialog", id="saving"):
-            yield Static(Content.assemble(("Save", "bold"), "   (enter saves, esc leaves)"))
+            yield Static(Content.assemble(("Save", "bold"), keyed(self.app, "   (enter saves, {saving.back} leaves)")))
             yield FieldRow(FieldSpec("what", "what", "choice", "what is saved", names), first.name)
             yield FieldRow(FieldSpec("format", "as", "choice", "the kind of file", FORMATS), kinds[0])
             yield FileRow(FieldSpec("file", "file", "words", "where it is put"), self._proposed(first, kinds[0]))

@@ -21,13 +21,13 @@ STATUS_MARKS = {
     "damaged": "?",
 }
 STATUS_STYLES = {
-    "running": "$success",
-    "paused": "$warning",
-    "done": "$success",
-    "stopped": "$warning",
-    "failed": "$error",
-    "interrupted": "$warning",
-    "damaged": "$error",
+    "running": "$text-success",
+    "paused": "$text-warning",
+    "done": "$text-success",
+    "stopped": "$text-warning",
+    "failed": "$text-error",
+    "interrupted": "$text-warning",
+    "damaged": "$text-error",
 }
 
 

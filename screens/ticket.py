@@ -15,6 +15,7 @@ from textual.widgets import Static
 from engine.views import RunView, TicketView, spreads, spreads_table, tiles_table
 from screens.base import LabScreen
 from screens.choice import PAGES, Choice, Chosen
+from screens.keys import Advice
 from screens.looks import (
     SPREADS,
     Look,
@@ -36,8 +37,9 @@ from screens.widgets.plot import LinePlot
 
 EMPTY = """No round has finished yet.
 
-What survives is shown from the first finished round of a trial on. Press 2 for Runs, and enter on a run;
-or 1 for Configure, and s to start one."""
+What survives is shown from the first finished round of a trial on.
+Press {mode.runs} for Runs, and {runs.open} on a run;
+or {mode.configure} for Configure, and {configure.start} to start one."""
 
 MISSING = "The weights of this round are not kept here, or their file is damaged."
 
@@ -113,7 +115,7 @@ class TicketScreen(LabScreen):
                 yield Static("", id="lens", markup=False)
         yield Static("", id="under-cursor", markup=False)
         yield Static("", id="tile-legend", markup=False)
-        yield Static(EMPTY, id="no-ticket", markup=False)
+        yield Advice(EMPTY, id="no-ticket")
 
     def on_mount(self) -> None:
         super().on_mount()

@@ -13,12 +13,13 @@ from textual.widgets import Input, Static
 
 from screens.form import ArmChoice, arm_words
 from screens.hints import hint
+from screens.keys import keyed
 from screens.pick import PickDialog
 from screens.specs import FieldSpec, Texts
 from screens.text import plain
 
 LABEL_WIDTH = 16
-_ARM_KEYS = "enter edits it, space switches it on or off, delete removes it"
+_ARM_KEYS = "{arm.edit} edits it, {arm.switch} switches it on or off, {arm.remove} removes it"
 
 
 @runtime_checkable
@@ -84,7 +85,7 @@ class Row(Widget, can_focus=True):
         return textwrap.wrap(words, max(self.content_size.width - 2, 20))
 
     def render(self) -> RenderResult:
-        advice = [Content.styled(f"  {line}", "$error") for line in self._advice()]
+        advice = [Content.styled(f"  {line}", "$text-error") for line in self._advice()]
         return Content("\n").join([self.line(), *advice])
 
     def line(self) -> Content:
@@ -176,7 +177,9 @@ class FieldRow(Row):
         value = Content.styled(shown.ljust(room), "" if self._text else "dim")
         if self.spec.kind == "choice":
             value = Content.assemble(value, " ▾")
-        return Content.assemble((label, "$error bold" if self.problem else "$text-muted"), value.stylize("on $surface"))
+        return Content.assemble(
+            (label, "$text-error bold" if self.problem else "$text-muted"), value.stylize("on $surface")
+        )
 
     def on_focus(self) -> None:
         self.visit()
@@ -269,7 +272,7 @@ class ArmRow(Row):
         words = arm_words(self._choice)
         return (
             f"{self._choice.name}: {words}" if words else self._choice.name,
-            _ARM_KEYS,
+            keyed(self.app, _ARM_KEYS),
         )
 
     def line(self) -> Content:
@@ -279,8 +282,8 @@ class ArmRow(Row):
         room = max(self.content_size.width - 4 - len(name), 2)
         words = words if len(words) <= room else words[: room - 1] + "…"
         return Content.assemble(
-            ("[x] " if choice.on else "[ ] ", "$success" if choice.on else "dim"),
-            (name, "$error bold" if self.problem else "" if choice.on else "dim"),
+            ("[x] " if choice.on else "[ ] ", "$text-success" if choice.on else "dim"),
+            (name, "$text-error bold" if self.problem else "" if choice.on else "dim"),
             (words, "dim"),
         )
 

@@ -8,6 +8,7 @@ from textual.containers import Vertical, VerticalScroll
 
 from engine.spec import preset_names, preset_text
 from screens.form import BASE, Checked, Form
+from screens.keys import keyed
 from screens.specs import RECIPE, STUDY_FIELDS, FieldSpec, Texts
 from screens.widgets.fields import ArmRow, FieldRow, Heading, Row
 
@@ -55,7 +56,8 @@ class FormRows(VerticalScroll, can_focus=False):
             yield PresetRow(self._source)
             for spec in STUDY_FIELDS:
                 yield FieldRow(spec, form.texts[spec.path])
-        yield Heading("arms", "space on/off, enter edits, a adds")
+        words = "{arm.switch} on/off, {arm.edit} edits, {configure.add-arm} adds"
+        yield Heading("arms", keyed(self.app, words))
         with Vertical(id="arms", classes="section"):
             for choice in form.arms:
                 yield ArmRow(choice)

@@ -4,6 +4,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from engine.views import summary
+from screens.keys import keyed
 from screens.lab import Follower
 from screens.text import STATUS_MARKS, STATUS_STYLES, amount, bar, duration, plain
 
@@ -13,7 +14,7 @@ WORDS = {
     "starting": "starting the engine",
     "stopping": "stopping…",
     "pausing": "pausing…",
-    "interrupted": "interrupted: its process is gone; r in Runs goes on with it",
+    "interrupted": "interrupted: its process is gone; {runs.resume} in Runs goes on with it",
     "new": "not begun",
 }
 
@@ -47,7 +48,9 @@ class RunStatus(Widget):
             else state
         )
         mark, style = STATUS_MARKS.get(status, "▶"), STATUS_STYLES.get(status, "")
-        parts: list[Content | str | tuple[str, str]] = [(f"{mark} {WORDS.get(state, state)}", style or "bold")]
+        parts: list[Content | str | tuple[str, str]] = [
+            (f"{mark} {keyed(self.app, WORDS.get(state, state))}", style or "bold")
+        ]
         parts += ["  ", plain(follower.run)]
         if view.dataset is not None:
             data = view.dataset
@@ -56,7 +59,7 @@ class RunStatus(Widget):
             )
         diverged = sum(item.diverged for arm in view.arms for trial in arm.trials for item in trial.rounds.values())
         if diverged:
-            parts.append((f"  ! {diverged} diverged", "$warning"))
+            parts.append((f"  ! {diverged} diverged", "$text-warning"))
         first = Content.assemble(*parts)
         live = progress is not None and follower.at_work and state not in ("starting",)
         if progress is None or not live:

@@ -95,7 +95,7 @@ async def test_the_palette_has_every_action(tmp_path: Path):
 async def test_themes_change_what_is_drawn(tmp_path: Path):
     app = lab_app(tmp_path)
     async with app.run_test() as pilot:
-        for theme in ("textual-light", "ansi-light"):
+        for theme in ("light", "high-contrast", "ansi-light"):
             app.theme = theme
             await pilot.pause()
         assert "quickstart" in picture_of(app)

@@ -44,7 +44,8 @@ class Console:
         size: tuple[int, int] = (80, 24),
         **variables: str,
     ):
-        hidden = ("NO_COLOR", "COLORTERM", "COLUMNS", "LINES", "TERM_PROGRAM", "TEXTUAL")
+        hidden = {"NO_COLOR", "COLORTERM", "COLUMNS", "LINES", "TERM_PROGRAM", "TEXTUAL", "LC_ALL", "LC_CTYPE"}
+        hidden |= {"SSH_CONNECTION", "SSH_TTY", "LTH_TUI_ASCII", "LTH_TUI_SSH"}
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
@@ -56,7 +57,13 @@ class Console:
         self.process = subprocess.Popen(
             [sys.executable, "-c", TAKE_TERMINAL * leads + code, str(home), *arguments],
             cwd=ROOT,
-            env={**kept, "PYTHONPATH": str(ROOT), **variables},
+            env={
+                **kept,
+                "PYTHONPATH": str(ROOT),
+                "LANG": "C.UTF-8",
+                "LTH_TUI_SETTINGS": str(home / "settings.toml"),
+                **variables,
+            },
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,

@@ -113,3 +113,21 @@ except BadInput as error:
     print(error)
 print([name for name in ("textual", "jax", "lth_tui.terminal") if name in sys.modules])
 """
+
+
+def test_a_terminal_of_ascii_is_sent_nothing_else(console, tmp_path: Path):
+    terminal = console(OPEN, tmp_path, TERM="xterm-256color", LC_ALL="C")
+    terminal.until("1 Configure", "s Start")
+    for keys, told in (
+        (b"2", "No runs yet"),
+        (b"3", "No run is shown"),
+        (b"?", "Keys in Live"),
+        (b"\x1b", "No run is"),
+    ):
+        terminal.keys(keys)
+        terminal.until(told)
+    terminal.keys(b"1p")
+    terminal.until("enter chooses")
+    terminal.keys(b"\x11")
+    assert terminal.end() == 0
+    assert terminal.raw.isascii()
