@@ -7,7 +7,7 @@ from rich.console import Console
 from engine.spec import differences
 from engine.views import Point, StudyRun, Track, accuracy, gains, margins_over, points, tracks
 from lth_tui.printing import console, print_abreast, table_of, text_of
-from screens.comparing import field_rows, level_rows, run_words
+from screens.comparing import field_rows, level_rows, run_words, trace
 
 
 def print_comparison(runs: Sequence[StudyRun], base: str | None = None) -> None:
@@ -32,11 +32,11 @@ def print_comparison(runs: Sequence[StudyRun], base: str | None = None) -> None:
 def _print(
     out: Console, title: str, found: Sequence[Track], lines: Sequence[tuple[Point, ...]], *, signed: bool = False
 ) -> None:
-    known = [(track, line) for track, line in zip(found, lines, strict=True) if line]
+    known = [trace(track, line) for track, line in zip(found, lines, strict=True) if line]
     out.print()
     out.print(text_of(title), style="bold")
     if known:
-        print_abreast(out, *level_rows(known, signed=signed), 1)
+        print_abreast(out, *level_rows("P_m %", known, signed=signed), 1)
     else:
         out.print("none yet")
 

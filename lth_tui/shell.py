@@ -26,6 +26,7 @@ from lth_tui.settings import Settings, SettingsFile
 from lth_tui.themes import ON_DARK, ON_LIGHT, OWN, SIXTEEN, THEMES
 from lth_tui.worker import Ended, Engine, Worker, execute
 from screens.base import MODES
+from screens.compare import CompareScreen
 from screens.configure import ConfigureScreen
 from screens.dialogs import HelpScreen, LeavingDialog, QuitDialog
 from screens.heatmaps import HeatmapsScreen
@@ -46,6 +47,7 @@ SCREENS = {
     "live": LiveScreen,
     "heatmaps": HeatmapsScreen,
     "ticket": TicketScreen,
+    "compare": CompareScreen,
 }
 
 

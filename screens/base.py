@@ -18,7 +18,14 @@ from screens.offers import Offer, copied
 from screens.saving import SaveDialog
 from screens.text import plain, size
 
-MODES = {"configure": "Configure", "runs": "Runs", "live": "Live", "heatmaps": "Heatmaps", "ticket": "Ticket"}
+MODES = {
+    "configure": "Configure",
+    "runs": "Runs",
+    "live": "Live",
+    "heatmaps": "Heatmaps",
+    "ticket": "Ticket",
+    "compare": "Compare",
+}
 """The modes in the order of their digit keys."""
 
 SMALLEST = (60, 16)
@@ -39,11 +46,9 @@ class TopBar(Widget):
         self._shown = ""
 
     def render(self) -> Content:
-        parts: list[Content | str] = []
-        for mode, title in MODES.items():
-            style = "reverse bold" if mode == self.mode else ""
-            parts += [Content.styled(f" {key_of(self.app, f'mode.{mode}')} {title} ", style)]
-        left = Content.assemble(*parts)
+        left = self._modes(" ")
+        if left.cell_length > self.size.width:
+            left = self._modes("")
         state = self.state()
         room = self.size.width - left.cell_length - 1
         if room < 8 or not state:
@@ -51,6 +56,17 @@ class TopBar(Widget):
         if len(state) > room:
             state = state[: room - 1] + "…"
         return Content.assemble(left, " " * (room - len(state)), (state, "dim"))
+
+    def _modes(self, before: str) -> Content:
+        """The titles with their keys, each with that before it."""
+        return Content.assemble(
+            *(
+                Content.styled(
+                    f"{before}{key_of(self.app, f'mode.{mode}')} {title} ", "reverse bold" if mode == self.mode else ""
+                )
+                for mode, title in MODES.items()
+            )
+        )
 
     def state(self) -> str:
         """The followed run and its state in a few words."""

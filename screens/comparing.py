@@ -1,13 +1,39 @@
-"""Comparisons in words: lines of runs, cells of tables, values of fields. The same in a window and printed."""
+"""Comparisons in words: traces of runs, cells of tables, values of fields. The same in a window and printed."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.spec import Difference
 from engine.views import Point, StudyRun, Track, aligned, same_level
 
 NONE = "–"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Points under a name of their own. `trials`: how many its study has; `style`: of its line; `about`: its run.
+
+    `over`: how much each point is above what it is compared with, at the same places as far as that is known.
+    """
+
+    name: str
+    points: tuple[Point, ...]
+    trials: int
+    style: int = 0
+    about: str = ""
+    over: tuple[Point, ...] = ()
+
+    def near(self, x: float) -> tuple[Point | None, Point | None]:
+        """The point at x, and how much it is above what it is compared with."""
+        here = next((point for point in self.points if same_level(point.x, x)), None)
+        return here, next((point for point in self.over if here is not None and point.x == here.x), None)
+
+
+def trace(track: Track, points: tuple[Point, ...], style: int = 0, over: tuple[Point, ...] = ()) -> Trace:
+    """What a track measured."""
+    return Trace(track.name, points, track.run.study.trials, style, track.run.view.run, over)
 
 
 def run_words(run: StudyRun) -> str:
@@ -17,7 +43,7 @@ def run_words(run: StudyRun) -> str:
 
 
 def percent(value: float) -> str:
-    """A P_m with as many digits as tell it from its neighbours."""
+    """A share with as many digits as tell it from its neighbours."""
     return f"{value:.2f}" if value < 99.995 else "100"
 
 
@@ -27,34 +53,36 @@ def number(value: float, *, digits: int = 2, signed: bool = False) -> str:
     return text.replace("-", "+" if signed else "") if float(text.replace(",", "")) == 0 else text
 
 
-def cell(point: Point | None, p_m: float, trials: int, *, digits: int = 2, signed: bool = False) -> str:
-    """Mean ± standard error; in parentheses of how many trials, where not of all, and at which P_m, where it is not
-    that of the row."""
+def mean_words(point: Point, *, digits: int = 2, signed: bool = False) -> str:
+    """Mean ± standard error."""
+    words = number(point.mean, digits=digits, signed=signed)
+    return words if point.error is None else f"{words} ± {number(point.error, digits=digits)}"
+
+
+def cell(item: Trace, point: Point | None, x: float, *, digits: int = 2, signed: bool = False) -> str:
+    """Mean ± standard error, then how much that is above what it is compared with; over how many trials, where not
+    over all, and at which P_m, where it is not that of the row."""
     if point is None:
         return NONE
-    words = number(point.mean, digits=digits, signed=signed)
-    if point.error is not None:
-        words += f" ± {number(point.error, digits=digits)}"
-    if point.count < trials:
-        words += f" (n={point.count})"
-    return words if same_level(point.x, p_m) else f"{words} at {percent(point.x)}"
+    words = mean_words(point, digits=digits, signed=signed)
+    above = next((it for it in item.over if it.x == point.x), None)
+    words += "" if above is None else f" ({mean_words(above, digits=digits, signed=True)})"
+    words += f" n={point.count}" if point.count < item.trials else ""
+    return words if same_level(point.x, x) else f"{words} at {percent(point.x)}"
 
 
 def level_rows(
-    lines: Sequence[tuple[Track, Sequence[Point]]], *, digits: int = 2, signed: bool = False
+    x_name: str, traces: Sequence[Trace], *, digits: int = 2, signed: bool = False
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of lines at each P_m."""
+    """Header and rows of traces, aligned by where their points are."""
     rows = [
         [
             percent(x),
-            *(
-                cell(point, x, track.run.study.trials, digits=digits, signed=signed)
-                for point, (track, _) in zip(points, lines, strict=True)
-            ),
+            *(cell(item, point, x, digits=digits, signed=signed) for item, point in zip(traces, points, strict=True)),
         ]
-        for x, points in aligned([line for _, line in lines])
+        for x, points in aligned([item.points for item in traces])
     ]
-    return ["P_m %", *(track.name for track, _ in lines)], rows
+    return [x_name, *(item.name for item in traces)], rows
 
 
 def field_rows(found: Sequence[Difference], names: Sequence[str]) -> tuple[list[str], list[list[str]]]:

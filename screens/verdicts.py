@@ -1,7 +1,13 @@
 """Verdicts on claims in words: the same in a window and printed."""
 
-from engine.claims import Outcome, Source, Verdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from engine.claims import Claim, Outcome, Source, Verdict
 from screens.comparing import number
+from screens.text import plain
 
 MARKS: dict[Outcome, str] = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not measured": "–"}
 SOURCE_WORDS: dict[Source, str] = {
@@ -56,3 +62,38 @@ def range_words(item: Verdict) -> str:
 def trials_words(item: Verdict) -> str:
     """How many trials have it, where not all: of how many."""
     return f"{item.trials} of {item.trials + item.left_out}" if item.left_out else str(item.trials or "")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with the verdict of each run; None of a run that it does not speak of."""
+
+    claim: Claim
+    verdicts: tuple[Verdict | None, ...]
+
+
+def side_by_side(judged: Sequence[Sequence[Verdict]]) -> list[Judged]:
+    """The verdicts of each run, claim by claim."""
+    claims = {item.claim.id: item.claim for verdicts in judged for item in verdicts}
+    tables = [{item.claim.id: item for item in verdicts} for verdicts in judged]
+    return [Judged(claim, tuple(table.get(name) for table in tables)) for name, claim in claims.items()]
+
+
+def about_claim(item: Judged, names: Sequence[str]) -> Text:
+    """All of a claim in lines: what is claimed by whom, then what each of the runs of these names says of it."""
+    claim = item.claim
+    known = [(name, verdict) for name, verdict in zip(names, item.verdicts, strict=True) if verdict is not None]
+    lines = [Text(plain(claim.text), "bold")]
+    for _, verdict in known[:1]:
+        tolerance = f", within {claim.tolerance:g}" if claim.tolerance else ""
+        words = f"{source_words(verdict)}: {claimed_words(verdict)}{tolerance}"
+        lines.append(Text(plain(f"{words}; {claim.note}" if claim.note else words)))
+    for name, verdict in known:
+        parts = (measured_words(verdict), range_words(verdict), f"n={trials_words(verdict)}" if verdict.trials else "")
+        found = verdict.reason or " ".join(filter(None, parts))
+        at = f" at {verdict.p_m:.1f}%" if verdict.p_m is not None else ""
+        more = f"; {verdict.more} more trials would decide" if verdict.more else ""
+        words = f"{verdict_words(verdict)}: {found}{at}{more}"
+        lines.append(Text(plain(f"{name}  {words}" if len(names) > 1 else words)))
+    lines += [Text(plain(verdict.caveat), "dim") for _, verdict in known[:1] if verdict.caveat]
+    return Text("\n").join(lines)

@@ -70,17 +70,19 @@ def _source(study: Study, arm: Arm) -> Arm | None:
 
 
 def budget_levels(run: StudyRun) -> tuple[float, ...]:
-    """P_m, percent, falling, of the pruned rounds that arms with less data have."""
-    found: list[float] = []
-    for family in families(run.study):
-        for arm in family.arms.values():
-            if run.has(arm) and _percent(run.study, run.study.named(arm)) < 100:
-                found += [p_m for number, p_m in run.levels(arm).items() if number > 0]
-    levels: list[float] = []
-    for p_m in sorted(found, reverse=True):
-        if not levels or not same_level(p_m, levels[-1]):
-            levels.append(p_m)
-    return tuple(levels)
+    """P_m, percent, falling, of the pruned rounds that the most of the arms with less data have."""
+    limited = {
+        arm
+        for family in families(run.study)
+        for budget, arm in family.arms.items()
+        if budget < max(family.arms) and run.has(arm)
+    }
+    found = sorted((p_m for arm in limited for number, p_m in run.levels(arm).items() if number > 0), reverse=True)
+    counts: dict[float, int] = {}
+    for p_m in found:
+        level = next((level for level in counts if same_level(p_m, level)), p_m)
+        counts[level] = counts.get(level, 0) + 1
+    return tuple(level for level, count in counts.items() if count == max(counts.values()))
 
 
 def budget_lines(run: StudyRun, p_m: float, quantity: Quantity) -> tuple[BudgetLine, ...]:

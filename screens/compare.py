@@ -1,0 +1,464 @@
+"""Compare: arms and runs over each other, less data, studies side by side, and what the field claims."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from rich.text import Text
+from textual import on, work
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Static
+
+from engine.claims import Verdict, judge
+from engine.spec import differences
+from engine.views import StudyRun, Table, Track, tracks
+from screens.base import LabScreen
+from screens.comparing import field_rows, mean_words, percent, run_words
+from screens.drawing import Line
+from screens.offers import Offer
+from screens.overlay import Laid, followed, read, wanted
+from screens.sheets import (
+    Sheet,
+    accuracy_sheet,
+    arm_sheet,
+    claim_sheet,
+    data_sheet,
+    dense_sheet,
+    nearest_level,
+    stop_sheet,
+)
+from screens.text import plain
+from screens.verdicts import MARKS, Judged, about_claim, claimed_words, measured_words, side_by_side, verdict_words
+from screens.widgets.numbers import Cells, NumbersTable
+from screens.widgets.plot import LinePlot
+
+EMPTY = """Nothing to compare yet.
+
+Press 2 for Runs: enter on a run shows its arms over each other here; space on several lays these over each other.
+Or 1 for Configure, and s to start a run."""
+
+ONE_STUDY = """One run is shown, so there is nothing to hold its study against.
+
+Press 2 for Runs, space on the runs to lay over each other, then 6."""
+SAME_STUDY = "These studies differ in nothing but names and words."
+NO_CLAIMS = "No claim of the paper or the article speaks of the networks, data and arms of these runs."
+JUDGING = "Judging…"
+
+PAGES = {
+    "accuracy": "accuracy",
+    "stop": "early stop",
+    "dense": "to dense",
+    "arm": "to an arm",
+    "data": "less data",
+    "studies": "studies",
+    "claims": "claims",
+}
+"""What the screen shows in turn."""
+
+WIDE_FROM = 110
+"""Columns of the window from which the numbers stand beside the plot."""
+FIRST_LEVEL = 10.0
+"""P_m, percent, near which the numbers are told at first: where a ticket and its control have parted."""
+EVERY = 2
+"""Updates from one look into the store to the next."""
+VERDICT, MEASURED, CLAIMED = 15, 14, 13
+"""Columns of the words of verdicts."""
+SHORTEST_CLAIM = 24
+"""Columns of a claim at the least; where they are too many, the table scrolls."""
+STRIP = 3
+"""Lines of numbers under the plot."""
+
+
+class CompareScreen(LabScreen):
+    """The picked runs, or the followed one, over each other; one page at a time."""
+
+    MODE = "compare"
+
+    BINDINGS = [
+        Binding("g,tab", "page(1)", "View", key_display="g", id="compare.page", priority=True,
+                tooltip="Accuracy, early stop, difference to dense or to an arm, less data, studies, claims"),
+        Binding("G,shift+tab", "page(-1)", "View before", show=False, id="compare.page-before", priority=True,
+                tooltip="The view before"),
+        Binding("i", "numbers", "Numbers", id="compare.numbers",
+                tooltip="To the numbers behind the plot, and back to the plot"),
+        Binding("left_square_bracket", "level(-1)", "P_m", key_display="[ ]", id="compare.level-before",
+                tooltip="The numbers with more weights left"),
+        Binding("right_square_bracket", "level(1)", "Next P_m", show=False, id="compare.level-next",
+                tooltip="The numbers with fewer weights left"),
+        Binding("b", "base(1)", "Compare to", id="compare.base", tooltip="Compare to the next arm"),
+        Binding("B", "base(-1)", "To the arm before", show=False, id="compare.base-before",
+                tooltip="Compare to the arm before"),
+        Binding("f", "fill", "Fill", id="compare.fill", tooltip="The focused panel fills the screen, and back"),
+    ]  # fmt: skip
+
+    def body(self) -> Iterator[Widget]:
+        yield Static("", id="compare-pages", markup=False)
+        yield Static("", id="compare-runs", markup=False)
+        with Horizontal(id="compared"):
+            yield LinePlot(id="overlay")
+            yield NumbersTable(id="compare-numbers")
+            yield Static("", id="compare-words", markup=False)
+        yield Static("", id="compare-told", markup=False)
+        yield Static(EMPTY, id="no-compare", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._page = "accuracy"
+        self._at: float | None = None
+        self._base = ""
+        self._known: dict[str, Laid] = {}
+        self._wanted: tuple[str, ...] = ()
+        self._reading = False
+        self._updates = 0
+        self._shown_allowed: dict[str, bool] = {}
+        self._drawn: object = None
+        self._runs: tuple[StudyRun, ...] = ()
+        self._sheet: Sheet | None = None
+        self._verdicts: dict[tuple[str, int], list[Verdict]] = {}
+        self._judged: list[Judged] = []
+        self._turn_to(self._page)
+
+    def fitted(self, width: int, height: int) -> None:
+        """The numbers beside the plot where there is room for them."""
+        self.set_class(width >= WIDE_FROM, "-wide")
+        self.call_after_refresh(self._redraw)
+
+    # Reading
+
+    def update(self) -> None:
+        """Look into the store now and then, and draw what changed."""
+        names = wanted(self.lab)
+        self._updates += 1
+        if (names != self._wanted or self._updates % EVERY == 0) and not self._reading:
+            self._wanted, self._reading = names, True
+            self._read()
+        self._draw_changed()
+
+    @work(group="compare-read")
+    async def _read(self) -> None:
+        own = self.lab.follower.run if self.lab.follower else None
+        others = [name for name in self._wanted if name != own]
+        try:
+            self._known = await asyncio.to_thread(read, self.lab.store, others, self._known)
+        finally:
+            self._reading = False
+        if self.is_attached:
+            self._draw_changed()
+
+    def _laid(self) -> dict[str, Laid]:
+        """The wanted runs as far as they are read."""
+        own = self.lab.follower.run if self.lab.follower else None
+        found = {name: followed(self.lab) if name == own else self._known.get(name) for name in wanted(self.lab)}
+        return {name: item for name, item in found.items() if item is not None}
+
+    def _draw_changed(self) -> None:
+        laid = self._laid()
+        known = tuple((name, it.problem, it.run.view.last_event if it.run else 0) for name, it in laid.items())
+        if known != self._drawn:
+            self._drawn = known
+            runs = tuple(it.run for it in laid.values() if it.run is not None)
+            if [run.view.run for run in runs] != [run.view.run for run in self._runs]:
+                self._judged = []
+            self._runs = runs
+            self._redraw()
+
+    # Drawing
+
+    @property
+    def _tracks(self) -> tuple[Track, ...]:
+        return tracks(self._runs)
+
+    @property
+    def _names(self) -> list[str]:
+        """The runs as they are called in tables."""
+        return [str(number) for number in range(1, len(self._runs) + 1)]
+
+    def _redraw(self) -> None:
+        begun = bool(self._tracks)
+        if begun == self.has_class("-empty"):
+            self.set_class(not begun, "-empty")
+            self.call_after_refresh(self._focus)
+        allowed = self._allowed()
+        if allowed != self._shown_allowed:  # the footer is made anew with its bindings, which takes as long as all else
+            self._shown_allowed = allowed
+            self.refresh_bindings()
+        names = [track.name for track in self._tracks]
+        if names and self._base not in names:
+            self._base = names[0]
+        self._tell_pages()
+        self._tell_runs()
+        if begun:
+            self._draw()
+
+    def _tell_pages(self) -> None:
+        titles = PAGES | ({"arm": f"to {plain(self._base)[:14]}"} if self._base else {})
+        tabs = [Text(f" {title} ", "reverse bold" if page == self._page else "") for page, title in titles.items()]
+        here = list(titles).index(self._page) + 1
+        while sum(tab.cell_len for tab in tabs[:here]) > self.size.width - 2:
+            tabs, here = tabs[1:], here - 1
+        _write(self.query_one("#compare-pages", Static), Text().join(tabs))
+
+    def _tell_runs(self) -> None:
+        words = Text()
+        laid = self._laid()
+        several = len(self._runs) > 1
+        for number, run in enumerate(self._runs, 1):
+            words.append(plain(f"{number} {run.view.run}  " if several else run_words(run)), "" if several else "dim")
+        for name, item in laid.items():
+            if item.problem:
+                words.append(f"! {plain(name)} is left out: {plain(item.problem)}  ", "bold")
+        _write(self.query_one("#compare-runs", Static), words)
+
+    @work(exclusive=True, group="compare-draw")
+    async def _draw(self) -> None:
+        """Make what the page shows beside the loop, and show it."""
+        page, runs, found = self._page, self._runs, self._tracks
+        if page == "claims":
+            self._judged = side_by_side(await self._judge(runs))
+            self._show_claims()
+            return
+        if page == "studies":
+            self._show_studies()
+            return
+        makers: dict[str, Callable[[], Sheet]] = {
+            "accuracy": partial(accuracy_sheet, found, self._base),
+            "stop": partial(stop_sheet, found, self._base),
+            "dense": partial(dense_sheet, found),
+            "arm": partial(arm_sheet, found, self._base),
+            "data": partial(data_sheet, runs, self._at or FIRST_LEVEL),
+        }
+        sheet = await asyncio.to_thread(makers[page])
+        if self.is_attached:
+            self._show_sheet(sheet)
+
+    def _show_sheet(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self.query_one(LinePlot).show(sheet.picture())
+        self._say("" if sheet.levels else sheet.empty)
+        table = self.query_one(NumbersTable)
+        header, rows = sheet.rows()
+        table.fill(header, rows)
+        self._follow_level()
+        self._tell_level()
+
+    def _say(self, words: str) -> None:
+        """Words in place of plot and numbers, or these."""
+        self.set_class(bool(words), "-words")
+        _write(self.query_one("#compare-words", Static), Text(words))
+
+    # Numbers at one P_m
+
+    def _level(self, sheet: Sheet) -> float:
+        """The level that is told: the chosen one, or as far as none was chosen one that lets lines be compared."""
+        return sheet.level_near(FIRST_LEVEL) if self._at is None else nearest_level(sheet.levels, self._at)
+
+    def _follow_level(self) -> None:
+        """Put the table's cursor on the level that is told."""
+        if self._sheet is None or self._page == "data":
+            return
+        level = self._level(self._sheet)
+        if level in self._sheet.levels:
+            self.query_one(NumbersTable).move_cursor(row=self._sheet.levels.index(level), animate=False)
+
+    def _tell_level(self) -> None:
+        sheet = self._sheet
+        words = Text()
+        if sheet is not None and sheet.levels:
+            words = _data_words() if self._page == "data" else self._level_words(sheet)
+        _write(self.query_one("#compare-told", Static), words)
+
+    def _level_words(self, sheet: Sheet) -> Text:
+        """What every trace has at the level that is told, as much of it as fits."""
+        level = self._level(sheet)
+        found = [(item, *item.near(level)) for item in sheet.traces]
+        counts = {here.count for _, here, _ in found if here is not None}
+        words = Text.assemble((f"at {percent(level)}% left", "bold"))
+        words.append(f", n={counts.pop()}" if len(counts) == 1 else "")
+        if any(over for _, _, over in found):
+            words.append(f" (less {plain(self._base)}, by seed)", "dim")
+        entries: list[Text] = []
+        for item, here, over in found:
+            if here is not None:
+                line = Line(item.name, (), (), item.style)
+                entry = Text.assemble((line.marker, f"color({line.colour})"), f" {plain(item.name)} ")
+                entry.append(mean_words(here, digits=sheet.digits, signed=sheet.signed), "bold")
+                entry.append(f" ({mean_words(over, digits=sheet.digits, signed=True)})" if over else "")
+                entry.append(f" n={here.count}" if counts else "", "dim")
+                entries.append(entry)
+        return _flow(words, entries, max(20, self.size.width - 2), STRIP)
+
+    @on(NumbersTable.RowHighlighted)
+    def _row_chosen(self, event: NumbersTable.RowHighlighted) -> None:
+        if self._page == "claims":
+            self._show_claim()
+        elif self._page != "data" and self._sheet is not None and event.cursor_row < len(self._sheet.levels):
+            if event.data_table.has_focus:
+                self._at = self._sheet.levels[event.cursor_row]
+            self._tell_level()
+
+    # Studies and claims
+
+    def _show_studies(self) -> None:
+        self._sheet = None
+        fields = differences([run.study for run in self._runs])
+        self._say(ONE_STUDY if len(self._runs) < 2 else "" if fields else SAME_STUDY)
+        self.query_one(NumbersTable).fill(*field_rows(fields, [plain(run.view.run) for run in self._runs]))
+        words = f"{len(fields)} fields differ; – is none" if fields else ""
+        _write(self.query_one("#compare-told", Static), Text(words, "dim"))
+
+    async def _judge(self, runs: Sequence[StudyRun]) -> list[list[Verdict]]:
+        """The verdicts of each run, as far as it has come."""
+        keys = [(run.view.run, run.view.last_event) for run in runs]
+        if not self._judged:
+            self._say(JUDGING)
+        found: dict[tuple[str, int], list[Verdict]] = {}
+        for key, run in zip(keys, runs, strict=True):
+            known = self._verdicts.get(key)
+            found[key] = known if known is not None else await asyncio.to_thread(judge, run.view, run.study)
+        self._verdicts = found
+        return [found[key] for key in keys]
+
+    def _show_claims(self) -> None:
+        self._say("" if self._judged else NO_CLAIMS)
+        table = self.query_one(NumbersTable)
+        several = len(self._runs) > 1
+        rows: list[list[str]] = []
+        for item in self._judged:
+            told = [verdict for verdict in item.verdicts if verdict is not None]
+            if several:
+                cells = ["" if it is None else f"{MARKS[it.outcome]} {measured_words(it)}" for it in item.verdicts]
+                rows.append([*cells, claimed_words(told[0]), item.claim.text])
+            else:
+                cells = [verdict_words(told[0]), measured_words(told[0]), claimed_words(told[0])]
+                rows.append([*cells, item.claim.text])
+        header = [*self._names, "claimed"] if several else ["verdict", "measured", "claimed"]
+        widths = [VERDICT] * len(self._names) + [CLAIMED] if several else [VERDICT, MEASURED, CLAIMED]
+        room = table.size.width - sum(widths) - 2 * len(header) - 5
+        table.fill([*header, "claim"], rows, [*widths, max(SHORTEST_CLAIM, room)])
+        self._show_claim()
+
+    def _show_claim(self) -> None:
+        """The claim under the cursor in full, and its arms as a plot."""
+        row = self.query_one(NumbersTable).cursor_row
+        if not 0 <= row < len(self._judged):
+            _write(self.query_one("#compare-told", Static), Text())
+            return
+        item = self._judged[row]
+        self._sheet = claim_sheet(item.claim, self._runs, item.verdicts)
+        self.query_one(LinePlot).show(self._sheet.picture())
+        _write(self.query_one("#compare-told", Static), about_claim(item, self._names))
+
+    # Keys
+
+    def _turn_to(self, page: str) -> None:
+        self._page = page
+        for other in PAGES:
+            self.set_class(other == page, f"-{other}")
+        self.set_class(page in ("studies", "claims"), "-numbers")
+        self._redraw()
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self._focus()
+
+    def _focus(self) -> None:
+        """To the part that the page is about."""
+        self.query_one(NumbersTable if self.has_class("-numbers") else LinePlot).focus()
+
+    def action_page(self, by: int) -> None:
+        """The next page, or the one before."""
+        pages = list(PAGES)
+        self._turn_to(pages[(pages.index(self._page) + by) % len(pages)])
+        self._focus()
+
+    def action_numbers(self) -> None:
+        """From the plot to the numbers, and back."""
+        self.set_class(not self.has_class("-numbers"), "-numbers")
+        self._focus()
+
+    def action_level(self, by: int) -> None:
+        """The next P_m, or the one before."""
+        if self._sheet is None or not self._sheet.levels:
+            return
+        levels = self._sheet.levels
+        place = levels.index(self._level(self._sheet)) + by
+        self._at = levels[max(0, min(place, len(levels) - 1))]
+        if self._page == "data":
+            self._draw()
+        else:
+            self._follow_level()
+            self._tell_level()
+
+    def action_base(self, by: int) -> None:
+        """Compare to another arm."""
+        names = [track.name for track in self._tracks]
+        self._base = names[(names.index(self._base) + by) % len(names)]
+        self._redraw()
+
+    def action_fill(self) -> None:
+        """The focused panel fills the screen, or all are shown again."""
+        if self.maximized is not None:
+            self.minimize()
+        else:
+            self.maximize(self.focused or self.query_one(LinePlot))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what there is to choose on this page."""
+        return self._allowed().get(action, True) if hasattr(self, "_page") else True
+
+    def _allowed(self) -> dict[str, bool]:
+        begun = bool(self._tracks)
+        over = self._page in ("accuracy", "stop", "arm") and len(self._tracks) > 1
+        plots = self._page not in ("studies", "claims")
+        return {
+            "page": begun,
+            "numbers": begun and self._page != "studies",
+            "level": begun and plots,
+            "base": begun and over,
+            "fill": begun,
+        }
+
+    # Files
+
+    def offers(self) -> list[Offer]:
+        """The plot with its numbers; of claims and studies their tables."""
+        plot, table = self.query_one(LinePlot), self.query_one(NumbersTable)
+        name = f"compare-{self._page}"
+        found: list[Offer] = []
+        if self._sheet is not None:
+            found.append(Offer(name, self._sheet.title, plot, self._sheet.table))
+        if self._page in ("studies", "claims") and self._runs:
+            words = "in what the studies differ" if self._page == "studies" else "claims and verdicts"
+            found.insert(0, Offer(name, words, table, partial(_table, table.told)))
+        return found
+
+
+def _table(told: tuple[Sequence[str], Cells]) -> Table:
+    header, rows = told
+    return Table(tuple(header), tuple(tuple(map(str, row)) for row in rows))
+
+
+def _data_words() -> Text:
+    return Text("dense: round 0 of as much data; in parentheses how much a ticket is above it, by trial", "dim")
+
+
+def _flow(words: Text, entries: Sequence[Text], width: int, lines: int) -> Text:
+    """Entries after the words in so many lines; what does not fit is counted."""
+    rows = [words]
+    for number, entry in enumerate(entries):
+        if rows[-1].cell_len + entry.cell_len + 2 > width:
+            if len(rows) == lines:
+                rows[-1].append(f" +{len(entries) - number}", "dim")
+                break
+            rows.append(Text())
+        rows[-1].append("  " if rows[-1].cell_len else "")
+        rows[-1].append_text(entry)
+    return Text("\n").join(rows)
+
+
+def _write(place: Static, words: Text) -> None:
+    """Write words of a fixed height, if they are others: laying the screen out again would cost more than all else."""
+    if place.content != words:
+        place.update(words, layout=False)

@@ -1,0 +1,215 @@
+"""What the pages of Compare show: traces, and their picture. Knows no window."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from engine.claims import Claim, Verdict
+from engine.claims.model import ShareAbove, SpeedUp
+from engine.views import (
+    Point,
+    StudyRun,
+    Table,
+    Track,
+    accuracy,
+    aligned,
+    budget_levels,
+    budget_lines,
+    early_stop,
+    gains,
+    margins_over,
+    points,
+    points_table,
+    tracks,
+)
+from screens.comparing import Trace, level_rows, percent, trace
+from screens.drawing import Line, Picture
+from screens.verdicts import MARKS
+
+LEFT = "weights left %"
+ACCURACY, STOP = "test accuracy %", "early-stop iteration"
+BUDGET = "training data %"
+
+NOT_BEGUN = "The first rounds are at work; each one finished is a point here."
+NO_BUDGETS = """All arms of these runs learn from all the data that their studies take.
+
+Less data is compared where arms differ in the fraction that they learn from, as in less-data-lenet:
+1 for Configure, and there the preset."""
+ONE_ARM = """There is no other arm with the same P_m and seeds.
+
+b takes another arm to compare with; in Runs (2) space takes more runs."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Traces over P_m or over data budgets.
+
+    `levels`: P_m, falling, of which one is told at a time. `told_over`: what a trace's points are above another is told
+    with every number. `level`: a line across, with its name. `marks`: by name of a trace, signs by round, each with its
+    words in `signs`.
+    """
+
+    title: str
+    traces: tuple[Trace, ...]
+    x_name: str
+    y_name: str
+    levels: tuple[float, ...]
+    unit: str = "%"
+    digits: int = 2
+    signed: bool = False
+    told_over: bool = False
+    level: tuple[str, float] | None = None
+    empty: str = NOT_BEGUN
+    marks: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    signs: tuple[tuple[str, str], ...] = ()
+
+    def rows(self) -> tuple[list[str], list[list[str]]]:
+        """Header and rows of the numbers."""
+        traces = self.traces if self.told_over else [replace(item, over=()) for item in self.traces]
+        known = [item for item in traces if item.points]
+        name = "data %" if self.x_name == BUDGET else "P_m %"
+        return level_rows(name, known, digits=self.digits, signed=self.signed)
+
+    def level_near(self, at: float) -> float:
+        """Of the levels that the most traces have, the one that is nearest."""
+        counts = {level: sum(item.near(level)[0] is not None for item in self.traces) for level in self.levels}
+        return nearest_level([level for level, count in counts.items() if count == max(counts.values())], at)
+
+    def table(self) -> Table:
+        """The numbers in full."""
+        return points_table({item.name: item.points for item in self.traces}, self.x_name, self.unit)
+
+    def picture(self) -> Picture:
+        """The traces as lines."""
+        data = self.x_name == BUDGET
+        return Picture(
+            self.title,
+            tuple(self._line(item) for item in self.traces if item.points),
+            x_name=self.x_name,
+            y_name=self.y_name,
+            log_x=True,
+            falls=not data,
+            level=self.level,
+            empty=self.empty,
+            least_height=0.5,
+            signs=self.signs,
+        )
+
+    def _line(self, item: Trace) -> Line:
+        marks = self.marks.get(item.name, {})
+        return Line(
+            item.name,
+            tuple(point.x for point in item.points),
+            tuple(point.mean for point in item.points),
+            item.style,
+            low=tuple(point.low for point in item.points),
+            high=tuple(point.high for point in item.points),
+            error=tuple(math.nan if point.error is None else point.error for point in item.points),
+            trials=tuple(point.count for point in item.points),
+            rounds=tuple(point.round for point in item.points),
+            signs=tuple(marks.get(point.round, "") for point in item.points),
+            about=item.about,
+        )
+
+
+def nearest_level(levels: Sequence[float], at: float) -> float:
+    """The level nearest to that one; that one itself where there is none."""
+    return min(levels, key=lambda level: abs(math.log(level / at)), default=at)
+
+
+def accuracy_sheet(found: Sequence[Track], base: str) -> Sheet:
+    """Test accuracy at each P_m, and how much it is above that of the arm `base`."""
+    lines = [points(track.run, track.arm, accuracy) for track in found]
+    dense = lines[0][0].mean if lines and lines[0] and lines[0][0].round == 0 else None
+    alone = len({track.run.view.run for track in found}) == 1
+    traces = _traces(found, lines, margins_over(found, base, accuracy))
+    level = ("dense", dense) if alone and dense is not None else None
+    return Sheet(f"{ACCURACY} / {LEFT}", traces, LEFT, ACCURACY, _levels(traces), level=level)
+
+
+def stop_sheet(found: Sequence[Track], base: str) -> Sheet:
+    """The iteration of the early stop at each P_m, and how much it is above that of the arm `base`."""
+    lines = [points(track.run, track.arm, early_stop) for track in found]
+    traces = _traces(found, lines, margins_over(found, base, early_stop))
+    return Sheet(f"{STOP} / {LEFT}", traces, LEFT, STOP, _levels(traces), unit="iterations", digits=0)
+
+
+def dense_sheet(found: Sequence[Track]) -> Sheet:
+    """Accuracy less that of the dense round of the same trial."""
+    lines = [gains(track.run, track.arm, accuracy) for track in found]
+    return _differences("dense", "points to dense, by trial", _traces(found, lines))
+
+
+def arm_sheet(found: Sequence[Track], base: str) -> Sheet:
+    """Accuracy less that of another arm at the same P_m in trials of the same seed."""
+    traces = _traces(found, margins_over(found, base, accuracy))
+    sheet = _differences(base, f"points to {base}, by seed", tuple(item for item in traces if item.name != base))
+    return replace(sheet, empty=ONE_ARM)
+
+
+def data_sheet(runs: Sequence[StudyRun], at: float) -> Sheet:
+    """Accuracy of dense networks and tickets on each budget of data, at the level that is nearest to `at`; tickets with
+    how much they are above dense on as much data."""
+    levels = tuple(sorted({level for run in runs for level in budget_levels(run)}, reverse=True))
+    p_m = nearest_level(levels, at)
+    traces: list[Trace] = []
+    for number, run in enumerate(runs, 1):
+        for line in budget_lines(run, nearest_level(budget_levels(run), p_m), accuracy):
+            name = f"{number} {line.name}" if len(runs) > 1 else line.name
+            traces.append(Trace(name, line.points, run.study.trials, len(traces), run.view.run, over=line.gains))
+    return Sheet(
+        f"{ACCURACY} / {BUDGET}, at {percent(p_m)}% of the weights" if levels else f"{ACCURACY} / {BUDGET}",
+        tuple(traces),
+        BUDGET,
+        ACCURACY,
+        levels,
+        told_over=True,
+        empty=NOT_BEGUN if levels else NO_BUDGETS,
+    )
+
+
+def claim_sheet(claim: Claim, runs: Sequence[StudyRun], verdicts: Sequence[Verdict | None]) -> Sheet:
+    """The arms that a claim speaks of, marked with the verdict where it was measured."""
+    measure = claim.measure
+    arms = {*measure.arms, *(measure.among if isinstance(measure, ShareAbove) else ())}
+    quantity, name = (early_stop, STOP) if isinstance(measure, SpeedUp) else (accuracy, ACCURACY)
+    found = tracks(runs)
+    mine = [(style, track) for style, track in enumerate(found) if track.arm in arms]
+    traces = tuple(trace(track, points(track.run, track.arm, quantity), style) for style, track in mine)
+    by_run = dict(zip((run.view.run for run in runs), verdicts, strict=True))
+    marks: dict[str, Mapping[int, str]] = {}
+    for item, (_, track) in zip(traces, mine, strict=True):
+        verdict = by_run[track.run.view.run]
+        if verdict is not None and verdict.p_m is not None and track.arm == measure.arms[0]:
+            here = [point.round for point in item.points if point.x == verdict.p_m]
+            marks[item.name] = dict.fromkeys(here, MARKS[verdict.outcome])
+    told = {verdict.outcome for verdict in verdicts if verdict is not None and verdict.p_m is not None}
+    signs = tuple((mark, outcome) for outcome, mark in MARKS.items() if outcome in told)
+    levels, digits = _levels(traces), 0 if name == STOP else 2
+    return Sheet(f"{name} / {LEFT}", traces, LEFT, name, levels, digits=digits, marks=marks, signs=signs)
+
+
+def _traces(
+    found: Sequence[Track], lines: Sequence[tuple[Point, ...]], over: Sequence[tuple[Point, ...]] = ()
+) -> tuple[Trace, ...]:
+    above = over or [()] * len(found)
+    return tuple(
+        trace(track, line, style, its) for style, (track, line, its) in enumerate(zip(found, lines, above, strict=True))
+    )
+
+
+def _levels(traces: Sequence[Trace]) -> tuple[float, ...]:
+    return tuple(x for x, _ in aligned([item.points for item in traces]))
+
+
+def _differences(name: str, y_name: str, traces: tuple[Trace, ...]) -> Sheet:
+    return Sheet(
+        f"{y_name} / {LEFT}",
+        traces,
+        LEFT,
+        y_name,
+        _levels(traces),
+        unit="points",
+        signed=True,
+        level=(name, 0.0),
+    )
