@@ -17,6 +17,7 @@ from engine.views import StudyRun, Table, Track, tracks
 from screens.base import LabScreen
 from screens.comparing import field_rows, mean_words, percent, run_words
 from screens.drawing import Line
+from screens.keys import Advice, keyed
 from screens.offers import Offer
 from screens.overlay import Laid, followed, read, wanted
 from screens.sheets import (
@@ -36,12 +37,12 @@ from screens.widgets.plot import LinePlot
 
 EMPTY = """Nothing to compare yet.
 
-Press 2 for Runs: enter on a run shows its arms over each other here; space on several lays these over each other.
-Or 1 for Configure, and s to start a run."""
+Press {mode.runs} for Runs: {runs.open} on a run shows its arms over each other here; space on several runs lays
+these over each other. Or {mode.configure} for Configure, and there {configure.start} to start a run."""
 
 ONE_STUDY = """One run is shown, so there is nothing to hold its study against.
 
-Press 2 for Runs, space on the runs to lay over each other, then 6."""
+Press {mode.runs} for Runs, space on the runs to lay over each other, then {mode.compare}."""
 SAME_STUDY = "These studies differ in nothing but names and words."
 NO_CLAIMS = "No claim of the paper or the article speaks of the networks, data and arms of these runs."
 JUDGING = "Judging…"
@@ -101,7 +102,7 @@ class CompareScreen(LabScreen):
             yield NumbersTable(id="compare-numbers")
             yield Static("", id="compare-words", markup=False)
         yield Static("", id="compare-told", markup=False)
-        yield Static(EMPTY, id="no-compare", markup=False)
+        yield Advice(EMPTY, id="no-compare")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -245,8 +246,10 @@ class CompareScreen(LabScreen):
 
     def _say(self, words: str) -> None:
         """Words in place of plot and numbers, or these."""
-        self.set_class(bool(words), "-words")
-        _write(self.query_one("#compare-words", Static), Text(words))
+        if bool(words) != self.has_class("-words"):
+            self.set_class(bool(words), "-words")
+            self.call_after_refresh(self._focus)  # what is hidden has no focus
+        _write(self.query_one("#compare-words", Static), Text(keyed(self.app, words)))
 
     # Numbers at one P_m
 

@@ -34,10 +34,10 @@ NOT_BEGUN = "The first rounds are at work; each one finished is a point here."
 NO_BUDGETS = """All arms of these runs learn from all the data that their studies take.
 
 Less data is compared where arms differ in the fraction that they learn from, as in less-data-lenet:
-1 for Configure, and there the preset."""
+{mode.configure} for Configure, and there the preset."""
 ONE_ARM = """There is no other arm with the same P_m and seeds.
 
-b takes another arm to compare with; in Runs (2) space takes more runs."""
+{compare.base} takes another arm to compare with; in Runs ({mode.runs}) space takes more runs."""
 
 
 @dataclass(frozen=True)
