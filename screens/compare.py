@@ -15,8 +15,7 @@ from engine.claims import Verdict, judge
 from engine.spec import differences
 from engine.views import StudyRun, Table, Track, tracks
 from screens.base import LabScreen
-from screens.comparing import field_rows, mean_words, percent, run_words
-from screens.drawing import Line
+from screens.comparing import field_rows, run_words
 from screens.keys import Advice, keyed
 from screens.offers import Offer
 from screens.overlay import Laid, followed, read, wanted
@@ -27,11 +26,12 @@ from screens.sheets import (
     claim_sheet,
     data_sheet,
     dense_sheet,
+    level_words,
     nearest_level,
     stop_sheet,
 )
 from screens.text import plain
-from screens.verdicts import MARKS, Judged, about_claim, claimed_words, measured_words, side_by_side, verdict_words
+from screens.verdicts import Judged, about_claim, claim_rows, side_by_side
 from screens.widgets.numbers import Cells, NumbersTable
 from screens.widgets.plot import LinePlot
 
@@ -64,8 +64,6 @@ FIRST_LEVEL = 10.0
 """P_m, percent, near which the numbers are told at first: where a ticket and its control have parted."""
 EVERY = 2
 """Updates from one look into the store to the next."""
-VERDICT, MEASURED, CLAIMED = 15, 14, 13
-"""Columns of the words of verdicts."""
 SHORTEST_CLAIM = 24
 """Columns of a claim at the least; where they are too many, the table scrolls."""
 STRIP = 3
@@ -82,15 +80,15 @@ class CompareScreen(LabScreen):
                 tooltip="Accuracy, early stop, difference to dense or to an arm, less data, studies, claims"),
         Binding("G,shift+tab", "page(-1)", "View before", show=False, id="compare.page-before", priority=True,
                 tooltip="The view before"),
-        Binding("i", "numbers", "Numbers", id="compare.numbers",
+        Binding("number_sign", "numbers", "Numbers", key_display="#", id="compare.numbers",
                 tooltip="To the numbers behind the plot, and back to the plot"),
         Binding("left_square_bracket", "level(-1)", "P_m", key_display="[ ]", id="compare.level-before",
                 tooltip="The numbers with more weights left"),
         Binding("right_square_bracket", "level(1)", "Next P_m", show=False, id="compare.level-next",
                 tooltip="The numbers with fewer weights left"),
-        Binding("b", "base(1)", "Compare to", id="compare.base", tooltip="Compare to the next arm"),
-        Binding("B", "base(-1)", "To the arm before", show=False, id="compare.base-before",
-                tooltip="Compare to the arm before"),
+        Binding("w", "base(1)", "Compare with", id="compare.base", tooltip="Compare with the next arm"),
+        Binding("W", "base(-1)", "With the arm before", show=False, id="compare.base-before",
+                tooltip="Compare with the arm before"),
         Binding("f", "fill", "Fill", id="compare.fill", tooltip="The focused panel fills the screen, and back"),
     ]  # fmt: skip
 
@@ -269,28 +267,9 @@ class CompareScreen(LabScreen):
         sheet = self._sheet
         words = Text()
         if sheet is not None and sheet.levels:
-            words = _data_words() if self._page == "data" else self._level_words(sheet)
+            room = (max(20, self.size.width - 2), STRIP)
+            words = Text(sheet.note, "dim") if sheet.note else level_words(sheet, self._level(sheet), room)
         _write(self.query_one("#compare-told", Static), words)
-
-    def _level_words(self, sheet: Sheet) -> Text:
-        """What every trace has at the level that is told, as much of it as fits."""
-        level = self._level(sheet)
-        found = [(item, *item.near(level)) for item in sheet.traces]
-        counts = {here.count for _, here, _ in found if here is not None}
-        words = Text.assemble((f"at {percent(level)}% left", "bold"))
-        words.append(f", n={counts.pop()}" if len(counts) == 1 else "")
-        if any(over for _, _, over in found):
-            words.append(f" (less {plain(self._base)}, by seed)", "dim")
-        entries: list[Text] = []
-        for item, here, over in found:
-            if here is not None:
-                line = Line(item.name, (), (), item.style)
-                entry = Text.assemble((line.marker, f"color({line.colour})"), f" {plain(item.name)} ")
-                entry.append(mean_words(here, digits=sheet.digits, signed=sheet.signed), "bold")
-                entry.append(f" ({mean_words(over, digits=sheet.digits, signed=True)})" if over else "")
-                entry.append(f" n={here.count}" if counts else "", "dim")
-                entries.append(entry)
-        return _flow(words, entries, max(20, self.size.width - 2), STRIP)
 
     @on(NumbersTable.RowHighlighted)
     def _row_chosen(self, event: NumbersTable.RowHighlighted) -> None:
@@ -326,20 +305,9 @@ class CompareScreen(LabScreen):
     def _show_claims(self) -> None:
         self._say("" if self._judged else NO_CLAIMS)
         table = self.query_one(NumbersTable)
-        several = len(self._runs) > 1
-        rows: list[list[str]] = []
-        for item in self._judged:
-            told = [verdict for verdict in item.verdicts if verdict is not None]
-            if several:
-                cells = ["" if it is None else f"{MARKS[it.outcome]} {measured_words(it)}" for it in item.verdicts]
-                rows.append([*cells, claimed_words(told[0]), item.claim.text])
-            else:
-                cells = [verdict_words(told[0]), measured_words(told[0]), claimed_words(told[0])]
-                rows.append([*cells, item.claim.text])
-        header = [*self._names, "claimed"] if several else ["verdict", "measured", "claimed"]
-        widths = [VERDICT] * len(self._names) + [CLAIMED] if several else [VERDICT, MEASURED, CLAIMED]
-        room = table.size.width - sum(widths) - 2 * len(header) - 5
-        table.fill([*header, "claim"], rows, [*widths, max(SHORTEST_CLAIM, room)])
+        header, rows, widths = claim_rows(self._judged, self._names)
+        room = table.size.width - sum(widths) - 2 * len(header) - 3
+        table.fill(header, rows, [*widths, max(SHORTEST_CLAIM, room)])
         self._show_claim()
 
     def _show_claim(self) -> None:
@@ -395,7 +363,7 @@ class CompareScreen(LabScreen):
             self._tell_level()
 
     def action_base(self, by: int) -> None:
-        """Compare to another arm."""
+        """Compare with another arm."""
         names = [track.name for track in self._tracks]
         self._base = names[(names.index(self._base) + by) % len(names)]
         self._redraw()
@@ -441,24 +409,6 @@ class CompareScreen(LabScreen):
 def _table(told: tuple[Sequence[str], Cells]) -> Table:
     header, rows = told
     return Table(tuple(header), tuple(tuple(map(str, row)) for row in rows))
-
-
-def _data_words() -> Text:
-    return Text("dense: round 0 of as much data; in parentheses how much a ticket is above it, by trial", "dim")
-
-
-def _flow(words: Text, entries: Sequence[Text], width: int, lines: int) -> Text:
-    """Entries after the words in so many lines; what does not fit is counted."""
-    rows = [words]
-    for number, entry in enumerate(entries):
-        if rows[-1].cell_len + entry.cell_len + 2 > width:
-            if len(rows) == lines:
-                rows[-1].append(f" +{len(entries) - number}", "dim")
-                break
-            rows.append(Text())
-        rows[-1].append("  " if rows[-1].cell_len else "")
-        rows[-1].append_text(entry)
-    return Text("\n").join(rows)
 
 
 def _write(place: Static, words: Text) -> None:

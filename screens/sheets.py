@@ -1,11 +1,13 @@
 """What the pages of Compare show: traces, and their picture. Knows no window."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from engine.claims import Claim, Verdict
-from engine.claims.model import ShareAbove, SpeedUp
+from rich.text import Text
+
+from engine.claims import Claim, Outcome, Verdict
+from engine.claims.model import AtLevel, ShareAbove, SpeedUp
 from engine.views import (
     Point,
     StudyRun,
@@ -22,8 +24,9 @@ from engine.views import (
     points_table,
     tracks,
 )
-from screens.comparing import Trace, level_rows, percent, trace
+from screens.comparing import Trace, level_rows, mean_words, percent, trace
 from screens.drawing import Line, Picture
+from screens.text import plain
 from screens.verdicts import MARKS
 
 LEFT = "weights left %"
@@ -35,6 +38,7 @@ NO_BUDGETS = """All arms of these runs learn from all the data that their studie
 
 Less data is compared where arms differ in the fraction that they learn from, as in less-data-lenet:
 {mode.configure} for Configure, and there the preset."""
+DATA_NOTE = "dense: round 0 of as much data; in parentheses how much a ticket is above it, by trial"
 ONE_ARM = """There is no other arm with the same P_m and seeds.
 
 {compare.base} takes another arm to compare with; in Runs ({mode.runs}) space takes more runs."""
@@ -44,9 +48,9 @@ ONE_ARM = """There is no other arm with the same P_m and seeds.
 class Sheet:
     """Traces over P_m or over data budgets.
 
-    `levels`: P_m, falling, of which one is told at a time. `told_over`: what a trace's points are above another is told
-    with every number. `level`: a line across, with its name. `marks`: by name of a trace, signs by round, each with its
-    words in `signs`.
+    `levels`: P_m, falling, of which one is told at a time; `base`: what a trace is compared with there. `told_over`: it
+    is told with every number, and `note` says what. `level`: a line across, with its name. `marks`: by name of a trace,
+    signs by round, each with its words in `signs`.
     """
 
     title: str
@@ -57,7 +61,9 @@ class Sheet:
     unit: str = "%"
     digits: int = 2
     signed: bool = False
+    base: str = ""
     told_over: bool = False
+    note: str = ""
     level: tuple[str, float] | None = None
     empty: str = NOT_BEGUN
     marks: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
@@ -124,14 +130,14 @@ def accuracy_sheet(found: Sequence[Track], base: str) -> Sheet:
     alone = len({track.run.view.run for track in found}) == 1
     traces = _traces(found, lines, margins_over(found, base, accuracy))
     level = ("dense", dense) if alone and dense is not None else None
-    return Sheet(f"{ACCURACY} / {LEFT}", traces, LEFT, ACCURACY, _levels(traces), level=level)
+    return Sheet(f"{ACCURACY} / {LEFT}", traces, LEFT, ACCURACY, _levels(traces), base=base, level=level)
 
 
 def stop_sheet(found: Sequence[Track], base: str) -> Sheet:
     """The iteration of the early stop at each P_m, and how much it is above that of the arm `base`."""
     lines = [points(track.run, track.arm, early_stop) for track in found]
     traces = _traces(found, lines, margins_over(found, base, early_stop))
-    return Sheet(f"{STOP} / {LEFT}", traces, LEFT, STOP, _levels(traces), unit="iterations", digits=0)
+    return Sheet(f"{STOP} / {LEFT}", traces, LEFT, STOP, _levels(traces), unit="iterations", digits=0, base=base)
 
 
 def dense_sheet(found: Sequence[Track]) -> Sheet:
@@ -164,6 +170,7 @@ def data_sheet(runs: Sequence[StudyRun], at: float) -> Sheet:
         ACCURACY,
         levels,
         told_over=True,
+        note=DATA_NOTE,
         empty=NOT_BEGUN if levels else NO_BUDGETS,
     )
 
@@ -178,15 +185,59 @@ def claim_sheet(claim: Claim, runs: Sequence[StudyRun], verdicts: Sequence[Verdi
     traces = tuple(trace(track, points(track.run, track.arm, quantity), style) for style, track in mine)
     by_run = dict(zip((run.view.run for run in runs), verdicts, strict=True))
     marks: dict[str, Mapping[int, str]] = {}
+    told: set[Outcome] = set()
     for item, (_, track) in zip(traces, mine, strict=True):
         verdict = by_run[track.run.view.run]
-        if verdict is not None and verdict.p_m is not None and track.arm == measure.arms[0]:
-            here = [point.round for point in item.points if point.x == verdict.p_m]
+        if verdict is not None and verdict.trials and track.arm == measure.arms[0]:
+            low, high = _judged_levels(claim, verdict)
+            here = [point.round for point in item.points if low <= point.x <= high]
             marks[item.name] = dict.fromkeys(here, MARKS[verdict.outcome])
-    told = {verdict.outcome for verdict in verdicts if verdict is not None and verdict.p_m is not None}
+            told |= {verdict.outcome} if here else set()
     signs = tuple((mark, outcome) for outcome, mark in MARKS.items() if outcome in told)
     levels, digits = _levels(traces), 0 if name == STOP else 2
     return Sheet(f"{name} / {LEFT}", traces, LEFT, name, levels, digits=digits, marks=marks, signs=signs)
+
+
+def _judged_levels(claim: Claim, verdict: Verdict) -> tuple[float, float]:
+    """The least and the greatest P_m that a verdict rests on; none where it rests on a whole arm."""
+    at = claim.measure.at if isinstance(claim.measure, AtLevel) else None
+    if isinstance(at, tuple):
+        return at
+    return (100.0, 0.0) if verdict.p_m is None else (verdict.p_m, verdict.p_m)
+
+
+def level_words(sheet: Sheet, level: float, room: tuple[int, int], hidden: Collection[str] = ()) -> Text:
+    """What every trace but the hidden ones has at that level, as much of it as there is room for: columns, lines."""
+    found = [(item, *item.near(level)) for item in sheet.traces if item.name not in hidden]
+    counts = {here.count for _, here, _ in found if here is not None}
+    words = Text.assemble((f"at {percent(level)}% left", "bold"))
+    words.append(f", n={counts.pop()}" if len(counts) == 1 else "")
+    if any(over for _, _, over in found):
+        words.append(f" (less {plain(sheet.base)}, by seed)", "dim")
+    entries: list[Text] = []
+    for item, here, over in found:
+        if here is not None:
+            line = Line(item.name, (), (), item.style)
+            entry = Text.assemble((line.marker, f"color({line.colour})"), f" {plain(item.name)} ")
+            entry.append(mean_words(here, digits=sheet.digits, signed=sheet.signed), "bold")
+            entry.append(f" ({mean_words(over, digits=sheet.digits, signed=True)})" if over else "")
+            entry.append(f" n={here.count}" if counts else "", "dim")
+            entries.append(entry)
+    return _flow(words, entries, *room)
+
+
+def _flow(words: Text, entries: Sequence[Text], width: int, lines: int) -> Text:
+    """Entries after the words in so many lines; what does not fit is counted."""
+    rows = [words]
+    for number, entry in enumerate(entries):
+        if rows[-1].cell_len + entry.cell_len + 2 > width:
+            if len(rows) == lines:
+                rows[-1].append(f" +{len(entries) - number}", "dim")
+                break
+            rows.append(Text())
+        rows[-1].append("  " if rows[-1].cell_len else "")
+        rows[-1].append_text(entry)
+    return Text("\n").join(rows)
 
 
 def _traces(

@@ -79,6 +79,21 @@ def side_by_side(judged: Sequence[Sequence[Verdict]]) -> list[Judged]:
     return [Judged(claim, tuple(table.get(name) for table in tables)) for name, claim in claims.items()]
 
 
+def claim_rows(judged: Sequence[Judged], names: Sequence[str]) -> tuple[list[str], list[list[str]], list[int]]:
+    """Header, rows, and widths of all columns but the last, the claims themselves: of one run its verdicts and what was
+    measured; of several, by their names, verdicts as marks."""
+    rows: list[list[str]] = []
+    for item in judged:
+        told = [verdict for verdict in item.verdicts if verdict is not None]
+        if len(names) > 1:
+            cells = ["" if it is None else f"{MARKS[it.outcome]} {measured_words(it)}" for it in item.verdicts]
+        else:
+            cells = [verdict_words(told[0]), measured_words(told[0])]
+        rows.append([*cells, claimed_words(told[0]), item.claim.text])
+    kinds = list(names) if len(names) > 1 else ["verdict", "measured"]
+    return [*kinds, "claimed", "claim"], rows, [15] * len(kinds) + [13]
+
+
 def about_claim(item: Judged, names: Sequence[str]) -> Text:
     """All of a claim in lines: what is claimed by whom, then what each of the runs of these names says of it."""
     claim = item.claim

@@ -60,12 +60,12 @@ async def test_the_arms_of_a_run_and_their_differences_are_the_engines(finished:
         await pilot.press("g", "g")
         found = gains(run, "ticket", accuracy)
         await until(pilot, lambda: lines(app).get("ticket") == tuple(point.mean for point in found))
-        await pilot.press("i")
+        await pilot.press("number_sign")
         await until(pilot, lambda: app.focused is app.screen.query_one(DataTable))
         assert cells(app)[-1][1] == f"{found[-1].mean:+.2f} ± {found[-1].error:.2f}"
-        await pilot.press("i", "g")
+        await pilot.press("number_sign", "g")
         await until(pilot, lambda: list(lines(app)) == ["reinit"])
-        await pilot.press("b")
+        await pilot.press("w")
         await until(pilot, lambda: list(lines(app)) == ["ticket"])
         assert "to reinit" in words(app, "#compare-pages")
         assert lines(app)["ticket"] == tuple(p.mean for p in margins(run, "ticket", run, "reinit", accuracy))
@@ -81,7 +81,7 @@ async def test_picked_runs_lie_over_each_other_and_what_is_new_comes_in(two: Fin
     app = lab_app(two.home, first="compare")
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "Nothing to compare yet" in picture_of(app))
-        await pilot.press("g", "b", "i", "right_square_bracket", "f")
+        await pilot.press("g", "w", "number_sign", "right_square_bracket", "f")
         app.lab.picked = (first, two.run)
         await until(pilot, lambda: lines(app).get("2 reinit") == (80.0,))
         assert list(lines(app)) == ["1 ticket", "1 reinit", "2 ticket", "2 reinit"]
