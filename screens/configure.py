@@ -113,6 +113,7 @@ class ConfigureScreen(LabScreen):
         """Fill the form with a study, in the words of `toml` where it has any."""
         self._form = Form(study, toml)
         self._history.begin(self._form.typed(), source)
+        self._say("note", "")
         await self._fill()
 
     async def reopen(self) -> None:
@@ -321,7 +322,9 @@ class ConfigureScreen(LabScreen):
         self._forecast()
 
     def _explain(self) -> None:
-        self._hint.tell(self.focused, self._form.recipe["network.name"])
+        pane = self.query_one("#about-study", VerticalScroll)
+        words = "pagedown reads on, on the right" if pane.max_scroll_y > 0 else ""
+        self._hint.tell(self.focused, self._form.recipe["network.name"], words)
 
     def _say(self, where: str, words: str) -> None:
         """Put words into a pane, if they are others; one without words takes no room."""
@@ -341,6 +344,7 @@ class ConfigureScreen(LabScreen):
     def _show_costs(self, study: Study, costs: Costs) -> None:
         """Hashing the keys of a large study takes longer than a key press may."""
         self._panes["forecast"].update(costs_words(costs))
+        self.call_after_refresh(self._explain)
         self._say("problems", plain(costs.problem))
         if costs.problem:
             self._study = None

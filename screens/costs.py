@@ -35,21 +35,21 @@ def costs_of(study: Study, store: Store) -> Costs:
 
 
 def costs_words(costs: Costs) -> Content:
-    """The costs, a line each."""
+    """The costs, a line each; what is to be known of one stands below it."""
     lines: list[tuple[str, str]] = []
     if costs.told:
         told = costs.told
-        time = f"{duration(told.seconds)}, {amount(told.rate)} it/s" if told.rate else "not measured here yet"
-        if told.iterations == 0:
-            time = "nothing to train"
         lines = [
-            ("rounds", f"{told.rounds}, {told.distinct} distinct"),
-            ("stored", f"{told.stored} of them"),
+            ("rounds", f"{amount(told.rounds)}, {amount(told.distinct)} distinct"),
+            ("reused", f"{amount(told.stored)} of {amount(told.distinct)}"),
             ("train", f"{amount(told.iterations)} iterations"),
             ("lanes", f"{told.lanes} at once" if told.lanes else "known after a first run"),
-            ("time", time),
-            ("disk", size(told.bytes)),
+            *_time(told),
+            ("memory", f"{size(told.memory)} of {size(told.memory_free)} free"),
         ]
+        if told.memory > told.memory_free:
+            lines.append(("", "more than is free: the run may fail; a smaller batch needs less"))
+        lines.append(("disk", f"{size(told.bytes)} of {size(told.disk_free)} free"))
     if costs.data:
         data = costs.data
         lines.append(("data", f"{plain(data.name)}, {amount(data.train)}+{amount(data.test)}"))
@@ -60,3 +60,14 @@ def costs_words(costs: Costs) -> Content:
     for label, words in lines:
         parts += [(f"{label:<{width}}" if label else "! ", "dim" if label else "$text-warning"), (f"{words}\n", "")]
     return Content.assemble(*parts)
+
+
+def _time(told: Forecast) -> list[tuple[str, str]]:
+    if told.iterations == 0:
+        return [("time", "nothing to train")]
+    if told.rate is None:
+        return [("time", "not measured here yet")]
+    if told.guessed_by:
+        return [("time", f"about {duration(told.seconds)}"), ("", f"guessed by the rate of {told.guessed_by} here")]
+    rate = amount(told.rate) if told.rate >= 10 else f"{told.rate:.1f}"
+    return [("time", f"{duration(told.seconds)}, {rate} it/s")]

@@ -12,6 +12,9 @@ from screens.keys import keyed
 from screens.specs import Texts
 from screens.text import plain
 
+LINE = 50
+"""Characters of a meaning that a line has room for."""
+
 
 class PickDialog(ModalScreen[str | None]):
     """`choices` with their meanings, the present one marked; None when none was chosen."""
@@ -28,7 +31,8 @@ class PickDialog(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         width = max(len(plain(value)) for value in self._choices) + 2
-        with Vertical(classes="dialog", id="pick"):
+        long = max(map(len, self._choices.values())) > LINE
+        with Vertical(classes="dialog -long" if long else "dialog", id="pick"):
             yield Static(
                 Content.assemble(
                     (plain(self._title), "bold"), keyed(self.app, "   (enter chooses, {pick.back} leaves it)")
@@ -41,10 +45,17 @@ class PickDialog(ModalScreen[str | None]):
                 ),
                 compact=True,
             )
+            if long:
+                yield Static("", id="pick-meaning", markup=False)
 
     def on_mount(self) -> None:
         values = list(self._choices)
         self.query_one(OptionList).highlighted = values.index(self._now) if self._now in values else 0
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """The whole meaning of the one under the cursor, where its line is too short for it."""
+        for told in self.query("#pick-meaning").results(Static):
+            told.update(Content(plain(list(self._choices.values())[event.option_index])))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(list(self._choices)[event.option_index])

@@ -42,6 +42,12 @@ class Machine:
         return self.platform == "cpu"
 
     @property
+    def memory(self) -> int:
+        """Bytes that all devices together have of their own, as far as they tell; 0 on a CPU."""
+        told = [] if self.on_cpu else [device.memory_stats() or {} for device in jax.devices()]
+        return sum(int(stats.get("bytes_limit", 0)) for stats in told)
+
+    @property
     def words(self) -> str:
         return f"{self.devices} CPU cores" if self.on_cpu else f"{self.devices} x {self.kind}"
 

@@ -78,6 +78,17 @@ def weight_count(layers: tuple[LayerShape, ...]) -> int:
     return sum(layer.size for layer in layers)
 
 
+def computed(network: str, image_shape: tuple[int, int, int], classes: int) -> list[tuple[int, int]]:
+    """For each layer, the numbers that it puts out for one example, before pooling, and the multiplications in them."""
+    height, width, _ = image_shape
+    sides = [2**halved for halved, block in enumerate(architecture(network).blocks) for _ in block]
+    found = []
+    for place, layer in enumerate(layer_shapes(network, image_shape, classes)):
+        places = (height // sides[place]) * (width // sides[place]) if layer.kind == "conv" else 1
+        found.append((places * layer.shape[-1], places * layer.size))
+    return found
+
+
 def _layers(made_of: Architecture, image_shape: tuple[int, int, int], classes: int) -> Iterator[LayerShape]:
     height, width, channels = image_shape
     convolutions = (outputs for block in made_of.blocks for outputs in block)

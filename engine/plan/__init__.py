@@ -1,6 +1,6 @@
 """A study becomes a graph of rounds, each with a content key, so that no round is ever trained twice."""
 
-from engine.plan.forecast import Forecast, check_room, forecast
+from engine.plan.forecast import Forecast, bytes_of, check_room, forecast, rate_name
 from engine.plan.graph import (
     DatasetMark,
     Dense,
@@ -35,7 +35,9 @@ __all__ = [
     "SameAs",
     "Shuffled",
     "StartSource",
+    "bytes_of",
     "check_room",
     "forecast",
     "make_plan",
+    "rate_name",
 ]

@@ -1,5 +1,6 @@
 """The graph of rounds."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -187,6 +188,11 @@ class Plan:
     def arm_rounds(self, arm: Arm) -> tuple[int, ...]:
         """The rounds of the arm; 0, the dense one, is in all of them."""
         return _numbers(arm, self.study.recipe(arm))
+
+    @cached_property
+    def most_at_once(self) -> int:
+        """Rounds that can be ready together at the most: as many as share a number."""
+        return max(Counter(item.number for item in self.rounds.values()).values())
 
     @cached_property
     def places_of(self) -> dict[str, list[Place]]:

@@ -7,8 +7,7 @@ from functools import partial
 
 from engine.errors import GuardBroken, LabError, Unwritable
 from engine.lanes import OutOfMemory, Program, machine, out_of_memory
-from engine.plan import Plan, Round
-from engine.plan.forecast import bytes_of, rate_name
+from engine.plan import Plan, Round, bytes_of, rate_name
 from engine.runner.bench import Bench
 from engine.runner.chains import Chains
 from engine.runner.making import Lost
@@ -34,7 +33,7 @@ class Walk:
         self._begun = set(past.begun)
         self._announced = set(past.finished)
         self._lost: set[str] = set()
-        self._width = machine().width(_most_at_once(bench.plan))
+        self._width = machine().width(bench.plan.most_at_once)
         self._compiled: set[tuple[Program, int]] = set()
         self.trained = self.reused = 0
 
@@ -208,15 +207,10 @@ class Walk:
     def _keep_facts(self) -> None:
         rate = self._pilot.rate()
         rates = {} if rate is None else {rate_name(self._plan): rate}
-        self._store.machine.keep(numerics=machine().tag, lanes=self._width, rates=rates)
-
-
-def _most_at_once(plan: Plan) -> int:
-    """Rounds that can be ready together at the most: as many as share a number."""
-    counts: dict[int, int] = {}
-    for item in plan.rounds.values():
-        counts[item.number] = counts.get(item.number, 0) + 1
-    return max(counts.values())
+        found = machine()
+        self._store.machine.keep(
+            numerics=found.tag, lanes=self._width, rates=rates, devices=found.devices, memory=found.memory
+        )
 
 
 def _started(run: str, plan: Plan, stored: int, width: int) -> RunStarted:

@@ -11,6 +11,8 @@ from engine.store.files import write_atomic
 class _Sheet(BaseModel):
     numerics: str = ""
     lanes: int = 0
+    devices: int = 0
+    memory: int = 0
     rates: dict[str, float] = {}
 
 
@@ -30,14 +32,31 @@ class MachineFacts:
         """Lanes that trained at once at the most; 0 before the first run."""
         return self._read().lanes
 
-    def rate(self, name: str) -> float | None:
-        """Iterations of all lanes a second, last measured under `name`."""
-        return self._read().rates.get(name)
+    @property
+    def devices(self) -> int:
+        """Devices that lanes spread over; 0 before the first run."""
+        return self._read().devices
 
-    def keep(self, *, numerics: str, lanes: int, rates: dict[str, float]) -> None:
+    @property
+    def memory(self) -> int:
+        """Bytes that all devices together have of their own; 0 where they use the machine's, or it is not known."""
+        return self._read().memory
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Iterations of all lanes a second, as last measured for each kind of study."""
+        return self._read().rates
+
+    def keep(self, *, numerics: str, lanes: int, rates: dict[str, float], devices: int, memory: int) -> None:
         """Write down what a run found, where that can be; rates of other names stay."""
         found = self._read()
-        sheet = _Sheet(numerics=numerics, lanes=max(lanes, found.lanes), rates={**found.rates, **rates})
+        sheet = _Sheet(
+            numerics=numerics,
+            lanes=max(lanes, found.lanes),
+            devices=devices,
+            memory=memory,
+            rates={**found.rates, **rates},
+        )
         with suppress(OSError):
             write_atomic(self._path, sheet.model_dump_json(indent=1).encode())
 

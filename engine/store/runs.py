@@ -102,6 +102,11 @@ class Store:
         self.trash.give_back(found, self.home / "runs" / name)
         return name
 
+    @property
+    def free(self) -> int:
+        """Bytes that are free where the home is, or will be."""
+        return shutil.disk_usage(next(path for path in (self.home, *self.home.parents) if path.exists())).free
+
     def check_room(self, needed: int) -> None:
         """Raises BadInput where so many bytes more, and those of a run at work, cannot be kept below `home`."""
         try:
@@ -111,7 +116,7 @@ class Store:
         except OSError as error:
             advice = "allowed: a folder that can be, in LTH_TUI_HOME"
             raise BadInput(f"{self.home}: cannot be written: {error.strerror}; {advice}") from None
-        free = shutil.disk_usage(self.home).free
+        free = self.free
         if free < needed + ROOM:
             found = f"{(needed + ROOM) / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free"
             raise BadInput(f"{self.home}: {found}; allowed: a disk with room, in LTH_TUI_HOME, or a smaller study")

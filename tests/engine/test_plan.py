@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadInput
+from engine.lanes.compiled import EVALUATION_BLOCK
 from engine.plan import DatasetMark, Dense, Initial, Place, Plan, Pruned, RandomLike, SameAs, forecast, make_plan
-from engine.plan.forecast import rate_name
+from engine.plan.forecast import EVALUATED_AT_ONCE, memory_of, rate_name
 from engine.spec import Study, load_study, parse_study, preset_names
 from engine.store import RoundFinished, RunFinished, RunFolder, RunStarted, Store
 
@@ -355,7 +356,7 @@ def test_the_forecast_before_the_first_run_knows_the_rounds_but_no_rate(
 ) -> None:
     cost = forecast(tiny(), Store(new_home()))
     assert (cost.rounds, cost.distinct, cost.stored, cost.iterations) == (32, 24, 0, 24 * 40)
-    assert (cost.lanes, cost.rate, cost.seconds) == (0, None, None)
+    assert (cost.lanes, cost.rate, cost.seconds, cost.guessed_by) == (0, None, None, "")
     assert cost.bytes == 24 * 50_200 * 9
 
 
@@ -365,8 +366,36 @@ def test_the_forecast_after_a_run_counts_what_is_stored(finished: RunFolder, tin
     done = forecast(tiny(), store)
     assert (done.distinct, done.stored, done.iterations, done.seconds, done.bytes) == (24, 24, 0, 0.0, 0)
     assert done.lanes > 0
-    assert done.rate == store.machine.rate(rate_name(make_plan(tiny(), DIGITS, ""))) > 0
+    assert done.rate == store.machine.rates[rate_name(make_plan(tiny(), DIGITS, ""))] > 0
     more = forecast(tiny("trials=3"), store)
     assert (more.rounds, more.distinct, more.stored, more.iterations) == (48, 36, 24, 12 * 40)
     assert more.seconds == pytest.approx(12 * 40 / more.rate)
     assert more.bytes == pytest.approx(sum(path.stat().st_size for path in files) / 2, rel=0.05)
+
+
+def test_a_rate_that_was_not_measured_is_guessed_by_the_nearest_one(
+    tiny: Callable[..., Study], new_home: Callable[[], Path]
+) -> None:
+    store = Store(new_home())
+    rates = {"lenet-300-100 28x28x1 batch 60 sgd": 500.0, "conv-2 32x32x3 batch 60 adam": 4.0, "of old": 9.0}
+    store.machine.keep(numerics="", lanes=2, rates=rates, devices=2, memory=0)
+    cost = forecast(tiny(), store)
+    batch = tiny().base.train.batch
+    assert (cost.guessed_by, cost.lanes) == ("lenet-300-100", 2)
+    assert cost.rate == pytest.approx(500 * (60 * 266_200) / (batch * 50_200))
+    measured = {rate_name(make_plan(tiny(), DIGITS, "")): 100.0}
+    store.machine.keep(numerics="", lanes=2, rates=measured, devices=2, memory=0)
+    assert (forecast(tiny(), store).rate, forecast(tiny(), store).guessed_by) == (100.0, "")
+
+
+def test_memory_is_that_of_the_lanes_and_the_data() -> None:
+    assert EVALUATED_AT_ONCE == EVALUATION_BLOCK
+    plan = make_plan(parse_study(TICKET, source="x.toml"), DIGITS, "")
+    one, two = memory_of(plan, 1, 1), memory_of(plan, 2, 1)
+    data = 64 * (DIGITS.train + DIGITS.validation + DIGITS.test)
+    assert memory_of(plan, 2, 2) - two == data
+    lane = two - one
+    assert one - lane == data
+    # Eight copies of the weights; 1,250 examples, from 300 units to 100;
+    # the order of 50,000 batches of 60.
+    assert lane == 4 * (8 * 50_200 + 1250 * 400 + 50_000 * 60)
