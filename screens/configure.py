@@ -47,12 +47,13 @@ class ConfigureScreen(LabScreen):
         Binding("p", "presets", "Preset", id="configure.presets", tooltip="Choose another preset"),
         Binding("o", "open", "Open", id="configure.open", tooltip="Fill the form from a TOML file"),
         Binding("a", "add_arm", "Add arm", id="configure.add-arm", tooltip="Add an arm to the study"),
-        Binding("T,ctrl+t", "toml", "TOML", key_display="T", id="configure.toml",
-                tooltip="The study as TOML beside the form, to be read and typed; ctrl+t from a field"),
-        Binding("u,ctrl+z", "undo", "Undo", key_display="u", id="configure.undo",
-                tooltip="Take back what was typed last, another preset too; ctrl+z from a field"),
-        Binding("U,ctrl+y", "redo", "Redo", key_display="U", show=False, id="configure.redo",
-                tooltip="What was undone last; ctrl+y from a field"),
+        Binding("T", "toml", "TOML", id="configure.toml", tooltip="The study as TOML beside the form, to be typed too"),
+        Binding("ctrl+t", "toml", "TOML", id="configure.toml-in-field", show=False, tooltip="The same, from a field"),
+        Binding("u", "undo", "Undo", id="configure.undo",
+                tooltip="Take back what was typed last, the choice of another preset too"),
+        Binding("ctrl+z", "undo", "Undo", id="configure.undo-in-field", show=False, tooltip="The same, from a field"),
+        Binding("U", "redo", "Redo", show=False, id="configure.redo", tooltip="What was undone last"),
+        Binding("ctrl+y", "redo", "Redo", id="configure.redo-in-field", show=False, tooltip="The same, from a field"),
         Binding("pagedown", "read(1)", "Read on", show=False, id="configure.down", tooltip="The words on the right"),
         Binding("pageup", "read(-1)", "Read back", show=False, id="configure.up", tooltip="The words before"),
         Binding("escape", "leave", "Leave field", id="configure.leave", tooltip="Back to the start button"),
@@ -140,7 +141,7 @@ class ConfigureScreen(LabScreen):
         if self._unread is not None:
             self._unread = None
             self._reading.forget()
-            self._say("note", "the TOML that did not read is left for the form; u brings it back")
+            self._say("note", self._bring_back("the TOML that did not read is left for the form"))
         else:
             self._say("note", "")
         self._history.change(self._form.typed(), place, time.monotonic())
@@ -169,6 +170,9 @@ class ConfigureScreen(LabScreen):
             self._say("note", "")
             await self._fill()
 
+    def _bring_back(self, words: str) -> str:
+        return words + keyed(self.app, ": {configure.undo} brings it back")
+
     # Drafts
 
     @work
@@ -178,7 +182,7 @@ class ConfigureScreen(LabScreen):
         self._history.recall([step for step, _ in drafts])
         if drafts:
             step, when = drafts[-1]
-            kept = f"a draft of {plain(step.typed.texts['name'])}, {moment(when)}, is kept: u brings it back"
+            kept = self._bring_back(f"a draft of {plain(step.typed.texts['name'])}, {moment(when)}, is kept")
             words = f"{kept}; {words}" if words else kept
         if words and self.is_attached:
             self._say("note", words)
@@ -282,7 +286,7 @@ class ConfigureScreen(LabScreen):
         toml, kept = written
         self._toml.give(toml)
         if not kept:
-            self._say("note", "this TOML could not be changed in place: its comments are gone; u brings them back")
+            self._say("note", self._bring_back("this TOML could not be changed in place, its comments are gone"))
 
     @on(TomlArea.Edited)
     def _toml_edited(self, event: TomlArea.Edited) -> None:
@@ -323,7 +327,7 @@ class ConfigureScreen(LabScreen):
 
     def _explain(self) -> None:
         pane = self.query_one("#about-study", VerticalScroll)
-        words = "pagedown reads on, on the right" if pane.max_scroll_y > 0 else ""
+        words = keyed(self.app, "{configure.down} reads on, on the right") if pane.max_scroll_y > 0 else ""
         self._hint.tell(self.focused, self._form.recipe["network.name"], words)
 
     def _say(self, where: str, words: str) -> None:

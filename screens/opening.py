@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from engine.errors import BadInput
 from engine.spec import Study, parse_study, study_text
+from screens.keys import keyed
 from screens.latest import Latest
 from screens.text import plain
 
@@ -40,7 +41,8 @@ class OpenDialog(ModalScreen[Opened | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="opening"):
-            yield Static(Content.assemble(("Open a study", "bold"), "   (enter opens, down to the list, esc leaves)"))
+            keys = keyed(self.app, "   (enter opens, {opening.down} to the list, {opening.back} leaves)")
+            yield Static(Content.assemble(("Open a study", "bold"), keys))
             yield Input(placeholder="the path of a TOML file", compact=True, id="opening-path")
             yield Static("", id="opening-problem", markup=False)
             yield OptionList(id="opening-files", compact=True)

@@ -7,6 +7,8 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import TextArea
 
+from screens.keys import keyed
+
 _COLOURS = (
     (re.compile(r"^\s*\[.*"), "bold cyan"),
     (re.compile(r"^\s*[\w.-]+(?=\s*=)"), "cyan"),
@@ -51,7 +53,7 @@ class TomlArea(TextArea):
         """What it is for."""
         return (
             "the study as TOML; what is typed here is in the form once it reads as a study",
-            "ctrl+t back to the form, ctrl+z undoes, tab and esc leave",
+            keyed(self.app, "{configure.toml-in-field} hides it, {toml.undo} undoes, {configure.leave} leaves"),
         )
 
     def get_line(self, line_index: int) -> Text:

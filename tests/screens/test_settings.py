@@ -139,7 +139,7 @@ def test_ascii_tells_apart_what_differs_and_keeps_the_columns():
     for marks in (STATUS_MARKS.values(), SIGNAL_MARKS.values(), MARKERS, NONE + RAMP, NONE + SIGNED):
         known = [as_ascii(mark) for mark in marks]
         assert len(set(known)) == len(known), known
-    sources = [path.read_text() for room in ("screens", "lth_tui") for path in (ROOT / room).rglob("*.[pt]*")]
+    sources = [path.read_text() for room in ("screens", "lth_tui") for path in (ROOT / room).rglob("*.[pt]*[ys]")]
     drawn = {char for source in sources for char in source if not char.isascii()}
     assert {char for char in drawn if "?" in as_ascii(char)} == set()
     assert as_ascii("╭─╮│╰ ⣀⠉⠒⡇ é 数|") == "+-+|+ .'-| e ??|"
