@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
-from textual.keys import Keys, _character_to_key, key_to_character
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, key_to_character
 from textual.screen import ModalScreen
 
 from engine.errors import BadInput
@@ -19,6 +19,7 @@ Chosen = Mapping[str, str]
 
 _MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
 _NAMES = {key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")}
+_NAMES |= set(KEY_NAME_REPLACEMENTS.values())  # such as slash and minus, for which there is no way back
 
 
 def keymap(chosen: Chosen) -> dict[str, str]:

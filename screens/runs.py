@@ -1,33 +1,53 @@
-"""Runs: everything in the store, the newest first."""
+"""Runs: everything in the store; found, ordered, picked, described, deleted and brought back."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from textual import on, work
 from textual.binding import Binding
+from textual.containers import Horizontal
 from textual.content import Content
+from textual.suggester import Suggester
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import Input, Static
 
-from engine.errors import BadInput
-from engine.store import RunSummary
-from engine.views import runs_table
+from engine.errors import BadInput, LabError
+from engine.spec import Study
+from engine.store import KEPT_DAYS, RunSummary
+from engine.views import Filter, ordered, parse_filter, runs_table, suggested
 from screens.base import LabScreen
-from screens.keys import Advice, key_of
+from screens.describing import DescribeDialog
+from screens.keys import Advice, key_of, keyed
+from screens.listing import Listed, about, orders_of
 from screens.messages import EditStudy, OpenRun, StartStudy, TakeUpRun
 from screens.offers import Offer
-from screens.text import duration, moment, plain, status_text
+from screens.text import amount, plain
+from screens.widgets.run_table import RunTable
 
-COLUMNS = (("status", 13), ("study", 18), ("data", 8), ("rounds", 8), ("when", 10), ("took", 9))
-
-AT_WORK = ("new", "running", "paused")
 RESUMABLE = ("stopped", "interrupted", "failed")
+TALL_FROM = 30
+"""Rows of the window from which more is said of the run under the cursor."""
 
 EMPTY = """No runs yet.
 
 Press {mode.configure} for Configure, and there {configure.start}: the quickstart study runs
-about a minute on real data. What it finds is kept and shown here, also after you leave."""
+about a minute on real data. What it finds is kept and shown here, also after you leave.
+{runs.restore} brings back a run that was deleted."""
+
+NONE_FOUND = "No run is like that; {runs.clear} shows all of them again."
+HELP = "words, status:done,stopped dataset:mnist acc>0.98 took>1h age<2d; - before one leaves out"
+
+
+class _FieldSuggester(Suggester):
+    """Fields, and the values that the runs have."""
+
+    def __init__(self, runs: Callable[[], list[RunSummary]]):
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._runs = runs
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return suggested(value, self._runs())
 
 
 class RunsScreen(LabScreen):
@@ -37,34 +57,72 @@ class RunsScreen(LabScreen):
     PERIOD = 2.0
 
     BINDINGS = [
-        Binding("o", "open", "Open", key_display="enter", id="runs.open", tooltip="Show the run in Live and Heatmaps"),
+        Binding("enter,o", "open", "Open", key_display="enter", id="runs.open",
+                tooltip="Show the run in Live, Heatmaps and Ticket"),
         Binding("r", "take_up", "Resume", id="runs.resume", tooltip="Go on with the run here, where it was"),
-        Binding("n", "again", "Start again", id="runs.again", tooltip="The same study as a new run"),
-        Binding("e", "edit", "Edit", id="runs.edit", tooltip="Put the run's study into the form"),
+        Binding("slash", "filter", "Filter", key_display="/", id="runs.filter", tooltip=f"Only some runs: {HELP}"),
+        Binding("space", "pick", "Pick", id="runs.pick", tooltip="Lay the run over others in Compare, or not"),
+        Binding("s", "sort(1)", "Sort", id="runs.sort", tooltip="By the next column"),
+        Binding("S", "turn", "Turn order", show=False, id="runs.turn", tooltip="The other way round"),
+        Binding("w", "describe", "Title and note", show=False, id="runs.describe",
+                tooltip="Give the run a title and a note"),
+        Binding("delete,backspace", "delete", "Delete", key_display="del", id="runs.delete",
+                tooltip=f"Put the run into the trash, from where it can be brought back for {KEPT_DAYS} days"),
+        Binding("u", "restore", "Bring back", show=False, id="runs.restore",
+                tooltip="The run that was deleted last, and then those before it"),
+        Binding("n", "again", "Start again", show=False, id="runs.again", tooltip="The same study as a new run"),
+        Binding("e", "edit", "Edit", show=False, id="runs.edit", tooltip="Put the run's study into the form"),
+        Binding("escape", "clear", "Clear", show=False, id="runs.clear", tooltip="Show all runs; then pick none"),
         Binding("f5", "reread", "Reread", id="runs.reread", tooltip="Read the list anew", show=False),
-        Binding("j", "down", "Down", id="runs.down", tooltip="The next run", show=False),
-        Binding("k", "up", "Up", id="runs.up", tooltip="The run before", show=False),
-    ]
+        Binding("down,j", "move(1)", "Down", id="runs.down", tooltip="The next run", show=False),
+        Binding("up,k", "move(-1)", "Up", id="runs.up", tooltip="The run before", show=False),
+        Binding("pagedown", "page(1)", "Page down", id="runs.pages.down", tooltip="A page of runs on", show=False),
+        Binding("pageup", "page(-1)", "Page up", id="runs.pages.up", tooltip="A page of runs back", show=False),
+        Binding("home", "end(False)", "First", id="runs.first", tooltip="The first run", show=False),
+        Binding("end", "end(True)", "Last", id="runs.last", tooltip="The last run", show=False),
+    ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:
-        yield DataTable(id="runs", cursor_type="row", zebra_stripes=False)
+        with Horizontal(id="runs-line"):
+            yield Static("/", id="slash")
+            yield Input(id="filter", compact=True, placeholder=HELP, suggester=_FieldSuggester(lambda: self._runs))
+            yield Static("", id="counted", markup=False)
+        yield Static("", id="filter-problem", markup=False)
+        yield RunTable(id="runs")
         yield Static("", id="chosen-run", markup=False)
         yield Advice(EMPTY, id="no-runs")
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._shown: list[RunSummary] | None = None
-        self._cells: dict[str, tuple[object, ...]] = {}
-        self._resumable = False
-        self._reading = False
-        table = self._table
-        for name, width in COLUMNS:
-            table.add_column(name, width=width, key=name)
-        table.focus()
+        self._runs: list[RunSummary] = []
+        self._filter = Filter()
+        self._by, self._reverse = "when", False
+        self._left = 0
+        self._reading = self._swept = False
+        self._allowed: tuple[bool, ...] = ()
+        # Where the list is hidden for want of runs, the focus goes to what can take it.
+        self._input.can_focus = False
+        self._table.focus()
+
+    def fitted(self, width: int, height: int) -> None:
+        """More is said of a run where there is room."""
+        self.set_class(height >= TALL_FROM, "-tall")
+        self.call_after_refresh(self._tell_chosen)
 
     @property
-    def _table(self) -> DataTable[object]:
-        return self.query_one("#runs", DataTable)
+    def _table(self) -> RunTable:
+        return self.query_one(RunTable)
+
+    @property
+    def _input(self) -> Input:
+        return self.query_one("#filter", Input)
+
+    @property
+    def chosen(self) -> RunSummary | None:
+        """The run under the cursor."""
+        return self._table.chosen
+
+    # Reading
 
     def update(self) -> None:
         """Read the list beside the loop, and draw it when it changed."""
@@ -74,117 +132,274 @@ class RunsScreen(LabScreen):
 
     @work(group="runs")
     async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def so_far(found: list[RunSummary], left: int) -> None:
+            loop.call_soon_threadsafe(self._take, found, left)
+
         try:
-            runs = await asyncio.to_thread(self.lab.store.runs)
+            if not self._swept:
+                self._swept = True
+                await asyncio.to_thread(self.lab.store.trash.sweep)
+            runs = await asyncio.to_thread(self.lab.store.runs, so_far)
         finally:
             self._reading = False
-        if self.is_attached:
-            self._fill(runs)
+        self._take(runs, 0)
 
-    def _fill(self, runs: list[RunSummary]) -> None:
-        table = self._table
-        before, known, ids = self._cells, list(self._cells), [run.id for run in runs]
-        self._cells = {run.id: self._cells_of(run) for run in runs}
-        if known == ids and self._shown is not None:
-            for run, cells in self._cells.items():
-                if cells != before[run]:
-                    for (column, _), cell in zip(COLUMNS, cells, strict=True):
-                        table.update_cell(run, column, cell)
-        else:
-            at = known[table.cursor_row] if known and table.cursor_row < len(known) else None
-            table.clear()
-            for run, cells in self._cells.items():
-                table.add_row(*cells, key=run)
-            if at in ids:
-                table.move_cursor(row=ids.index(at))
-            self.set_class(not runs, "-empty")
-            self.refresh_bindings()
-        self._shown = runs
+    def _take(self, runs: list[RunSummary], left: int) -> None:
+        """These are the runs, beside some that are still to be read."""
+        if not self.is_attached:
+            return
+        self._runs, self._left = runs, left
+        if not left:
+            there = {run.id for run in runs}
+            self.lab.picked = tuple(run for run in self.lab.picked if run in there)
+        self.set_class(not runs and not left, "-empty")
+        self._show()
+
+    # Drawing
+
+    def _show(self) -> None:
+        runs = ordered(self._filter.of(self._runs), self._by, reverse=self._reverse)
+        listed = Listed(
+            runs=tuple(runs),
+            picked=self.lab.picked,
+            here=self.lab.active,
+            by=self._by,
+            reverse=self._reverse,
+            empty=keyed(self.app, NONE_FOUND) if self._runs else "",
+        )
+        self._table.show(listed)
+        self.query_one("#counted", Static).update(self._counted(len(runs)))
         self._tell_chosen()
 
-    def _cells_of(self, run: RunSummary) -> tuple[object, ...]:
-        rounds = f"{run.rounds_done}/{run.rounds_total}" if run.rounds_total else "-"
-        took = "-" if run.seconds is None else duration(run.seconds)
-        status = status_text(run.status, "elsewhere" if self._elsewhere(run) else "")
-        words = (run.study, run.dataset or "-", rounds, moment(run.created), took)
-        # A table takes plain words for markup.
-        return (status, *(Content(plain(word)) for word in words))
+    def _counted(self, shown: int) -> str:
+        """How many runs there are, and in which order."""
+        total = len(self._runs)
+        words = [f"{amount(shown)} of {amount(total)} runs" if shown != total else f"{amount(total)} runs"]
+        if self._left:
+            words.append(f"{amount(self._left)} more to read")
+        if self.lab.picked:
+            words.append(f"{len(self.lab.picked)} picked")
+        if self._filter.tests and self._input != self.focused:
+            words.append(keyed(self.app, "{runs.clear} shows all"))
+        return ", ".join(words)
 
-    def _elsewhere(self, run: RunSummary) -> bool:
-        """Whether another process works on the run."""
-        return run.status in AT_WORK and run.id != self.lab.active
-
-    @on(DataTable.RowHighlighted)
+    @on(RunTable.Moved)
     def _tell_chosen(self) -> None:
         run = self.chosen
-        words = plain(run.id) if run else ""
-        if run is not None and self._elsewhere(run):
-            words += f"  {run.status} in another process; {key_of(self.app, 'runs.open')} follows it"
+        words = Content("") if run is None else self._about(run)
         self.query_one("#chosen-run", Static).update(words)
-        if (resumable := self._can_go_on(run)) != self._resumable:
-            self._resumable = resumable
+        # The footer is made anew with its bindings: only when they differ.
+        allowed = (run is not None, self._can_go_on(run), bool(self._runs))
+        if allowed != self._allowed:
+            self._allowed = allowed
             self.refresh_bindings()
+
+    def _about(self, run: RunSummary) -> Content:
+        follow = f"{key_of(self.app, 'runs.open')} follows it"
+        return about(run, self.lab.active, follow, tall=self.has_class("-tall"))
 
     def _can_go_on(self, run: RunSummary | None) -> bool:
         return run is not None and run.status in RESUMABLE and run.id != self.lab.active
 
-    @property
-    def chosen(self) -> RunSummary | None:
-        """The run under the cursor."""
-        runs, row = self._shown or [], self._table.cursor_row
-        return runs[row] if row < len(runs) else None
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without runs there is nothing to open; only what did not come to its end goes on."""
+        one, resumable, some = getattr(self, "_allowed", ()) or (False, False, False)
+        if action == "take_up":
+            return resumable
+        if action in ("open", "again", "edit", "pick", "describe", "delete"):
+            return one
+        if action == "filter":
+            return some
+        return True
 
     def offers(self) -> list[Offer]:
-        """The list."""
-        runs = self._shown or []
+        """The list as it is shown."""
+        runs = self._table.listed.runs
         return [Offer("runs", "the list of runs", self._table, partial(runs_table, runs), file="runs")] if runs else []
 
-    @on(DataTable.RowSelected)
+    # Finding
+
+    def action_filter(self) -> None:
+        """Go to the field of the filter."""
+        self.add_class("-filtering")
+        self._input.can_focus = True
+        self._input.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_typed(self) -> None:
+        self._filter_by(typing=True)
+
+    @on(Input.Submitted, "#filter")
+    def _filter_kept(self) -> None:
+        if self._filter_by(typing=False):
+            self._leave_filter()
+
+    def _filter_by(self, *, typing: bool) -> bool:
+        """Show what is asked for; whether that could be understood. If not, the list stays as it is, and so it does
+        while a field is being typed that is still but a word which no run has."""
+        problem, text = "", self._input.value
+        try:
+            wanted = parse_filter(text)
+        except BadInput as error:
+            problem = str(error)
+        else:
+            if not (typing and suggested(text, []) and not wanted.of(self._runs)):
+                self._filter = wanted
+                self._show()
+        self.query_one("#filter-problem", Static).update(plain(problem))
+        self.set_class(bool(problem), "-problem")
+        return not problem
+
+    def _leave_filter(self) -> None:
+        self.set_class(bool(self._input.value), "-filtering")
+        self._input.can_focus = False
+        self._table.focus()
+        self.call_after_refresh(self._show)
+
+    def action_clear(self) -> None:
+        """Show all runs; where all are shown, pick none."""
+        if self._input.value or self._input.has_focus:
+            self._input.value = ""
+            self._leave_filter()
+        elif self.lab.picked:
+            self.lab.picked = ()
+            self._show()
+
+    def action_sort(self, by: int) -> None:
+        """Order the runs by another column."""
+        orders = orders_of(self._table.columns)
+        place = orders.index(self._by) + by if self._by in orders else 0
+        self._by, self._reverse = orders[place % len(orders)], False
+        self._show()
+
+    def action_turn(self) -> None:
+        """Order the runs the other way round."""
+        self._reverse = not self._reverse
+        self._show()
+
+    @on(RunTable.Headed)
+    def _headed(self, event: RunTable.Headed) -> None:
+        if event.column in orders_of(self._table.columns):
+            turned = event.column == self._by and not self._reverse
+            self._by, self._reverse = event.column, turned
+            self._show()
+
+    # The run under the cursor
+
+    @on(RunTable.Opened)
     def action_open(self) -> None:
-        """Follow the run under the cursor."""
+        """Follow it."""
         if self.chosen is not None:
             self.post_message(OpenRun(self.chosen.id))
 
     def action_take_up(self) -> None:
-        """Go on with the run under the cursor."""
+        """Go on with it."""
         if self.chosen is not None:
             self.post_message(TakeUpRun(self.chosen.id))
 
     def action_again(self) -> None:
-        """Run the study of the run under the cursor again."""
+        """Run its study again."""
         self._with_study(again=True)
 
     def action_edit(self) -> None:
-        """Put the study of the run under the cursor into the form."""
+        """Put its study into the form."""
         self._with_study(again=False)
 
-    def _with_study(self, *, again: bool) -> None:
-        if self.chosen is None:
+    @work(exclusive=True, group="study")
+    async def _with_study(self, *, again: bool) -> None:
+        run = self.chosen
+        if run is None:
             return
+
+        def read() -> Study:
+            with self.lab.store.open(run.id) as folder:
+                return folder.study()
+
         try:
-            with self.lab.store.open(self.chosen.id) as folder:
-                study = folder.study()
+            study = await asyncio.to_thread(read)
         except BadInput as error:
-            self.notify(plain(str(error)), severity="error", markup=False)
+            self._complain(error)
             return
-        self.post_message(StartStudy(study) if again else EditStudy(study, self.chosen.id))
+        self.post_message(StartStudy(study) if again else EditStudy(study, run.id))
+
+    def action_pick(self) -> None:
+        """Lay it over others, or no longer."""
+        run, picked = self.chosen, self.lab.picked
+        if run is not None:
+            self.lab.picked = (
+                tuple(item for item in picked if item != run.id) if run.id in picked else (*picked, run.id)
+            )
+            self._show()
+
+    def action_describe(self) -> None:
+        """Give it a title and a note."""
+        run = self.chosen
+        if run is None or run.status == "damaged":
+            return
+
+        def answered(given: tuple[str, str] | None) -> None:
+            if given is not None and given != (run.title, run.note):
+                self._describe(run, *given)
+
+        self.app.push_screen(DescribeDialog(run), answered)
+
+    @work
+    async def _describe(self, run: RunSummary, title: str, note: str) -> None:
+        def keep() -> None:
+            with self.lab.store.open(run.id) as folder:
+                # What another has written meanwhile stays, but for what was changed here.
+                folder.describe(title=None if title == run.title else title, note=None if note == run.note else note)
+
+        await self._try(keep)
+
+    def action_delete(self) -> None:
+        """Put it into the trash."""
+        if self.chosen is not None:
+            self._delete(self.chosen)
+
+    @work
+    async def _delete(self, run: RunSummary) -> None:
+        if await self._try(partial(self.lab.store.delete, run.id)):
+            words = f"is in the trash for {KEPT_DAYS} days: {key_of(self.app, 'runs.restore')} brings it back"
+            self.notify(f"{plain(run.name)} {words}. Its finished rounds stay.", markup=False)
+
+    @work
+    async def action_restore(self) -> None:
+        """Bring back the run that was deleted last."""
+        found: list[str] = []
+        if await self._try(lambda: found.append(self.lab.store.restore())):
+            self.notify(plain(f"{found[0]} is back"), markup=False)
+            self._table.go_to(found[0])
+
+    async def _try(self, change: Callable[[], object]) -> bool:
+        """Change the store in a thread, then read the list; whether that could be done."""
+        try:
+            await asyncio.to_thread(change)
+        except LabError as error:
+            self._complain(error)
+            return False
+        self._take(await asyncio.to_thread(self.lab.store.runs), 0)
+        return True
+
+    def _complain(self, error: LabError) -> None:
+        self.notify(plain(str(error)), severity="error", markup=False)
+
+    # Moving
 
     def action_reread(self) -> None:
         """Read the list anew."""
         self.update()
 
-    def action_down(self) -> None:
-        """One run down."""
-        self._table.action_cursor_down()
+    def action_move(self, by: int) -> None:
+        """Some runs on or back."""
+        self._table.move(by)
 
-    def action_up(self) -> None:
-        """One run up."""
-        self._table.action_cursor_up()
+    def action_page(self, way: int) -> None:
+        """A page on or back."""
+        self._table.move(way * self._table.page)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without runs there is nothing to open; only what did not come to its end goes on."""
-        if action == "take_up":
-            return getattr(self, "_resumable", False)
-        if action in ("open", "again", "edit"):
-            return bool(getattr(self, "_shown", None))
-        return True
+    def action_end(self, last: bool) -> None:
+        """To the first run or the last."""
+        self._table.put_cursor(len(self._runs) if last else 0)

@@ -3,6 +3,7 @@
 import math
 import time
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.store import SignalKind
@@ -105,6 +106,18 @@ def moment(seconds: float) -> str:
         return "?"
     then, now = time.localtime(seconds), time.localtime()
     return time.strftime("%H:%M:%S" if then[:3] == now[:3] else "%Y-%m-%d", then)
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Values from 0 to 1 as blocks, at most `width` of them: the highest is full; a hundredth, or all that there is
+    between the lowest and the highest, is the whole height."""
+    if len(values) > width > 1:
+        values = [values[round(place * (len(values) - 1) / (width - 1))] for place in range(width)]
+    if not values or width < 1:
+        return ""
+    top = max(values)
+    span = max(top - min(values), 0.01)
+    return "".join("▁▂▃▅▆▇█"[round(6 * (1 - (top - value) / span))] for value in values[-width:])
 
 
 def bar(fraction: float, width: int) -> str:

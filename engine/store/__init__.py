@@ -5,7 +5,7 @@ control goes back as requests in the run's database.
 """
 
 from engine.store.checkpoints import Checkpoint, CheckpointStore
-from engine.store.database import Request, RunFolder, Stamped
+from engine.store.database import AT_WORK, NOTE, TITLE, Request, RunFolder, Stamped
 from engine.store.drafts import Drafts
 from engine.store.events import (
     ArmPlan,
@@ -41,9 +41,12 @@ from engine.store.summary import STATUSES, RoundMean, RunSummary
 from engine.store.trash import KEPT_DAYS, Deleted, Trash
 
 __all__ = [
+    "AT_WORK",
     "KEPT_DAYS",
+    "NOTE",
     "ROOM",
     "STATUSES",
+    "TITLE",
     "Amiss",
     "ArmPlan",
     "Checkpoint",

@@ -75,6 +75,8 @@ def test_keys_change_places_and_share_as_they_did():
     # One of two that share a key moves: the other keeps it.
     assert keymap({"live.pause": "P"})["live.resume"] == "p"
     assert keymap({"live.pause": "P", "live.resume": "P"}) == {"live.pause": "P", "live.resume": "P"}
+    assert keymap({"runs.filter": "ctrl+f"})["runs.filter"] == "ctrl+f"
+    assert keymap({"runs.filter": "/"}) == {}
     # A dialog has its keys to itself.
     assert keymap({"quit.stop": "q", "help": "shift+h, f1"})["help"] == "H,f1"
     assert keymap({id: binding.key for id, binding in bindings().items()}) == {}
