@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from rich.color import parse_rgb_hex
+from rich.console import RenderableType
 from rich.terminal_theme import TerminalTheme
 from textual import work
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.driver import Driver
@@ -21,6 +23,7 @@ from engine.errors import BadInput
 from engine.plan import check_room
 from engine.spec import Study
 from engine.store import Request, Store
+from lth_tui.frugal import Frugal, Shown
 from lth_tui.keymap import keymap
 from lth_tui.settings import Settings, SettingsFile
 from lth_tui.themes import ON_DARK, ON_LIGHT, OWN, SIXTEEN, THEMES
@@ -84,6 +87,14 @@ class LabApp(App[None]):
         Binding(
             "ctrl+q", "quit", "Quit", id="quit.anywhere", show=False, priority=True, tooltip="Leave, also from a field"
         ),
+        Binding(
+            "ctrl+l",
+            "redraw",
+            "Redraw",
+            id="redraw",
+            show=False,
+            tooltip="The whole screen anew, where something else has written on it",
+        ),
         Binding("ctrl+c", "quit", "Quit", id="quit.interrupt", show=False, system=True),
         Binding(
             "ctrl+p",
@@ -114,6 +125,7 @@ class LabApp(App[None]):
         self._settings, self._file = settings or Settings(), file
         self._keymap = keymap(self._settings.keys)
         self.animation_level = "none"
+        self._shown = Shown()
         self.set_class(bool(self._settings.ascii), "-ascii")
         self.COMMAND_PALETTE_BINDING = self._keymap.get("palette", self.COMMAND_PALETTE_BINDING).partition(",")[0]
         self.lab = Lab(Store(home), study, source, toml, slow=bool(self._settings.ssh))
@@ -136,6 +148,7 @@ class LabApp(App[None]):
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())
         self.switch_mode(self._first)
 
     def _fitting(self, theme: str) -> str:
@@ -311,6 +324,19 @@ class LabApp(App[None]):
 
     def _complain(self, words: str) -> None:
         self.notify(plain(words), severity="error", timeout=15, markup=False)
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        if isinstance(renderable, (LayoutUpdate, ChopsUpdate)):
+            renderable = Frugal(renderable, self._shown)
+        super()._display(screen, renderable)
+
+    def action_redraw(self) -> None:
+        """Send the whole screen anew."""
+        self._shown.forget()
+        self.screen.refresh(layout=True)
+
+    def on_resize(self) -> None:
+        self._shown.forget()
 
     def get_key_display(self, binding: Binding) -> str:
         """The key as people read it; by its name where there is no sign for it in ASCII."""
