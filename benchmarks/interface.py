@@ -1,4 +1,5 @@
-"""The interface beside the training: what it costs, and how long a key takes to reach the screen meanwhile.
+"""The interface beside the training: what it costs, how long a key takes to reach the screen meanwhile, and how much
+is sent to the terminal.
 
 The interface is a process of its own under a pseudo-terminal of 120x36, read as a terminal would read it.
 """
@@ -15,7 +16,6 @@ import sys
 import termios
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,14 +23,17 @@ from tempfile import TemporaryDirectory
 import pyte
 
 from benchmarks.sides import Sides, Spread, line
+from engine.spec import load_study, to_toml
 from engine.store import RoundFinished, Store
 
 COLUMNS, ROWS = 120, 36
 ITERATIONS, ROUNDS, KEYS = 12_000, 3, 120
 PATIENCE = 120.0
-_MODES = ("2", b"study"), ("1", b"preset")
-_CELLS = ("\x1b[C", b"round 2 with 1"), ("\x1b[D", b"round 1 with 0")
-"""Keys and what is written when they have done their work."""
+WATCHED = 20.0
+"""Seconds for which what is sent is counted."""
+_MODES = ("2", "No runs yet"), ("1", "preset")
+_CELLS = ("\x1b[C", "round 2 with 1"), ("\x1b[D", "round 1 with 0")
+"""Keys and what is shown when they have done their work."""
 
 STUDY = """
 name = "bench"
@@ -47,7 +50,7 @@ rounds = {rounds}
 name = "ticket"
 """
 OPEN = "import sys; from pathlib import Path; from lth_tui.app import open_interface; "
-OPEN += "sys.exit(open_interface(Path(sys.argv[1]), sys.argv[2]))"
+OPEN += "sys.exit(open_interface(Path(sys.argv[1]), sys.argv[2], ascii=False, ssh=sys.argv[3] == 'ssh'))"
 
 
 def measure() -> bool:
@@ -66,17 +69,20 @@ def measure() -> bool:
         line("with the interface open on Live", sides.rate("with"))
         line("without", sides.rate("without"))
         met = line("with / without", sides.ratio("with", "without"), 0.97)
-        return all([met, *_latency(home, next(seeds))])
+        return all([met, *_sent(home), *_latency(home / "empty", next(seeds))])
 
 
 def _study(home: Path, seed: int, rounds: int) -> Path:
+    home.mkdir(exist_ok=True)
     path = home / "bench.toml"
     path.write_text(STUDY.format(seed=seed, iterations=ITERATIONS, rounds=rounds))
     return path
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "LTH_TUI_HOME": str(home), "TERM": "xterm-256color"}
+    settings = str(home / "settings.toml")
+    terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    return {**os.environ, "LTH_TUI_HOME": str(home), "LTH_TUI_SETTINGS": settings, **terminal}
 
 
 def _rate(home: Path) -> float:
@@ -102,13 +108,32 @@ def _with_interface(home: Path, seed: int) -> float:
     return _rate(home)
 
 
+def _sent(home: Path) -> list[bool]:
+    """Bytes a second to the terminal while the quickstart study trains, a round every second or so."""
+    print(f"interface: sent to the terminal, Live at {COLUMNS}x{ROWS} while the quickstart study trains, in kB/s")
+    met = []
+    for number, (name, most) in enumerate((("as it is", 15), ("ssh", 3))):
+        study = home / "quickstart.toml"
+        study.write_text(to_toml(load_study("quickstart", (f"seed={100_000 * (number + 1)}",))))
+        with Screen(home, study, ssh=name == "ssh") as screen:
+            screen.wait(lambda: "Start" in screen.text())
+            screen.press("s")
+            screen.wait(lambda: re.search(r"\b[1-9]\d*/171", screen.text()) is not None)
+            before = screen.sent
+            time.sleep(WATCHED)
+            rate = (screen.sent - before) / WATCHED / 1000
+            met.append(line(name, Spread(rate, rate, rate), most, at_most=True))
+            screen.press("x")
+    return met
+
+
 def _latency(home: Path, seed: int) -> list[bool]:
     """From a key to the changed screen, in milliseconds: idle, and while two lanes train."""
     with Screen(home, _study(home, seed, 30)) as screen:
         screen.wait(lambda: "Start" in screen.text())
         idle = [_milliseconds(screen, *_MODES[number % 2]) for number in range(20)]
         screen.press("s")
-        screen.wait(lambda: "ticket" in screen.text() and "training" in screen.text())
+        screen.wait(lambda: re.search(r"training \d+/62", screen.text()) is not None)
         screen.press("4")
         screen.wait(lambda: re.search(r"\b([4-9]|\d\d)/31 rounds", screen.text()) is not None)
         busy = [_milliseconds(screen, *_CELLS[number % 2]) for number in range(KEYS)]
@@ -122,12 +147,10 @@ def _latency(home: Path, seed: int) -> list[bool]:
     return [line("the 99th percentile of these", Spread(percentile, min(busy), max(busy)), 50, at_most=True)]
 
 
-def _milliseconds(screen: "Screen", key: str, written: bytes) -> float:
+def _milliseconds(screen: "Screen", key: str, shown: str) -> float:
     """From a key to the terminal's having been sent what it brings."""
     begun = time.perf_counter()
-    screen.press(key)
-    screen.wait_for(written, since=begun)
-    elapsed = time.perf_counter() - begun
+    elapsed = screen.when(key, shown) - begun
     time.sleep(0.05 + 0.1 * (begun % 1))  # keys come at all phases of the redraw timer
     return 1000 * elapsed
 
@@ -135,12 +158,13 @@ def _milliseconds(screen: "Screen", key: str, written: bytes) -> float:
 class Screen:
     """The interface under a pseudo-terminal; leaving it quits the interface."""
 
-    def __init__(self, home: Path, study: Path):
+    def __init__(self, home: Path, study: Path | str, *, ssh: bool = False):
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self._news = threading.Condition()
-        self._sent: deque[tuple[float, bytes]] = deque(maxlen=64)
-        command = [sys.executable, "-c", OPEN, str(home), str(study)]
+        self.sent = 0
+        self._awaited, self._came = "", 0.0
+        command = [sys.executable, "-c", OPEN, str(home), str(study), "ssh" if ssh else ""]
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._process = subprocess.Popen(
@@ -153,7 +177,7 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for key in ("q", "y"):
+        for key in ("q", "s"):
             self.press(key)
             time.sleep(0.5)
         try:
@@ -169,17 +193,19 @@ class Screen:
     def text(self) -> str:
         return "\n".join(self._screen.display)
 
-    def wait(self, reached: Callable[[], bool]) -> None:
+    def wait(self, reached: Callable[[], object]) -> None:
         """Wait for a state of the screen."""
         with self._news:
             if not self._news.wait_for(reached, PATIENCE):
                 raise TimeoutError(f"the screen did not come to what was waited for:\n{self.text()}")
 
-    def wait_for(self, written: bytes, since: float) -> None:
-        """Wait until `written` is sent to the terminal after the time `since`."""
+    def when(self, key: str, shown: str) -> float:
+        """Press a key; the time at which what makes the screen show that had come."""
         with self._news:
-            if not self._news.wait_for(lambda: any(t >= since and written in data for t, data in self._sent), PATIENCE):
-                raise TimeoutError(f"{written!r} was not sent:\n{self.text()}")
+            self._awaited, self._came = shown, 0.0
+            self.press(key)
+        self.wait(lambda: self._came)
+        return self._came
 
     def _read(self) -> None:
         while True:
@@ -190,9 +216,10 @@ class Screen:
                 return
             if not data:
                 return
-            with self._news:  # noted before the slow reading of it as a terminal
-                self._sent.append((time.perf_counter(), data))
-                self._news.notify_all()
+            came = time.perf_counter()  # before the slow reading of it as a terminal
             with self._news:
+                self.sent += len(data)
                 self._stream.feed(data)
+                if self._awaited and self._awaited in self.text():
+                    self._awaited, self._came = "", came
                 self._news.notify_all()

@@ -30,7 +30,7 @@ MODES = {
 
 SMALLEST = (60, 16)
 
-SLOWER = 3
+SLOWER = 4
 """Times as long between two drawings, over a slow line."""
 
 CLIPBOARD = 74_994
