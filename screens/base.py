@@ -140,6 +140,13 @@ class LabScreen(Screen[None]):
     def update(self) -> None:
         """Draw what changed."""
 
+    def action_fill(self) -> None:
+        """The focused panel fills the screen, or all are shown again."""
+        if self.maximized is not None:
+            self.minimize()
+        elif self.focused is not None:
+            self.maximize(self.focused)
+
     # Saving and copying
 
     @property

@@ -1,105 +1,84 @@
-"""Plots as data, and their drawing by plotext: the same in a window and on standard output. Knows no window."""
+"""Plots drawn by plotext: the same in a window and on standard output. Knows no window."""
 
 import io
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.segment import Segment
-from rich.style import Style
 from rich.text import Text
 
+from screens.layout import Layout, Point, Trace, lay_out, under_cursor
+from screens.legend import BAR, LEVEL_COLOUR, heading, read_out
+from screens.plots import Picture
+from screens.sight import Sight
 from screens.text import plain
-from screens.widgets.sampling import drawable, limits, log_ticks, segments, thin, tick_label, ticks
+from screens.widgets.braille import dotted
+from screens.widgets.sampling import Numbers, stretches, thin
 
-MARKERS = ("●", "x", "▲", "◆", "+", "■", "*", "o")
-COLOURS = (14, 11, 13, 10, 12, 9, 6, 3)
-"""Terminal colours of lines, so that a terminal of 16 shows them as they are."""
-
-LEVEL_COLOUR = 7
 LEAST_SIZE = (20, 6)
 STILL_SIZE = (100, 30)
 """Cells of a plot in a file."""
 
+ROUGH = "·"
+"""What a line is drawn with beside its smoothed one."""
+
+AS_IT_IS = Sight()
+
 Lines: TypeAlias = Sequence[Sequence[Segment]]
 """A picture in cells."""
 
-
-@dataclass(frozen=True)
-class Line:
-    """A line with its mark and colour, under a name of its own in its picture.
-
-    What there is of a point beside `x` and `y` stands in tuples as long as those; one that is empty says nothing of
-    any. `low` and `high` are the ends over the trials, `error` the standard error of their mean (NaN: none), `trials`
-    how many they are; `rounds` numbers the point's round; `signs` stand above it. `about` is said of every point.
-    """
-
-    name: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    style: int = 0
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-    error: tuple[float, ...] = ()
-    trials: tuple[int, ...] = ()
-    rounds: tuple[int, ...] = ()
-    signs: tuple[str, ...] = ()
-    about: str = ""
-    dots: bool = True
-
-    @property
-    def marker(self) -> str:
-        return MARKERS[self.style % len(MARKERS)]
-
-    @property
-    def colour(self) -> int:
-        return COLOURS[self.style % len(COLOURS)]
+Cells: TypeAlias = dict[tuple[int, int], tuple[str, int | str, str]]
+"""By column and row from below: a character, its colour and its style."""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A whole plot. `log_x`: x on a logarithmic axis; `falls`: x falls to the right. `level`: a line across, with its
-    name. `floor`: what is lower is left out. `from_zero`: y begins at 0. `signs`: what the signs of points mean.
-    """
-
-    title: str
-    lines: tuple[Line, ...] = ()
-    x_name: str = "x"
-    y_name: str = "y"
-    log_x: bool = False
-    falls: bool = False
-    level: tuple[str, float] | None = None
-    empty: str = "nothing yet"
-    least_height: float = 0.0
-    floor: float | None = None
-    from_zero: bool = False
-    signs: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def drawable(self) -> bool:
-        return any(segments(line.x, line.y, log_x=self.log_x) for line in self.lines)
-
-
-def draw(figure: Any, picture: Picture, width: int, height: int, *, focused: bool = False) -> Text:
-    """The picture with title and legend in `width` x `height` cells, by a figure of plotext."""
-    heading = _heading(picture, width, focused=focused)
-    height -= len(heading)
-    if not picture.drawable or width < LEAST_SIZE[0] or height < LEAST_SIZE[1]:
-        words = picture.empty if not picture.drawable else "too small to draw"
-        return Text("\n").join([*heading, Text(""), Text(plain(words), "dim")])
-    drawn = _plot(figure, picture, width, height).rstrip("\n")
-    return Text("\n").join([*heading, Text.from_ansi(drawn)])
-
-
-def lines_of(figure: Callable[[], Any], picture: Picture) -> Lines:
+def lines_of(figure: Callable[[], Any], picture: Picture, sight: Sight = AS_IT_IS) -> Lines:
     """The picture as it is put into a file, by a figure of its own: in any thread."""
     console = Console(width=STILL_SIZE[0], file=io.StringIO(), color_system="truecolor", force_terminal=True)
-    return console.render_lines(draw(figure(), picture, *STILL_SIZE), pad=False)
+    return console.render_lines(draw(figure(), picture, *STILL_SIZE, sight=sight), pad=False)
 
 
-def _plot(plt: Any, picture: Picture, width: int, height: int) -> str:
+class Composed(NamedTuple):
+    """A picture as it is looked at, divided into its parts: words `above`, the plot with its ticks of `width` x
+    `height` cells, and with the focus a line below for what the cursor reads."""
+
+    picture: Picture
+    sight: Sight
+    focused: bool
+    above: list[Text]
+    layout: Layout | None
+    width: int
+    height: int
+
+
+def compose(picture: Picture, sight: Sight, width: int, height: int, *, focused: bool = False) -> Composed:
+    """The parts of a picture in `width` x `height` cells."""
+    height -= focused
+    above = heading(picture, sight, width, height - LEAST_SIZE[1], focused=focused)
+    height -= len(above)
+    return Composed(picture, sight, focused, above, lay_out(picture, sight, width, height), width, height)
+
+
+def draw(figure: Any, picture: Picture, width: int, height: int, *, sight: Sight = AS_IT_IS) -> Text:
+    """The picture with title and legend in `width` x `height` cells, by a figure of plotext."""
+    return paint(figure, compose(picture, sight, width, height))
+
+
+def paint(figure: Any, parts: Composed) -> Text:
+    """What was composed, by a figure of plotext."""
+    picture, layout, width, height = parts.picture, parts.layout, parts.width, parts.height
+    if layout is None or width < LEAST_SIZE[0] or height < LEAST_SIZE[1]:
+        words = picture.empty if layout is None else "too small to draw"
+        return Text("\n").join([*parts.above, Text(""), Text(plain(words), "dim")])
+    point = under_cursor(layout, parts.sight) if parts.focused else None
+    drawn = Text.from_ansi(_plot(figure, picture, layout, point, width, height).rstrip("\n"))
+    below = [read_out(picture, parts.sight, point, width)] if parts.focused else []
+    return Text("\n").join([*parts.above, drawn, *below])
+
+
+def _plot(plt: Any, picture: Picture, layout: Layout, point: Point | None, width: int, height: int) -> str:
     plt.clear_figure()
     plt.plotsize(width, height)
     plt._set_size(width, height)  # plotsize alone keeps within a terminal as large as the first
@@ -108,102 +87,109 @@ def _plot(plt: Any, picture: Picture, width: int, height: int) -> str:
     plt.ticks_color("default")
     plt.xaxes(True, False)
     plt.yaxes(True, False)
-    drawn = [
-        (line, [thin(points, 2 * width) for points in segments(line.x, line.y, log_x=picture.log_x)])
-        for line in picture.lines
-    ]
-    sign = -1.0 if picture.falls else 1.0
-    every_x = [sign * x for _, parts in drawn for points in parts for x, _ in points]
-    every_y = [y for _, parts in drawn for points in parts for _, y in points]
-    bars = [
-        (line, x, low, high)
-        for line in picture.lines
-        for x, low, high in zip(line.x, line.low, line.high, strict=False)
-        if segments((x,), (low,), log_x=picture.log_x) and drawable(high) and high > low
-    ]
-    every_y += [end for _, _, *ends in bars for end in ends]
-    if picture.level is not None:
-        every_y.append(picture.level[1])
-    left, right = limits(every_x, pad=0.02)
-    if picture.floor is not None and max(every_y) > picture.floor:
-        every_y = [max(y, picture.floor) for y in every_y]
-    low, high = limits(every_y, least=picture.least_height)
-    low = 0.0 if picture.from_zero else low
-    plt.xlim(left, right)
-    plt.ylim(low, high)
-    _set_ticks(plt, picture, (left, right, low, high), width, height)
-    for line, x, bottom, top in bars:
-        at = sign * (math.log10(x) if picture.log_x else x)
-        plt.plot([at, at], [bottom, top], marker="│", color=line.colour)
-    if picture.level is not None:
-        _across(plt, picture.level[1], left, right, width)
-    for line, parts in reversed(drawn):
-        for points in parts:
-            if len(points) > 1:
-                plt.plot([sign * x for x, _ in points], [y for _, y in points], marker="braille", color=line.colour)
-    row = (high - low) / max(1, height - 3)
-    for line in reversed(picture.lines):
-        for x, y, signs in zip(line.x, line.y, line.signs, strict=False):
-            if segments((x,), (y,), log_x=picture.log_x):
-                _flag(plt, sign * (math.log10(x) if picture.log_x else x), y, signs, row, high, line.colour)
-    for line, parts in reversed(drawn):  # the first line is drawn last and hidden by none
-        for points in parts:
-            if line.dots or len(points) == 1:
-                plt.scatter(
-                    [sign * x for x, _ in points], [y for _, y in points], marker=line.marker, color=line.colour
-                )
+    plt.xlim(0, layout.columns - 1)
+    plt.ylim(0, layout.rows - 1)
+    x, y = layout.shown
+    across = [(cell[0], tick.label) for tick in layout.x_ticks if (cell := layout.cell((tick.place, y.start)))]
+    upwards = [(cell[1], tick.label) for tick in layout.y_ticks if (cell := layout.cell((x.start, tick.place)))]
+    plt.xticks([at for at, _ in across], [label for _, label in across])
+    plt.yticks([at for at, _ in upwards], [label for _, label in upwards])
+    cells = _cells(picture, layout, point) or {(0, 0): (" ", "default", "default")}
+    columns, rows = zip(*cells, strict=True)
+    markers, colours, styles = zip(*cells.values(), strict=True)
+    plt.scatter(list(columns), list(rows), marker=list(markers), color=list(colours), style=list(styles))
     return str(plt.build())
 
 
-def _flag(plt: Any, x: float, y: float, signs: str, row: float, top: float, colour: int) -> None:
-    """Signs one above the other over a point; below it where there is no room above."""
-    way = 1 if y + len(signs) * row <= top else -1
-    for number, char in enumerate(signs, 1):
-        plt.scatter([x], [y + way * number * row], marker=char, color=colour)
-
-
-def _across(plt: Any, level: float, left: float, right: float, width: int) -> None:
-    """A dashed line: dashes apart stay a line without colour, and differ from every arm."""
-    count = max(2, width // 2)
-    x = [left + (right - left) * number / count for number in range(count + 1)]
-    plt.scatter(x, [level] * len(x), marker="-", color=LEVEL_COLOUR)
-
-
-def _set_ticks(plt: Any, picture: Picture, ends: tuple[float, float, float, float], width: int, height: int) -> None:
-    left, right, low, high = ends
-    y = ticks(low, high, max(2, (height - 1) * 2 // 5))
-    step = y[1] - y[0] if len(y) > 1 else 1.0
-    plt.yticks(y, [tick_label(value, step) for value in y])
-    most = max(2, (width - 6) // 8)
-    sign = -1.0 if picture.falls else 1.0
-    first, last = sorted((sign * left, sign * right))
-    if picture.log_x:
-        x = log_ticks(10.0**first, 10.0**last, most)
-        plt.xticks([sign * math.log10(value) for value in x], [f"{value:g}" for value in x])
-    else:
-        x = ticks(first, last, most)
-        step = x[1] - x[0] if len(x) > 1 else 1.0
-        plt.xticks([sign * value for value in x], [tick_label(value, step) for value in x])
-
-
-def _heading(picture: Picture, width: int, *, focused: bool) -> list[Text]:
-    """Title and legend in as few lines as they fit."""
-    title = Text.assemble((plain(picture.title), "bold reverse" if focused else "bold"), no_wrap=True)
-    entries = [
-        Text.assemble((line.marker, Style(color=f"color({line.colour})")), f" {plain(line.name)}")
-        for line in picture.lines
-        if line.name
-    ]
+def _cells(picture: Picture, layout: Layout, point: Point | None) -> Cells:
+    """What stands in each cell: the first line is drawn last and hidden by none, and the cursor by nothing."""
+    cells: Cells = {}
+    for trace in layout.traces:
+        _bars(cells, layout, trace)
     if picture.level is not None:
-        entries.append(Text.assemble(("- -", Style(color=f"color({LEVEL_COLOUR})")), f" {plain(picture.level[0])}"))
-    entries += [Text.assemble((char, "bold"), f" {words}") for char, words in picture.signs]
-    rows = [title]
-    for entry in entries:
-        if rows[-1].cell_len + entry.cell_len + 2 > width:
-            rows.append(Text(no_wrap=True))
-        if rows[-1].cell_len:
-            rows[-1].append("  ")
-        rows[-1].append_text(entry)
-    for row in rows:
-        row.truncate(max(1, width), overflow="ellipsis")
-    return rows
+        _across(cells, layout, layout.axes[1].place(picture.level[1]))
+    seen = [(trace, stretches(trace.x, layout.shown.x)) for trace in reversed(layout.traces)]
+    for trace, parts in seen:
+        if trace.smooth is not None:
+            _line(cells, layout, trace, trace.y, parts, rough=True)
+    for trace, parts in seen:
+        _line(cells, layout, trace, trace.y if trace.smooth is None else trace.smooth, parts)
+    for trace, parts in seen:
+        _signs(cells, layout, trace, parts)
+    for trace, parts in seen:
+        _dots(cells, layout, trace, parts)
+    if point is not None:
+        _cursor(cells, layout, point)
+    return cells
+
+
+def _line(
+    cells: Cells, layout: Layout, trace: Trace, y: Numbers, parts: list[NDArray[np.intp]], *, rough: bool = False
+) -> None:
+    """Lines from point to point, of each stretch without a gap."""
+    edges = []
+    for part in parts:
+        kept = part[thin(trace.x[part], y[part], layout.shown.x, 2 * layout.columns)]
+        across, up = layout.pixels(trace.x[kept], y[kept])
+        edges.append((across[:-1], up[:-1], across[1:], up[1:]))
+    if not edges:
+        return
+    x0, y0, x1, y1 = (np.concatenate(ends) for ends in zip(*edges, strict=True))
+    dots = dotted((x0, y0, x1, y1), layout.columns, layout.rows)
+    rows, columns = np.nonzero(dots)
+    style = "dim" if rough else "default"
+    for row, column, dot in zip(rows.tolist(), columns.tolist(), dots[rows, columns].tolist(), strict=True):
+        cells[column, row] = (ROUGH if rough else chr(0x2800 + dot), trace.line.colour, style)
+
+
+def _dots(cells: Cells, layout: Layout, trace: Trace, parts: list[NDArray[np.intp]]) -> None:
+    """The line's mark on each of its points, where they can be told apart; else on those that stand alone."""
+    crowded = sum(map(len, parts)) > layout.columns
+    for part in parts:
+        if len(part) == 1 or (trace.line.dots and not crowded):
+            for number in part.tolist():
+                if cell := layout.cell((trace.x[number], trace.y[number])):
+                    cells[cell] = (trace.line.marker, trace.line.colour, "default")
+
+
+def _bars(cells: Cells, layout: Layout, trace: Trace) -> None:
+    """The ends of points' bars joined; those in one column as one."""
+    known = np.flatnonzero(~np.isnan(trace.low))
+    x, low = layout.pixels(trace.x[known], trace.low[known])
+    high = layout.pixels(trace.x[known], trace.high[known])[1]
+    columns, rows = np.rint(x) // 2, [np.clip(np.rint(end) // 4, -1, layout.rows) for end in (low, high)]
+    ends: dict[int, tuple[int, int]] = {}
+    for column, bottom, top in zip(columns.tolist(), *(row.astype(int).tolist() for row in rows), strict=True):
+        if 0 <= column < layout.columns:
+            least, most = ends.get(int(column), (bottom, top))
+            ends[int(column)] = min(least, bottom), max(most, top)
+    for column, (bottom, top) in ends.items():
+        for row in range(max(0, bottom), min(top, layout.rows - 1) + 1):
+            cells[column, row] = (BAR, trace.line.colour, "default")
+
+
+def _signs(cells: Cells, layout: Layout, trace: Trace, parts: list[NDArray[np.intp]]) -> None:
+    """Signs one above the other over a point; below it where there is no room above."""
+    for number in (number for part in parts for number in part.tolist()) if trace.line.signs else ():
+        signs = trace.line.signs[number]
+        if signs and (cell := layout.cell((trace.x[number], trace.y[number]))):
+            column, row = cell
+            way = 1 if row + len(signs) < layout.rows else -1
+            for above, char in enumerate(signs, 1):
+                cells[column, row + way * above] = (char, trace.line.colour, "default")
+
+
+def _across(cells: Cells, layout: Layout, place: float) -> None:
+    """A dashed line: dashes apart stay a line without colour, and differ from every arm."""
+    cell = layout.cell((layout.shown.x.start, place))
+    for column in range(0, layout.columns if cell else 0, 2):
+        cells[column, cell[1] if cell else 0] = ("-", LEVEL_COLOUR, "default")
+
+
+def _cursor(cells: Cells, layout: Layout, point: Point) -> None:
+    """The point in reverse, between brackets."""
+    if cell := layout.cell(point.place):
+        column, row = cell
+        for at, char in ((column - 1, "["), (column, point.trace.line.marker), (column + 1, "]")):
+            if 0 <= at < layout.columns:
+                cells[at, row] = (char, point.trace.line.colour, "inverted" if at == column else "bold")

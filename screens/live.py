@@ -1,17 +1,22 @@
 """Live: where the run is, and what it has found so far."""
 
+import asyncio
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from rich.text import Text
-from textual import events
+from textual import events, work
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import RichLog, Static
 
+from engine.errors import BadInput
 from engine.spec import to_toml
-from engine.store import CurvePoint, Signal
+from engine.store import Signal
 from engine.views import (
     ArmView,
     Curve,
@@ -20,7 +25,6 @@ from engine.views import (
     RunView,
     curve_table,
     layers_table,
-    learning_curves,
     log_table,
     newest_signals,
     rounds_table,
@@ -31,7 +35,10 @@ from screens.keys import Advice
 from screens.lab import Follower
 from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun
 from screens.offers import Offer
-from screens.pictures import accuracy_picture, loss_picture, validation_accuracy_picture
+from screens.pictures import accuracy_picture, loss_picture, near_dense, validation_accuracy_picture
+from screens.plots import Picture
+from screens.reading import read_on
+from screens.sight import Sight
 from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, moment, plain
 from screens.widgets.layers import LayerBars
 from screens.widgets.plot import LinePlot
@@ -52,6 +59,15 @@ BOTH_CURVES_FROM = 16
 """Rows of the panel from which loss and accuracy stand one above the other."""
 
 _LEVELS = {"info": ("·", "dim"), "good": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+
+
+class _Asked(NamedTuple):
+    """A curve that is to be read: of a run, under a name, of a round by its key; `chosen` by the person just now."""
+
+    follower: Follower
+    name: str
+    key: str
+    chosen: bool
 
 
 class LiveScreen(LabScreen):
@@ -97,10 +113,10 @@ class LiveScreen(LabScreen):
         self._ticks = 0
         self._lane: int | None = None
         self._key = ""
-        self._points: list[CurvePoint] = []
+        self._asked: _Asked | None = None
+        self._reading = False
         self._curve: Curve | None = None
         self._show_loss = True
-        self._close = False
         self._arm = self._trial = 0
         self._fit_curves()
 
@@ -143,7 +159,7 @@ class LiveScreen(LabScreen):
             return  # the plots of a run at work are drawn at half the pace of its counters
         if follower.view.last_event != self._drawn_event:
             self._drawn_event = follower.view.last_event
-            self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view, close=self._close))
+            self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view))
             self._write_log(follower.view.log)
             self._show_layers(follower)
             self._tell_newest(follower.view)
@@ -151,9 +167,11 @@ class LiveScreen(LabScreen):
 
     def _begin(self, run: str) -> None:
         self._drawn_run, self._drawn_event, self._logged = run, -1, 0
-        self._lane, self._key, self._points = None, "", []
+        self._lane, self._key, self._curve = None, "", None
         self._arm = self._trial = 0
         self.query_one(RichLog).clear()
+        for plot in self.query(LinePlot):
+            plot.look(Sight())
 
     # Events
 
@@ -188,28 +206,53 @@ class LiveScreen(LabScreen):
         ]
 
     def _show_curve(self, follower: Follower, *, chosen: bool = False) -> None:
+        """Have the chosen curve read, or read on; `chosen` just now."""
         lanes = self._lanes(follower)
-        self._curve = None
-        if lanes:
-            place = (self._lane or 0) % len(lanes)
-            name, key = lanes[place]
-            if key != self._key:
-                points = self._curve_of(follower, key, [])
-                if not points and self._points and follower.at_work and not chosen:
-                    return  # the round before stays until the new one has something to show
-                self._key, self._points = key, points
-            else:
-                self._points = self._curve_of(follower, key, self._points)
-            self._curve = learning_curves({f"{name} {place + 1}/{len(lanes)}": self._points})[0]
-        self.query_one("#loss", LinePlot).show(loss_picture(self._curve))
-        self.query_one("#validation", LinePlot).show(validation_accuracy_picture(self._curve))
+        if not lanes:
+            self._draw_curve("", None)
+            return
+        place = (self._lane or 0) % len(lanes)
+        name, key = lanes[place]
+        chosen = chosen or (self._asked is not None and self._asked[2:] == (key, True))
+        asked = _Asked(follower, f"{name} {place + 1}/{len(lanes)}", key, chosen)
+        known = self._curve is not None and (self._key, self._curve.name) == (key, asked.name)
+        if follower.at_work or not known:
+            self._asked = asked
+            if not self._reading:
+                self._reading = True
+                self._read_curves()
 
-    def _curve_of(self, follower: Follower, key: str, known: list[CurvePoint]) -> list[CurvePoint]:
-        points = known + follower.folder.curve(key, after=known[-1].iteration if known else -1)
-        if not points and not follower.at_work:
-            stored = self.lab.store.rounds.read(key)
-            return list(stored.curve) if stored else []
-        return points
+    @work(group="curves")
+    async def _read_curves(self) -> None:
+        """Read what was asked for last, until nothing more is."""
+        try:
+            while (asked := self._asked) is not None:
+                self._asked = None
+                await self._read_curve(asked)
+        finally:
+            self._reading = False
+
+    async def _read_curve(self, asked: _Asked) -> None:
+        follower, same = asked.follower, self._curve is not None and asked.key == self._key
+        known = replace(self._curve, name=asked.name) if self._curve is not None and same else Curve(asked.name)
+        try:
+            read = partial(read_on, self.lab.store, follower.run, asked.key, known, at_work=follower.at_work)
+            curve = await asyncio.to_thread(read)
+        except (BadInput, sqlite3.Error) as error:
+            self._key, self._curve = "", None
+            self.query_one("#loss", LinePlot).show(Picture(f"loss, {asked.name}", empty=str(error)))
+            return
+        if follower is not self.lab.follower:
+            return
+        if not curve.iteration and self._curve is not None and follower.at_work and not asked.chosen:
+            return  # the round before stays until the new one has something to show
+        self._draw_curve(asked.key, curve)
+
+    def _draw_curve(self, key: str, curve: Curve | None) -> None:
+        if curve is None or curve != self._curve:
+            self._key, self._curve = key, curve
+            self.query_one("#loss", LinePlot).show(loss_picture(curve))
+            self.query_one("#validation", LinePlot).show(validation_accuracy_picture(curve))
 
     def action_lane(self, by: int) -> None:
         """The curve of another lane."""
@@ -224,10 +267,8 @@ class LiveScreen(LabScreen):
 
     def action_close(self) -> None:
         """Look closely at what is near dense, or at everything."""
-        self._close = not self._close
-        if self.lab.follower is not None:
-            picture = accuracy_picture(self.lab.follower.view, close=self._close)
-            self.query_one("#accuracy", LinePlot).show(picture)
+        plot = self.query_one("#accuracy", LinePlot)
+        plot.look_near(None if plot.sight.zoomed else near_dense(plot.picture))
 
     # Layers
 
@@ -307,10 +348,9 @@ class LiveScreen(LabScreen):
 
     def action_fill(self) -> None:
         """The focused panel fills the screen, or all are shown again."""
-        if self.maximized is not None:
-            self.minimize()
-        else:
-            self.maximize(self.focused or self.query_one("#accuracy"))
+        if self.focused is None:
+            self.set_focus(self.query_one("#accuracy"))
+        super().action_fill()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.refresh_bindings()

@@ -8,7 +8,7 @@ import numpy as np
 from rich.text import Text
 
 from engine.views import LayerTicket, Spread, TicketView, Tiles
-from screens.drawing import Line, Picture
+from screens.plots import Line, Picture
 from screens.text import amount, plain
 from screens.widgets.palette import Scale, shade
 from screens.widgets.tiling import NONE, RAMP, SIGNED, Pixel, brief, sign

@@ -1,22 +1,21 @@
 """From what the views tell to what the plots draw."""
 
+import math
+
 from engine.store import Magnitudes
 from engine.views import KINDS, Curve, RunView, accuracy_series, dense_accuracy
-from screens.drawing import Line, Picture
+from screens.plots import Line, Picture
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS
 
 ACCURACY, LEFT = "test accuracy %", "weights left %"
 
 NEAR_DENSE = 3.0
-"""Percentage points below dense that are shown when looking closely."""
+"""Percentage points below dense that are still near it."""
 
 
-def accuracy_picture(view: RunView, *, close: bool = False) -> Picture:
-    """Test accuracy against the weights left, an arm a line, dense across, minimum and maximum as bars, and over
-    its point what a round signals.
-
-    `close`: only what is near the dense accuracy.
-    """
+def accuracy_picture(view: RunView) -> Picture:
+    """Test accuracy against the weights left, an arm a line, dense across, bars over the trials, and over its point
+    what a round signals."""
     lines = []
     found = accuracy_series(view)
     for number, series in enumerate(found):
@@ -36,7 +35,7 @@ def accuracy_picture(view: RunView, *, close: bool = False) -> Picture:
     kinds = {kind for series in found for marks in series.marks for kind in marks}
     dense = dense_accuracy(view)
     return Picture(
-        f"{ACCURACY} / {LEFT}" + (", near dense" if close else ""),
+        f"{ACCURACY} / {LEFT}",
         tuple(lines),
         x_name=LEFT,
         y_name=ACCURACY,
@@ -45,9 +44,18 @@ def accuracy_picture(view: RunView, *, close: bool = False) -> Picture:
         level=None if dense is None else ("dense", 100 * dense),
         empty="The first rounds are at work; each one finished is a point here." if view.arms else "No rounds yet.",
         least_height=0.5,
-        floor=100 * dense - NEAR_DENSE if close and dense is not None else None,
         signs=tuple((SIGNAL_MARKS[kind], SIGNAL_WORDS[kind]) for kind in KINDS if kind in kinds),
     )
+
+
+def near_dense(picture: Picture) -> tuple[float, float] | None:
+    """The accuracies from somewhat below the dense one to the highest; None without a dense one."""
+    if picture.level is None:
+        return None
+    dense = picture.level[1]
+    values = (value for line in picture.lines for value in (*line.y, *line.high) if math.isfinite(value))
+    least = dense - NEAR_DENSE
+    return least, max([dense, *values]) + NEAR_DENSE / 10
 
 
 def loss_picture(curve: Curve | None) -> Picture:
@@ -91,8 +99,8 @@ def magnitude_picture(title: str, found: Magnitudes | None, empty: str) -> Pictu
     return Picture(
         title,
         (
-            Line(f"before, KS {found.start_distance:.3f}", x, _shares(found.start), 0),
-            Line(f"after, KS {found.end_distance:.3f}", x, _shares(found.end), 1),
+            Line("before", x, _shares(found.start), 0, note=f", KS {found.start_distance:.3f}"),
+            Line("after", x, _shares(found.end), 1, note=f", KS {found.end_distance:.3f}"),
         ),
         x_name="|w|, % of the greatest",
         y_name="weights a bin %",

@@ -1,11 +1,23 @@
-"""Rounds read and summed up for the screens, the last few of them kept."""
+"""What the screens read of rounds: their curves, and what they kept, the last few summed up."""
 
 from collections import OrderedDict
 
 from engine import datasets
 from engine.errors import BadInput
 from engine.store import Store
-from engine.views import TicketView, ticket_view
+from engine.views import Curve, TicketView, extended, ticket_view
+
+
+def read_on(store: Store, run: str, key: str, known: Curve, *, at_work: bool) -> Curve:
+    """The learning curve of a round of a run, past what is known of it; of a run that is not at work, as the round
+    keeps it where the run does not. Waits for the disk and may run in a thread. Raises BadInput where it is damaged."""
+    with store.open(run) as folder:
+        points = folder.curve(key, after=int(known.iteration[-1]) if known.iteration else -1)
+    if not points and not known.iteration and not at_work:
+        stored = store.rounds.read(key)
+        points = stored.curve if stored else []
+    return extended(known, points)
+
 
 KEPT_BYTES = 128_000_000
 """Memory for what was read: a whole ticket of LeNet, seven rounds of Conv-2."""

@@ -38,7 +38,7 @@ from engine.views.series import (
     Series,
     accuracy_series,
     dense_accuracy,
-    learning_curves,
+    extended,
     survival_series,
 )
 from engine.views.signals import KINDS, Finding, bird_epochs, findings, newest_signals, rule_of, signals_of
@@ -83,13 +83,13 @@ __all__ = [
     "dense_accuracy",
     "distance_rows",
     "early_stop",
+    "extended",
     "findings",
     "fold",
     "gains",
     "grid_table",
     "layer_grid",
     "layers_table",
-    "learning_curves",
     "log_table",
     "magnitudes_table",
     "margins",

@@ -1,7 +1,7 @@
 """Lines to draw."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.store.events import CurvePoint, SignalKind
@@ -34,10 +34,10 @@ class Curve:
     """A learning curve: parallel tuples, NaN as gaps."""
 
     name: str
-    iteration: tuple[int, ...]
-    train_loss: tuple[float, ...]
-    validation_loss: tuple[float, ...]
-    validation_accuracy: tuple[float, ...]
+    iteration: tuple[int, ...] = ()
+    train_loss: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+    validation_accuracy: tuple[float, ...] = ()
 
 
 def accuracy_series(view: RunView) -> list[Series]:
@@ -83,18 +83,17 @@ def survival_series(view: RunView, arm: str, trial: int) -> dict[str, list[tuple
     }
 
 
-def learning_curves(points: Mapping[str, Sequence[CurvePoint]]) -> list[Curve]:
-    """Curves to draw from the stored points of each name."""
-    return [
-        Curve(
-            name,
-            tuple(point.iteration for point in row),
-            tuple(_nan(point.train_loss) for point in row),
-            tuple(_nan(point.validation_loss) for point in row),
-            tuple(_nan(point.validation_accuracy) for point in row),
-        )
-        for name, row in points.items()
-    ]
+def extended(curve: Curve, points: Sequence[CurvePoint]) -> Curve:
+    """The curve with the points that follow it; itself without any."""
+    if not points:
+        return curve
+    return Curve(
+        curve.name,
+        curve.iteration + tuple(point.iteration for point in points),
+        curve.train_loss + tuple(_nan(point.train_loss) for point in points),
+        curve.validation_loss + tuple(_nan(point.validation_loss) for point in points),
+        curve.validation_accuracy + tuple(_nan(point.validation_accuracy) for point in points),
+    )
 
 
 def _nan(value: float | None) -> float:

@@ -1,48 +1,77 @@
-"""Numbers made fit to draw: gaps cut out, points thinned, ticks placed. Pure and deterministic."""
+"""Numbers made fit to draw: gaps cut out, points thinned, lines smoothed, ticks placed. Pure and deterministic."""
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from screens.sight import Axis, Span
 
 LARGEST = 1e15
 """What is larger is a gap: a loss on its way to infinity would flatten everything else."""
 
-Points = list[tuple[float, float]]
+Numbers: TypeAlias = NDArray[np.float64]
 
 
-def segments(x: Sequence[float], y: Sequence[float], *, log_x: bool = False) -> list[Points]:
-    """The stretches of points that can be drawn; what is not finite (or has no logarithm) parts them."""
-    found: list[Points] = [[]]
-    for a, b in zip(x, y, strict=True):
-        if drawable(a) and drawable(b) and (a > 1 / LARGEST or not log_x):
-            found[-1].append((math.log10(a) if log_x else a, b))
-        elif found[-1]:
-            found.append([])
-    return [points for points in found if points]
+def places(values: Numbers, axis: Axis) -> Numbers:
+    """Where values `[n]` are on an axis; NaN for those that cannot be drawn."""
+    least = 1 / LARGEST if axis.log else -LARGEST
+    drawable = (values > least) & (values < LARGEST)
+    if axis.log:
+        found = np.log10(values, out=np.full(len(values), np.nan), where=drawable)
+    else:
+        found = np.where(drawable, values, np.nan)
+    return -found if axis.falls else found
 
 
-def drawable(value: float) -> bool:
-    """Whether a number can be put on an axis."""
-    return math.isfinite(value) and abs(value) < LARGEST
+def smoothed(y: Numbers, weight: float) -> Numbers:
+    """The moving average `[n]` in which each point weighs `weight` times as much as the one after it, as TensorBoard
+    draws it: divided by the sum of the weights so far, so that the first points do not count for more than they are.
+    What is not finite is left out of it, and stays."""
+    if not weight:
+        return y
+    known = np.isfinite(y)
+    sums = accumulate(y[known].tolist(), lambda before, value: weight * before + (1 - weight) * value, initial=0.0)
+    averages = np.fromiter(sums, np.float64)[1:]
+    found = y.copy()
+    found[known] = averages / -np.expm1(math.log(weight) * np.arange(1, len(averages) + 1))
+    return found
 
 
-def thin(points: Points, columns: int) -> Points:
-    """At most four points a column: its first, lowest, highest and last, so that no extreme is lost."""
-    if columns < 1 or len(points) <= 4 * columns:
-        return points
-    low, high = min(x for x, _ in points), max(x for x, _ in points)
-    width = (high - low) / columns or 1.0
-    buckets: dict[int, list[int]] = {}
-    for number, (x, _) in enumerate(points):
-        buckets.setdefault(min(columns - 1, int((x - low) / width)), []).append(number)
-    kept: set[int] = set()
-    for bucket in buckets.values():
-        kept |= {
-            bucket[0],
-            min(bucket, key=lambda number: points[number][1]),
-            max(bucket, key=lambda number: points[number][1]),
-            bucket[-1],
-        }
-    return [points[number] for number in sorted(kept)]
+def stretches(x: Numbers, span: Span) -> list[NDArray[np.intp]]:
+    """The points that are seen when `span` of x is, with the neighbours that lines from them lead to: the numbers of
+    each stretch without a gap. NaN is a gap."""
+    known = np.flatnonzero(~np.isnan(x))
+    if not known.size:
+        return []
+    at = x[known]
+    side = (at > span.end).astype(np.int8) - (at < span.start)
+    seen = side == 0
+    keep = seen.copy()
+    joined = (np.diff(known) == 1) & (seen[1:] | seen[:-1] | (side[1:] != side[:-1]))
+    keep[1:] |= joined
+    keep[:-1] |= joined
+    found = known[keep]
+    return np.split(found, np.flatnonzero(np.diff(found) != 1) + 1) if found.size else []
+
+
+def thin(x: Numbers, y: Numbers, span: Span, columns: int) -> NDArray[np.intp]:
+    """The numbers of at most four points for each of the columns into which `span` of x is divided: the first, lowest,
+    highest and last, so that no extreme is lost. All of them, where they are not many more than that."""
+    if columns < 1 or len(x) <= 4 * columns:
+        return np.arange(len(x))
+    column = np.floor((x - span.start) * (columns / span.width))
+    first = np.flatnonzero(np.concatenate(([True], column[1:] != column[:-1])))
+    ends = np.append(first[1:], len(x))
+    run = np.repeat(np.arange(len(first)), ends - first)
+    kept = [first, ends - 1]
+    for extreme in (np.minimum, np.maximum):
+        same = np.flatnonzero(y == extreme.reduceat(y, first)[run])
+        kept.append(same[np.unique(run[same], return_index=True)[1]])
+    return np.unique(np.concatenate(kept))
 
 
 def limits(values: Sequence[float], pad: float = 0.06, least: float = 0.0) -> tuple[float, float]:
@@ -85,5 +114,6 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 def tick_label(value: float, step: float) -> str:
     """A tick's number with as many decimals as its step needs."""
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if 0 < step < 1 else 0
-    text = f"{value:.{decimals}f}"
-    return text if abs(value) < 1e5 else f"{value:.2g}"
+    if abs(value) < 1e5:
+        return f"{value:.{decimals}f}"
+    return f"{value:.{max(2, math.ceil(math.log10(abs(value) / step)) + 1) if step > 0 else 2}g}"

@@ -203,10 +203,11 @@ def test_learning_curves_have_gaps_where_there_is_no_number() -> None:
         CurvePoint(iteration=5, train_loss=1, validation_loss=2, validation_accuracy=0.5),
         CurvePoint(iteration=9, train_loss=None, validation_loss=None, validation_accuracy=None),
     ]
-    (curve,) = views.learning_curves({"lane": points})
+    curve = views.extended(views.extended(views.Curve("lane"), points[:1]), points[1:])
     assert (curve.name, curve.iteration) == ("lane", (5, 9))
     assert (curve.train_loss[0], curve.validation_loss[0], curve.validation_accuracy[0]) == (1, 2, 0.5)
     assert all(math.isnan(row[1]) for row in (curve.train_loss, curve.validation_loss, curve.validation_accuracy))
+    assert views.extended(curve, []) is curve
 
 
 def test_survival_is_in_percent_of_each_layer() -> None:

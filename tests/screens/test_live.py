@@ -12,6 +12,7 @@ from textual.widgets import RichLog
 
 from engine.spec import Study
 from engine.store import Diverged, GuardFailed, Paused, Request, Resumed, RunFinished, Store
+from engine.views import accuracy_series
 from screens.messages import OpenRun
 from screens.widgets.layers import LayerBars
 from screens.widgets.plot import LinePlot
@@ -47,8 +48,8 @@ async def test_a_run_of_the_engine_is_drawn(finished: Finished, size):
         assert "● ticket" in screen
         assert "x reinit" in screen
         assert "dense" in screen
-        loss = app.screen.query_one("#loss", LinePlot).picture
-        assert loss.lines[0].x == (10, 20, 30, 40)
+        loss = app.screen.query_one("#loss", LinePlot)
+        await until(pilot, lambda: loss.picture.lines and loss.picture.lines[0].x == (10, 20, 30, 40))
         if size[1] >= 24:
             assert "dense1" in screen
             assert "51.2%" in screen
@@ -60,7 +61,7 @@ async def test_keys_choose_curves_and_layers(finished: Finished):
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, app)
         loss = app.screen.query_one("#loss", LinePlot)
-        assert "ticket t1 r0 1/16" in loss.picture.title
+        await until(pilot, lambda: "ticket t1 r0 1/16" in loss.picture.title)
         await pilot.press("right_square_bracket")
         await until(pilot, lambda: "ticket t1 r1 2/16" in loss.picture.title)
         await pilot.press("left_square_bracket", "left_square_bracket")
@@ -76,11 +77,57 @@ async def test_keys_choose_curves_and_layers(finished: Finished):
         await until(pilot, lambda: "reinit t2" in str(layers.render()))
         picture = app.screen.query_one("#accuracy", LinePlot)
         await pilot.press("z")
-        await until(pilot, lambda: picture.picture.floor is not None)
+        await until(pilot, lambda: picture.sight.y is not None)
         await pilot.press("f")
         await until(pilot, lambda: app.screen.maximized is not None and picture.size.width == 80)
         await pilot.press("f")
         await until(pilot, lambda: app.screen.maximized is None)
+
+
+async def test_a_plot_is_explored_by_keys_and_mouse(finished: Finished):
+    app = lab_app(finished.home, first="live", run=finished.run)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, app)
+        plot = app.screen.query_one("#accuracy", LinePlot)
+
+        async def read(*keys: str, told: str) -> None:
+            await pilot.press(*keys)
+            await until(pilot, lambda: told in picture_of(app))
+
+        await until(pilot, lambda: plot.has_focus and "←→↑↓ read points" in picture_of(app))
+        ticket = accuracy_series(app.lab.follower.view)[0]
+        await read("left", told=f"● ticket  r3  x {ticket.x[3]:.5g}  y {100 * ticket.mean[3]:.5g}")
+        assert "[●]" in picture_of(app)
+        assert f"n 2  {100 * ticket.low[3]:.5g} to {100 * ticket.high[3]:.5g}" in picture_of(app)
+        await read("h", "b", told=f"r2  x {ticket.x[2]:.5g}")
+        assert f"±{100 * ticket.error[2]:.5g}" in picture_of(app)
+        await read("plus", "plus", told="zoomed")
+        assert plot.sight.x.fraction(-math.log10(ticket.x[2])) == pytest.approx(2 / 3, abs=0.02), "about the cursor"
+        x = plot.sight.x
+        await read("H", "e", told="log y")
+        assert plot.sight.x.width == x.width
+        assert plot.sight.x.start < x.start
+        await read("full_stop", "i", told="›( ) reinit")
+        assert "reinit is hidden" in picture_of(app)
+        await read("i", "o", told="  ~")
+        await read("backspace", "left", told="[x]")
+        assert not plot.sight.zoomed
+        await pilot.press("f")
+        await until(pilot, lambda: plot.size.width == 120)
+        assert "· " in picture_of(app), "the line itself in points"
+        await pilot.press("f")
+        await until(pilot, lambda: app.screen.maximized is None and plot.size.width < 120)
+        layout = plot._layout
+        column, row = layout.cell((layout.traces[0].x[0], layout.traces[0].y[0]))
+        at = (layout.left + column, len(plot._parts.above) + layout.rows - 1 - row)
+        app.screen.set_focus(None)
+        await until(pilot, lambda: "[x]" not in picture_of(app))
+        await pilot.click(plot, offset=at)
+        await until(pilot, lambda: plot.sight.at == ticket.x[0])
+        await pilot.mouse_down(plot, offset=at)
+        await pilot.hover(plot, offset=(at[0] + 9, at[1]))
+        await pilot.mouse_up(plot, offset=(at[0] + 9, at[1]))
+        await until(pilot, lambda: plot.sight.x is not None and plot.sight.x.start < layout.shown.x.start)
 
 
 async def test_a_run_that_is_written_elsewhere_is_followed(tmp_path: Path):

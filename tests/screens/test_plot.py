@@ -8,13 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 
-from screens.drawing import Line, Picture, draw
+from screens.drawing import draw
+from screens.plots import Line, Picture
 from screens.widgets.plot import LinePlot
 
 NUMBERS = st.lists(st.one_of(st.floats(), st.sampled_from([0.0, -1.0, 1e308, 5e-324])), max_size=40)
 
 
 class Bench(App[None]):
+    AUTO_FOCUS = None
+
     def compose(self) -> ComposeResult:
         yield LinePlot()
 
