@@ -68,14 +68,10 @@ class HeatmapsScreen(LabScreen):
                 tooltip="Layer by round, round by round, mask distances by epoch, or magnitudes"),
         Binding("G,shift+tab", "page(-1)", "View before", show=False, id="heatmaps.page-before", priority=True,
                 tooltip="The view before"),
-        Binding("left,h", "other(0,-1)", "Round", key_display="←→", id="heatmaps.round-before",
+        Binding("left_square_bracket", "round(-1)", "Round", key_display="[ ]", id="heatmaps.round-before",
                 tooltip="The magnitudes of the round before"),
-        Binding("right,l", "other(0,1)", "Next round", show=False, id="heatmaps.round",
+        Binding("right_square_bracket", "round(1)", "Next round", show=False, id="heatmaps.round",
                 tooltip="The magnitudes of the next round"),
-        Binding("up,k", "other(-1,0)", "Layer above", show=False, id="heatmaps.layer-above",
-                tooltip="The magnitudes of the layer above"),
-        Binding("down,j", "other(1,0)", "Layer below", show=False, id="heatmaps.layer-below",
-                tooltip="The magnitudes of the layer below"),
         Binding("a", "step('arm',1)", "Arm", id="heatmaps.arm", tooltip="The next arm"),
         Binding("A", "step('arm',-1)", "Arm before", show=False, id="heatmaps.arm-before", tooltip="The arm before"),
         Binding("t", "step('trial',1)", "Trial", id="heatmaps.trial", tooltip="The next trial"),
@@ -320,16 +316,14 @@ class HeatmapsScreen(LabScreen):
         self._turn_to(pages[(pages.index(self._page) + by) % len(pages)])
         self.query_one(PAGES[self._page]).focus()
 
-    def action_other(self, down: int, right: int) -> None:
-        """The magnitudes of another layer or round."""
-        view, chosen = self._view, self.chosen
-        if view is None or chosen is None:
-            return
-        planned = chosen[0].planned
-        place = planned.index(self._round) if self._round in planned else 0
-        self._round = planned[max(0, min(place + right, len(planned) - 1))]
-        self._at["layer"] = max(0, min(self._at["layer"] % len(view.layers) + down, len(view.layers) - 1))
-        self._redraw()
+    def action_round(self, by: int) -> None:
+        """The magnitudes of another round."""
+        chosen = self.chosen
+        if chosen is not None:
+            planned = chosen[0].planned
+            place = planned.index(self._round) if self._round in planned else 0
+            self._round = planned[max(0, min(place + by, len(planned) - 1))]
+            self._redraw()
 
     def action_step(self, what: str, by: int) -> None:
         """The next or the one before of arms, trials, layers or measures."""
@@ -343,12 +337,12 @@ class HeatmapsScreen(LabScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what there is to choose in this view; heatmaps have cursors of their own."""
-        if action not in ("page", "other", "step", "scale") or not hasattr(self, "_page"):
+        if action not in ("page", "round", "step", "scale") or not hasattr(self, "_page"):
             return True
         if action == "step" and parameters[0] == "measure":
             return self.chosen is not None and self._page in ("layers", "rounds")
         magnitudes = self._page == "magnitudes"
-        return self.chosen is not None and {"other": magnitudes, "scale": not magnitudes}.get(action, True)
+        return self.chosen is not None and {"round": magnitudes, "scale": not magnitudes}.get(action, True)
 
 
 def _write(place: Static, words: Text) -> None:

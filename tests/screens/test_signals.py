@@ -179,7 +179,7 @@ async def test_magnitudes_are_the_counts_before_and_after(watched: Finished, vie
         assert f"after, KS {found.end_distance:.3f}" in picture_of(app)
         told = f"distance from uniform {found.start_distance:.3f} before training, {found.end_distance:.3f} after"
         assert told in words(app, "#readout")
-        await pilot.press("right", "right", "down")
+        await pilot.press("right_square_bracket", "right_square_bracket", "y")
         await until(pilot, lambda: "dense2 r2" in picture_of(app))
         second = view.arm("clamped").trials[0].rounds[2].magnitudes["dense2"]
         assert f"greatest |w| {second.start_top:.3g} before, {second.end_top:.3g} after" in words(app, "#readout")
@@ -195,7 +195,7 @@ async def test_a_round_not_known_has_no_magnitudes(tmp_path: Path):
         await shown(pilot, app, "heatmaps")
         await pilot.press("g", "g", "g")
         await until(pilot, lambda: "not measured" in words(app, "#readout"))
-        await pilot.press("right")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: "this round is not known yet" in picture_of(app))
 
 
