@@ -140,13 +140,6 @@ class LabScreen(Screen[None]):
     def update(self) -> None:
         """Draw what changed."""
 
-    def action_fill(self) -> None:
-        """The focused panel fills the screen, or all are shown again."""
-        if self.maximized is not None:
-            self.minimize()
-        elif self.focused is not None:
-            self.maximize(self.focused)
-
     # Saving and copying
 
     @property
@@ -186,3 +179,18 @@ class LabScreen(Screen[None]):
             return
         self.app.copy_to_clipboard(text)
         self.notify(plain(f"copied {offer.words}: {what}"), markup=False)
+
+
+class PanelScreen(LabScreen):
+    """A mode of panels, of which the focused one can fill the screen."""
+
+    BINDINGS = [
+        Binding("f", "fill", "Fill", id="fill", tooltip="The focused panel fills the screen, and back"),
+    ]  # fmt: skip
+
+    def action_fill(self) -> None:
+        """The focused panel fills the screen, or all are shown again."""
+        if self.maximized is not None:
+            self.minimize()
+        elif self.focused is not None:
+            self.maximize(self.focused)

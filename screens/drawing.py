@@ -66,15 +66,15 @@ def draw(figure: Any, picture: Picture, width: int, height: int, *, sight: Sight
     return paint(figure, compose(picture, sight, width, height))
 
 
-def paint(figure: Any, parts: Composed) -> Text:
-    """What was composed, by a figure of plotext."""
+def paint(figure: Any, parts: Composed, keyed: Callable[[str], str] = str) -> Text:
+    """What was composed, by a figure of plotext; `keyed` puts keys for the ids of bindings in words."""
     picture, layout, width, height = parts.picture, parts.layout, parts.width, parts.height
     if layout is None or width < LEAST_SIZE[0] or height < LEAST_SIZE[1]:
         words = picture.empty if layout is None else "too small to draw"
         return Text("\n").join([*parts.above, Text(""), Text(plain(words), "dim")])
     point = under_cursor(layout, parts.sight) if parts.focused else None
     drawn = Text.from_ansi(_plot(figure, picture, layout, point, width, height).rstrip("\n"))
-    below = [read_out(picture, parts.sight, point, width)] if parts.focused else []
+    below = [read_out(picture, parts.sight, point, width, keyed)] if parts.focused else []
     return Text("\n").join([*parts.above, drawn, *below])
 
 

@@ -21,7 +21,7 @@ from engine.views import (
     magnitudes_table,
     round_grid,
 )
-from screens.base import LabScreen
+from screens.base import PanelScreen
 from screens.keys import Advice, keyed
 from screens.offers import Offer
 from screens.pictures import magnitude_picture
@@ -55,7 +55,7 @@ PAGES = {"layers": "#by-layer", "rounds": "#by-round", "birds": "#birds", "magni
 _MEASURES: tuple[Measure, ...] = ("alive", "all", "jaccard", "chance")
 
 
-class HeatmapsScreen(LabScreen):
+class HeatmapsScreen(PanelScreen):
     """Layer by round, round by round of one layer, round by epoch, and the magnitudes of a layer in a round.
 
     Layer and round stay the same from one to the next.
@@ -300,6 +300,7 @@ class HeatmapsScreen(LabScreen):
 
     def _turn_to(self, page: str) -> None:
         self._page = page
+        self.maximized = None
         for other in PAGES:
             self.set_class(other == page, f"-{other}")
         self._redraw()

@@ -1,7 +1,7 @@
 """The words of a plot: what is above it, and what the cursor reads."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from rich.style import Style
@@ -15,7 +15,10 @@ from screens.text import plain
 LEVEL_COLOUR = 7
 BAR = "│"
 
-HINT = "←→↑↓ read points  + - zoom  b bars  o smooth  e log  , . i lines  ? all keys"
+HINT = (
+    "{plot.left}{plot.right}{plot.up}{plot.down} read points  {plot.zoom-in} {plot.zoom-out} zoom  {plot.bars} bars  "
+    "{plot.smooth} smooth  {plot.log-y} log  {plot.line-before} {plot.line} {plot.turn} lines  {help} all keys"
+)
 
 
 def heading(picture: Picture, sight: Sight, width: int, height: int, *, focused: bool) -> list[Text]:
@@ -72,14 +75,18 @@ class _Part(NamedTuple):
     short: Text
 
 
-def read_out(picture: Picture, sight: Sight, point: Point | None, width: int) -> Text:
-    """The point under the cursor in one line: what there is no room for in full is told in short, or left out."""
+def read_out(picture: Picture, sight: Sight, point: Point | None, width: int, keyed: Callable[[str], str]) -> Text:
+    """The point under the cursor in one line: what there is no room for in full is told in short, or left out.
+
+    `keyed` puts keys for the ids of bindings in words.
+    """
     if point is not None:
         found = _fitted(_parts(picture, sight, point), width)
     elif sight.line is not None and sight.line in sight.hidden:
-        found = Text(plain(f"{sight.line or picture.y_name} is hidden: i shows it"), "dim")
+        name = plain(sight.line or picture.y_name)
+        found = Text(f"{name} is hidden: {keyed('{plot.turn}')} shows it", "dim")
     else:
-        found = Text(HINT, "dim")
+        found = Text(keyed(HINT), "dim")
     found.truncate(max(1, width), overflow="ellipsis")
     found.no_wrap = True
     return found

@@ -30,7 +30,7 @@ from engine.views import (
     rounds_table,
     signals_of,
 )
-from screens.base import LabScreen
+from screens.base import PanelScreen
 from screens.keys import Advice
 from screens.lab import Follower
 from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun
@@ -70,7 +70,7 @@ class _Asked(NamedTuple):
     chosen: bool
 
 
-class LiveScreen(LabScreen):
+class LiveScreen(PanelScreen):
     """A run at work or an old one; drawn from the store alone."""
 
     MODE = "live"
@@ -88,7 +88,6 @@ class LiveScreen(LabScreen):
         Binding("v", "value", "Loss/accuracy", id="live.value", tooltip="Loss or accuracy in the learning curve"),
         Binding("a", "arm", "Arm", show=False, id="live.arm", tooltip="The layers of the next arm"),
         Binding("t", "trial", "Trial", show=False, id="live.trial", tooltip="The layers of the next trial"),
-        Binding("f", "fill", "Fill", id="live.fill", tooltip="The focused panel fills the screen, and back"),
     ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:

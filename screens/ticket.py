@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.views import RunView, TicketView, spreads, spreads_table, tiles_table
-from screens.base import LabScreen
+from screens.base import PanelScreen
 from screens.choice import PAGES, Choice, Chosen
 from screens.keys import Advice
 from screens.looks import (
@@ -62,7 +62,7 @@ class _Drawn(NamedTuple):
     look: Look
 
 
-class TicketScreen(LabScreen):
+class TicketScreen(PanelScreen):
     """What is left of a layer in a round: over its inputs, by unit, and how its weights are spread."""
 
     MODE = "ticket"
@@ -99,8 +99,6 @@ class TicketScreen(LabScreen):
         Binding("enter", "look", "Look into", show=False, id="ticket.look",
                 tooltip="The weights of the unit under the cursor"),
         Binding("escape", "everything", "All units", show=False, id="ticket.all", tooltip="Back to all units"),
-        Binding("f", "fill", "Fill", show=False, id="ticket.fill",
-                tooltip="Leave out the words beside the picture, and back"),
     ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:
@@ -313,6 +311,7 @@ class TicketScreen(LabScreen):
 
     def _turn_to(self, page: str) -> None:
         self._choice.page = page
+        self.maximized = None
         for other in PAGES:
             self.set_class(other == page, f"-{other}")
         self._redraw()
@@ -395,9 +394,12 @@ class TicketScreen(LabScreen):
             self._turn_to("inputs")
 
     def action_fill(self) -> None:
-        """The picture fills the screen, or has words beside it again."""
-        self.toggle_class("-filled")
-        self.call_after_refresh(self._tell)
+        """The picture fills the screen but for what is under the cursor, or has words beside it again."""
+        if self._choice.page == "spreads":
+            super().action_fill()
+        else:
+            self.toggle_class("-filled")
+            self.call_after_refresh(self._tell)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what can be chosen."""

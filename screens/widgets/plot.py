@@ -11,6 +11,7 @@ from textual_plotext import PlotextPlot
 from textual_plotext.plot import Plot
 
 from screens.drawing import Composed, Lines, compose, lines_of, paint
+from screens.keys import keyed
 from screens.layout import Layout, Point, across, along, first_point, outermost, pointed, under_cursor
 from screens.plots import Picture
 from screens.sight import (
@@ -70,7 +71,6 @@ class LinePlot(PlotextPlot, can_focus=True):
         _key("full_stop", "choose(1)", "Next line", "line", "The next line of the legend"),
         _key("comma", "choose(-1)", "Line before", "line-before", "The line before in the legend"),
         _key("i", "turn", "Hide line", "turn", "Hide the chosen line, or show it again"),
-        _key("f", "screen.fill", "Fill", "fill", "The plot fills the screen, and back"),
     ]
 
     def __init__(self, *, id: str | None = None):
@@ -125,7 +125,7 @@ class LinePlot(PlotextPlot, can_focus=True):
     def render(self) -> Text:
         parts = self._composed()
         if self._drawn is None or self._drawn[0] is not parts:
-            self._drawn = (parts, paint(self.plt, parts))
+            self._drawn = (parts, paint(self.plt, parts, partial(keyed, self.app)))
         return self._drawn[1]
 
     def _composed(self) -> Composed:

@@ -14,7 +14,7 @@ from lth_tui.setting_out import settings_toml
 from lth_tui.settings import Settings, SettingsFile
 from lth_tui.shell import LabApp
 from lth_tui.terminal import is_plain
-from screens.drawing import MARKERS
+from screens.plots import MARKERS
 from screens.keys import bindings, places
 from screens.text import SIGNAL_MARKS, STATUS_MARKS
 from screens.widgets.tiling import NONE, RAMP, SIGNED
@@ -78,7 +78,7 @@ def test_keys_change_places_and_share_as_they_did():
     assert keymap({"runs.filter": "ctrl+f"})["runs.filter"] == "ctrl+f"
     assert keymap({"runs.filter": "/"}) == {}
     # A dialog has its keys to itself.
-    assert keymap({"quit.stop": "q", "help": "shift+h, f1"})["help"] == "H,f1"
+    assert keymap({"quit.stop": "q", "help": "shift+z, f1"})["help"] == "Z,f1"
     assert keymap({id: binding.key for id, binding in bindings().items()}) == {}
 
 

@@ -227,7 +227,7 @@ def test_among_more_points_than_columns_the_cursor_goes_a_column_on():
 
 
 def read(sight, width):
-    return read_out(ARMS, sight, under_cursor(lay_out(ARMS, sight, 60, 20), sight), width).plain
+    return read_out(ARMS, sight, under_cursor(lay_out(ARMS, sight, 60, 20), sight), width, str).plain
 
 
 def test_the_point_is_read_out_in_full_and_in_short():
@@ -240,7 +240,7 @@ def test_the_point_is_read_out_in_full_and_in_short():
     assert "std. error 1.25" in read(replace(sight, bars="std. error"), 120)
     assert "no std. error" in read(Sight(line="ticket", at=25.0, bars="std. error"), 120)
     assert "smoothed 93.125" in read(replace(sight, smoothing=0.6), 120)
-    assert read(turned(Sight(line="reinit", at=25.0), "reinit"), 80) == "reinit is hidden: i shows it"
+    assert read(turned(Sight(line="reinit", at=25.0), "reinit"), 80) == "reinit is hidden: {plot.turn} shows it"
 
 
 def test_the_legend_says_how_it_is_looked_at():

@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from screens.sight import Axis
 from screens.text import bar, duration, moment, plain, size
 from screens.widgets.palette import Scale, cell_text, fitted_scale, shade
-from screens.widgets.sampling import limits, log_ticks, segments, thin, tick_label, ticks
+from screens.widgets.sampling import limits, log_ticks, places, tick_label, ticks
 
 
 def test_control_and_direction_characters_are_escaped():
@@ -40,23 +42,12 @@ def test_small_words():
     assert bar(math.pi, 4) == "████"
 
 
-def test_gaps_part_lines_and_a_logarithm_needs_a_positive_number():
-    x = [100, 80, math.nan, 40, 0, 20]
-    y = [1, math.inf, 2, 3, 4, 5]
-    assert segments(x, y) == [[(100, 1)], [(40, 3), (0, 4), (20, 5)]]
-    assert segments(x, y, log_x=True) == [[(2, 1)], [(math.log10(40), 3)], [(math.log10(20), 5)]]
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=3000), st.integers(1, 40))
-def test_thinning_keeps_the_extremes_and_the_ends(values, columns):
-    points = [(float(place), value) for place, value in enumerate(values)]
-    kept = thin(points, columns)
-    assert len(kept) <= 4 * columns or kept == points
-    assert (kept[0], kept[-1]) == (points[0], points[-1])
-    assert min(y for _, y in kept) == min(values)
-    assert max(y for _, y in kept) == max(values)
-    assert kept == sorted(kept)
-    assert kept == thin(points, columns)
+def test_what_has_no_place_on_an_axis_is_a_gap():
+    values = np.array([100, math.nan, -40, 0, math.inf, 1e16, 20])
+    gap = math.nan
+    assert places(values, Axis()) == pytest.approx([100, gap, -40, 0, gap, gap, 20], nan_ok=True)
+    falling = [-2, gap, gap, gap, gap, gap, -math.log10(20)]
+    assert places(values, Axis(log=True, falls=True)) == pytest.approx(falling, nan_ok=True)
 
 
 @given(st.floats(-1e5, 1e5), st.floats(1e-6, 1e5), st.integers(1, 12))
@@ -74,6 +65,7 @@ def test_ticks_are_round():
     assert ticks(1, 1, 4) == []
     assert tick_label(0.3000001, 0.1) == "0.3"
     assert tick_label(2e6, 1e6) == "2e+06"
+    assert (tick_label(123_456, 10), tick_label(123_466, 10)) == ("123456", "123466")
 
 
 def test_an_axis_never_has_no_width():
