@@ -182,7 +182,9 @@ class LabScreen(Screen[None]):
 
 
 class PanelScreen(LabScreen):
-    """A mode of panels, of which the focused one can fill the screen."""
+    """A mode of panels, of which the focused one, or else that of the selector `MAIN`, can fill the screen."""
+
+    MAIN = ""
 
     BINDINGS = [
         Binding("f", "fill", "Fill", id="fill", tooltip="The focused panel fills the screen, and back"),
@@ -192,5 +194,6 @@ class PanelScreen(LabScreen):
         """The focused panel fills the screen, or all are shown again."""
         if self.maximized is not None:
             self.minimize()
-        elif self.focused is not None:
-            self.maximize(self.focused)
+        elif panel := self.focused or (self.query_one(self.MAIN) if self.MAIN else None):
+            self.set_focus(panel)
+            self.maximize(panel)

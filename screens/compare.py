@@ -14,7 +14,7 @@ from textual.widgets import Static
 from engine.claims import Verdict, judge
 from engine.spec import differences
 from engine.views import StudyRun, Table, Track, tracks
-from screens.base import LabScreen
+from screens.base import PanelScreen
 from screens.comparing import field_rows, run_words
 from screens.keys import Advice, keyed
 from screens.offers import Offer
@@ -70,10 +70,11 @@ STRIP = 3
 """Lines of numbers under the plot."""
 
 
-class CompareScreen(LabScreen):
+class CompareScreen(PanelScreen):
     """The picked runs, or the followed one, over each other; one page at a time."""
 
     MODE = "compare"
+    MAIN = "#overlay"
 
     BINDINGS = [
         Binding("g,tab", "page(1)", "View", key_display="g", id="compare.page", priority=True,
@@ -89,7 +90,6 @@ class CompareScreen(LabScreen):
         Binding("w", "base(1)", "Compare with", id="compare.base", tooltip="Compare with the next arm"),
         Binding("W", "base(-1)", "With the arm before", show=False, id="compare.base-before",
                 tooltip="Compare with the arm before"),
-        Binding("f", "fill", "Fill", id="compare.fill", tooltip="The focused panel fills the screen, and back"),
     ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:
@@ -367,13 +367,6 @@ class CompareScreen(LabScreen):
         names = [track.name for track in self._tracks]
         self._base = names[(names.index(self._base) + by) % len(names)]
         self._redraw()
-
-    def action_fill(self) -> None:
-        """The focused panel fills the screen, or all are shown again."""
-        if self.maximized is not None:
-            self.minimize()
-        else:
-            self.maximize(self.focused or self.query_one(LinePlot))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what there is to choose on this page."""

@@ -74,6 +74,7 @@ class LiveScreen(PanelScreen):
     """A run at work or an old one; drawn from the store alone."""
 
     MODE = "live"
+    MAIN = "#accuracy"
 
     BINDINGS = [
         Binding("p", "pause", "Pause", id="live.pause", tooltip="Pause the run at its next chunk of work"),
@@ -344,12 +345,6 @@ class LiveScreen(PanelScreen):
         """The same study as a new run."""
         if self.lab.follower is not None and self.lab.follower.study is not None:
             self.post_message(StartStudy(self.lab.follower.study))
-
-    def action_fill(self) -> None:
-        """The focused panel fills the screen, or all are shown again."""
-        if self.focused is None:
-            self.set_focus(self.query_one("#accuracy"))
-        super().action_fill()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.refresh_bindings()

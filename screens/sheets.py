@@ -25,7 +25,7 @@ from engine.views import (
     tracks,
 )
 from screens.comparing import Trace, level_rows, mean_words, percent, trace
-from screens.drawing import Line, Picture
+from screens.plots import Line, Picture
 from screens.text import plain
 from screens.verdicts import MARKS
 

@@ -43,7 +43,7 @@ def _key(keys: str, action: str, words: str, name: str, tooltip: str) -> Binding
 class LinePlot(PlotextPlot, can_focus=True):
     """A plot of a `Picture`, its title and legend above it; with the focus, what the cursor reads below it.
 
-    How it is looked at is the person's and stays, whatever picture comes.
+    How it is looked at is the person's, and stays with the axes whatever picture of them comes.
     """
 
     BINDINGS = [
@@ -95,9 +95,15 @@ class LinePlot(PlotextPlot, can_focus=True):
 
     def show(self, picture: Picture) -> None:
         """Draw `picture`, if it is another."""
-        if picture != self._picture:
-            self._picture = picture
-            self.refresh()
+        before, sight = self._picture, self._sight
+        if picture == before:
+            return
+        if picture.x_name != before.x_name:
+            sight = replace(sight, x=None, log_x=None, at=None)
+        if picture.y_name != before.y_name:
+            sight = replace(sight, y=None, log_y=None)
+        self._picture, self._sight = picture, sight
+        self.refresh()
 
     def look(self, sight: Sight) -> None:
         """Look at it so."""

@@ -14,8 +14,8 @@ from lth_tui.setting_out import settings_toml
 from lth_tui.settings import Settings, SettingsFile
 from lth_tui.shell import LabApp
 from lth_tui.terminal import is_plain
-from screens.plots import MARKERS
 from screens.keys import bindings, places
+from screens.plots import MARKERS
 from screens.text import SIGNAL_MARKS, STATUS_MARKS
 from screens.widgets.tiling import NONE, RAMP, SIGNED
 

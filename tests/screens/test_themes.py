@@ -6,7 +6,7 @@ from textual.color import Color
 from textual.theme import Theme
 
 from lth_tui.themes import SIXTEEN, THEMES
-from screens.drawing import COLOURS
+from screens.plots import COLOURS
 
 WORDS = ("foreground", "text-muted", "text-success", "text-warning", "text-error", "text-primary", "text-accent")
 KEYS = (("footer-key-foreground", "footer-background"), ("footer-foreground", "footer-background"))
