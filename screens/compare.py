@@ -236,10 +236,9 @@ class CompareScreen(PanelScreen):
         self._sheet = sheet
         self.query_one(LinePlot).show(sheet.picture())
         self._say("" if sheet.levels else sheet.empty)
-        table = self.query_one(NumbersTable)
-        header, rows = sheet.rows()
-        table.fill(header, rows)
-        self._follow_level()
+        if self.has_class("-numbers") or self.has_class("-wide"):
+            self.query_one(NumbersTable).fill(*sheet.rows())
+            self._follow_level()
         self._tell_level()
 
     def _say(self, words: str) -> None:
@@ -347,6 +346,8 @@ class CompareScreen(PanelScreen):
     def action_numbers(self) -> None:
         """From the plot to the numbers, and back."""
         self.set_class(not self.has_class("-numbers"), "-numbers")
+        if self._sheet is not None and self._page != "claims":
+            self._show_sheet(self._sheet)
         self._focus()
 
     def action_level(self, by: int) -> None:

@@ -107,7 +107,7 @@ def about_claim(item: Judged, names: Sequence[str]) -> Text:
         parts = (measured_words(verdict), range_words(verdict), f"n={trials_words(verdict)}" if verdict.trials else "")
         found = verdict.reason or " ".join(filter(None, parts))
         at = f" at {verdict.p_m:.1f}%" if verdict.p_m is not None else ""
-        more = f"; {verdict.more} more trials would decide" if verdict.more else ""
+        more = f"; {verdict.more} more to decide" if verdict.more else ""
         words = f"{verdict_words(verdict)}: {found}{at}{more}"
         lines.append(Text(plain(f"{name}  {words}" if len(names) > 1 else words)))
     lines += [Text(plain(verdict.caveat), "dim") for _, verdict in known[:1] if verdict.caveat]
