@@ -37,12 +37,12 @@ from screens.widgets.plot import LinePlot
 
 EMPTY = """Nothing to compare yet.
 
-Press {mode.runs} for Runs: {runs.open} on a run shows its arms over each other here; space on several runs lays
-these over each other. Or {mode.configure} for Configure, and there {configure.start} to start a run."""
+Press {mode.runs} for Runs: {runs.open} on a run shows its arms over each other here; {runs.pick} on several runs
+lays these over each other. Or {mode.configure} for Configure, and there {configure.start} to start a run."""
 
 ONE_STUDY = """One run is shown, so there is nothing to hold its study against.
 
-Press {mode.runs} for Runs, space on the runs to lay over each other, then {mode.compare}."""
+Press {mode.runs} for Runs, {runs.pick} on the runs to lay over each other, then {mode.compare}."""
 SAME_STUDY = "These studies differ in nothing but names and words."
 NO_CLAIMS = "No claim of the paper or the article speaks of the networks, data and arms of these runs."
 JUDGING = "Judging…"

@@ -41,7 +41,7 @@ Less data is compared where arms differ in the fraction that they learn from, as
 DATA_NOTE = "dense: round 0 of as much data; in parentheses how much a ticket is above it, by trial"
 ONE_ARM = """There is no other arm with the same P_m and seeds.
 
-{compare.base} takes another arm to compare with; in Runs ({mode.runs}) space takes more runs."""
+{compare.base} takes another arm to compare with; in Runs ({mode.runs}) {runs.pick} takes more runs."""
 
 
 @dataclass(frozen=True)
