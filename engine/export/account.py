@@ -22,8 +22,8 @@ from engine.store import (
     Similarity,
     StoredRound,
 )
-from engine.store.database import LATEST
 from engine.store.events import Model
+from engine.store.reading import LATEST
 
 _KEY = r"^[0-9a-f]{40}$"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

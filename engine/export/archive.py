@@ -25,7 +25,7 @@ from engine.errors import BadInput
 from engine.spec.problems import dotted
 from engine.spec.problems import shown as quoted
 from engine.spec.read import MAX_STUDY_BYTES
-from engine.store.database import LATEST, NOTE, TITLE
+from engine.store.reading import LATEST, NOTE, TITLE
 from engine.store.summaries import RUN_NAME
 
 FORMAT = 1

@@ -5,7 +5,7 @@ control goes back as requests in the run's database.
 """
 
 from engine.store.checkpoints import Checkpoint, CheckpointStore
-from engine.store.database import AT_WORK, NOTE, TITLE, Request, RunFolder, Stamped
+from engine.store.database import RunFolder
 from engine.store.drafts import Drafts
 from engine.store.events import (
     ArmPlan,
@@ -35,6 +35,7 @@ from engine.store.events import (
 from engine.store.health import Amiss, amiss
 from engine.store.leases import Lease, Leases
 from engine.store.machine import MachineFacts
+from engine.store.reading import AT_WORK, NOTE, TITLE, Request, RunReader, Stamped
 from engine.store.rounds import RoundStore, StoredRound
 from engine.store.runs import ROOM, Store
 from engine.store.summary import STATUSES, RoundMean, RunSummary
@@ -77,6 +78,7 @@ __all__ = [
     "RoundStore",
     "RunFinished",
     "RunFolder",
+    "RunReader",
     "RunResumed",
     "RunStarted",
     "RunSummary",

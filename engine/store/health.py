@@ -9,8 +9,9 @@ from pathlib import Path
 from shutil import rmtree
 
 from engine.errors import BadInput
-from engine.store.database import DATABASE_FILE, RunFolder, study_in
+from engine.store.database import RunFolder
 from engine.store.files import PART, free_aside
+from engine.store.reading import DATABASE_FILE, study_in
 from engine.store.runs import Store
 
 LEFT_ALONE = 60.0

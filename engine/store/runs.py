@@ -10,11 +10,12 @@ from engine.errors import BadInput, Unwritable
 from engine.places import make_folder
 from engine.spec import Study, to_toml
 from engine.store.checkpoints import CheckpointStore
-from engine.store.database import STUDY_FILE, RunFolder
+from engine.store.database import RunFolder
 from engine.store.drafts import Drafts
 from engine.store.files import writing
 from engine.store.leases import Leases
 from engine.store.machine import MachineFacts
+from engine.store.reading import STUDY_FILE
 from engine.store.rounds import RoundStore
 from engine.store.summaries import RUN_NAME, Report, Summaries
 from engine.store.summary import RunSummary

@@ -18,9 +18,9 @@ from typing import TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import BadInput, Unwritable
-from engine.store.database import AT_WORK, DATABASE_FILE, RunFolder
 from engine.store.files import writing
 from engine.store.owners import Owner
+from engine.store.reading import AT_WORK, DATABASE_FILE, RunReader
 from engine.store.summary import RunSummary, Tally, damaged
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -116,7 +116,7 @@ class Summaries:
         inode, tally = self._tallies.pop(name, (0, Tally()))
         if stamp[1:2] != (inode,):
             tally = Tally()
-        with RunFolder(self._folder / name) as run:
+        with RunReader(self._folder / name) as run:
             owner = run.owner()
             tally.add(run.events(after=tally.last_event))
             told = tally.summary(name, study=run.study_name, title=run.title, note=run.note, created=run.created)

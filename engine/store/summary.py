@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from engine.store.database import Stamped
 from engine.store.events import Paused, Resumed, RoundFinished, RunFinished, RunResumed, RunStarted
+from engine.store.reading import Stamped
 
 STATUSES = ("new", "running", "paused", "interrupted", "stopped", "failed", "done", "damaged")
 """What a run can be."""

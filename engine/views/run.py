@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from engine.store.database import RunFolder, Stamped
 from engine.store.events import (
     DatasetFacts,
     Diverged,
@@ -22,6 +21,7 @@ from engine.store.events import (
     Signal,
     Similarity,
 )
+from engine.store.reading import RunReader, Stamped
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def fold(view: RunView, events: Iterable[Stamped]) -> RunView:
     return replace(view, arms=_with_rounds(view.arms, finished), log=tuple(log))
 
 
-def read_run(folder: RunFolder) -> RunView:
+def read_run(folder: RunReader) -> RunView:
     """The run as all of its events tell it. Raises BadInput where they are damaged."""
     return fold(RunView(run=folder.id, study=folder.study_name), folder.events())
 

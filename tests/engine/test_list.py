@@ -13,7 +13,7 @@ import pytest
 
 from engine.errors import BadInput
 from engine.spec import Study
-from engine.store import Note, RunFinished, RunFolder, RunSummary, Store, summaries
+from engine.store import Note, RunFinished, RunFolder, RunReader, RunSummary, Store, summaries
 from engine.views import RunView, accuracy_series, dense_accuracy, fold
 
 Tiny = Callable[..., Study]
@@ -42,11 +42,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs whose databases were opened for the list, one after the other."""
     names: list[str] = []
 
-    def open_one(folder: Path) -> RunFolder:
+    def open_one(folder: Path) -> RunReader:
         names.append(folder.name)
-        return RunFolder(folder)
+        return RunReader(folder)
 
-    monkeypatch.setattr(summaries, "RunFolder", open_one)
+    monkeypatch.setattr(summaries, "RunReader", open_one)
     return names
 
 
@@ -98,8 +98,8 @@ def test_of_a_run_at_work_only_what_is_new_is_read(
     run: RunFolder, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    events = RunFolder.events
-    monkeypatch.setattr(RunFolder, "events", lambda run, after=0: asked.append(after) or events(run, after))
+    events = RunReader.events
+    monkeypatch.setattr(RunReader, "events", lambda run, after=0: asked.append(after) or events(run, after))
     run.own()
     for number in range(3):
         run.append(Note(text=str(number)))
