@@ -25,6 +25,7 @@ from engine.spec import Study
 from engine.store import Request, Store
 from lth_tui.frugal import Frugal, Shown
 from lth_tui.keymap import keymap
+from lth_tui.palette import Presets, Runs, actions
 from lth_tui.settings import Settings, SettingsFile
 from lth_tui.themes import ON_DARK, ON_LIGHT, OWN, SIXTEEN, THEMES
 from lth_tui.worker import Ended, Engine, Worker, execute
@@ -40,9 +41,6 @@ from screens.messages import EditStudy, OpenRun, PauseRun, ResumeRun, StartStudy
 from screens.runs import RunsScreen
 from screens.text import plain
 from screens.ticket import TicketScreen
-
-MOTIONS = {"up", "down", "left", "right", "first", "last"}
-"""Bindings that only make sense as keys."""
 
 SCREENS = {
     "configure": ConfigureScreen,
@@ -67,7 +65,7 @@ class LabApp(App[None]):
 
     TITLE = "lth-tui"
     CSS_PATH = "styles.tcss"
-    ENABLE_COMMAND_PALETTE = True
+    COMMANDS = App.COMMANDS | {Runs, Presets}
 
     BINDINGS = [
         *(
@@ -345,19 +343,7 @@ class LabApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action that has a key here, and the themes."""
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
-        told: set[str] = set()
-        for node, binding, enabled, _ in screen.active_bindings.values():
-            motion = (binding.id or "").rpartition(".")[2] in MOTIONS
-            if not enabled or binding.system or not binding.id or motion or binding.description in told:
-                continue
-            told.add(binding.description)
-            help_words = binding.tooltip or binding.description
-
-            async def act(action: str = binding.action, node: object = node) -> None:
-                await self.run_action(action, default_namespace=node)  # type: ignore[arg-type]
-
-            yield SystemCommand(binding.description, help_words, act)
+        return actions(self, screen)
 
 
 def _terminal_theme(colours: tuple[tuple[str, ...], ...]) -> TerminalTheme:

@@ -92,6 +92,24 @@ async def test_the_palette_has_every_action(tmp_path: Path):
         await until(pilot, lambda: app.current_mode == "heatmaps")
 
 
+async def test_the_palette_finds_runs_and_presets(finished: Finished):
+    app = lab_app(finished.home, first="heatmaps")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.current_mode == "heatmaps")
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*"open run tiny")
+        await until(pilot, lambda: "done, digits, 16/16 rounds" in picture_of(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "live" and app.lab.follower.run == finished.run)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*"one-shot-q")
+        await until(pilot, lambda: "Configure with one-shot-quick" in picture_of(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "configure" and app.lab.source == "one-shot-quick")
+
+
 async def test_themes_change_what_is_drawn(tmp_path: Path):
     app = lab_app(tmp_path)
     async with app.run_test() as pilot:
