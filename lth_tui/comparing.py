@@ -7,7 +7,7 @@ from rich.console import Console
 from engine.spec import differences
 from engine.views import Point, StudyRun, Track, accuracy, gains, margins_over, points, tracks
 from lth_tui.printing import console, print_abreast, table_of, text_of
-from screens.comparing import field_rows, level_rows, run_words, trace
+from screens.comparing import course, field_rows, level_rows, run_words
 
 
 def print_comparison(runs: Sequence[StudyRun], base: str | None = None) -> None:
@@ -32,7 +32,7 @@ def print_comparison(runs: Sequence[StudyRun], base: str | None = None) -> None:
 def _print(
     out: Console, title: str, found: Sequence[Track], lines: Sequence[tuple[Point, ...]], *, signed: bool = False
 ) -> None:
-    known = [trace(track, line) for track, line in zip(found, lines, strict=True) if line]
+    known = [course(track, line) for track, line in zip(found, lines, strict=True) if line]
     out.print()
     out.print(text_of(title), style="bold")
     if known:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from rich.text import Text
@@ -19,6 +20,7 @@ from screens.comparing import field_rows, run_words
 from screens.keys import Advice, keyed
 from screens.offers import Offer
 from screens.overlay import Laid, followed, read, wanted
+from screens.pictures import near_dense
 from screens.sheets import (
     Sheet,
     accuracy_sheet,
@@ -87,6 +89,8 @@ class CompareScreen(PanelScreen):
                 tooltip="The numbers with more weights left"),
         Binding("right_square_bracket", "level(1)", "Next P_m", show=False, id="compare.level-next",
                 tooltip="The numbers with fewer weights left"),
+        Binding("z", "close", "Zoom", id="compare.close", show=False,
+                tooltip="Accuracies near dense, or all of them"),
         Binding("w", "base(1)", "Compare with", id="compare.base", tooltip="Compare with the next arm"),
         Binding("W", "base(-1)", "With the arm before", show=False, id="compare.base-before",
                 tooltip="Compare with the arm before"),
@@ -107,6 +111,7 @@ class CompareScreen(PanelScreen):
         self._page = "accuracy"
         self._at: float | None = None
         self._base = ""
+        self._cursor: float | None = None
         self._known: dict[str, Laid] = {}
         self._wanted: tuple[str, ...] = ()
         self._reading = False
@@ -234,7 +239,7 @@ class CompareScreen(PanelScreen):
 
     def _show_sheet(self, sheet: Sheet) -> None:
         self._sheet = sheet
-        self.query_one(LinePlot).show(sheet.picture())
+        self._plot.show(sheet.picture())
         self._say("" if sheet.levels else sheet.empty)
         if self.has_class("-numbers") or self.has_class("-wide"):
             self.query_one(NumbersTable).fill(*sheet.rows())
@@ -267,7 +272,11 @@ class CompareScreen(PanelScreen):
         words = Text()
         if sheet is not None and sheet.levels:
             room = (max(20, self.size.width - 2), STRIP)
-            words = Text(sheet.note, "dim") if sheet.note else level_words(sheet, self._level(sheet), room)
+            words = (
+                Text(sheet.note, "dim")
+                if sheet.note
+                else level_words(sheet, self._level(sheet), room, self._plot.sight.hidden)
+            )
         _write(self.query_one("#compare-told", Static), words)
 
     @on(NumbersTable.RowHighlighted)
@@ -277,6 +286,18 @@ class CompareScreen(PanelScreen):
         elif self._page != "data" and self._sheet is not None and event.cursor_row < len(self._sheet.levels):
             if event.data_table.has_focus:
                 self._at = self._sheet.levels[event.cursor_row]
+            self._tell_level()
+
+    @on(LinePlot.Looked)
+    def _looked(self) -> None:
+        """Tell of the lines that are shown, at the P_m of the plot's cursor once that has moved."""
+        at = self._plot.sight.at
+        if at != self._cursor:
+            self._cursor = at
+            if at is not None and self._page not in ("data", "claims"):
+                self._at = at
+                self._follow_level()
+        if self._page != "claims":
             self._tell_level()
 
     # Studies and claims
@@ -317,13 +338,18 @@ class CompareScreen(PanelScreen):
             return
         item = self._judged[row]
         self._sheet = claim_sheet(item.claim, self._runs, item.verdicts)
-        self.query_one(LinePlot).show(self._sheet.picture())
+        self._plot.show(self._sheet.picture())
         _write(self.query_one("#compare-told", Static), about_claim(item, self._names))
 
     # Keys
 
+    @property
+    def _plot(self) -> LinePlot:
+        return self.query_one(LinePlot)
+
     def _turn_to(self, page: str) -> None:
         self._page = page
+        self._plot.look(replace(self._plot.sight, x=None, y=None, at=None))  # another page has other axes
         for other in PAGES:
             self.set_class(other == page, f"-{other}")
         self.set_class(page in ("studies", "claims"), "-numbers")
@@ -363,6 +389,10 @@ class CompareScreen(PanelScreen):
             self._follow_level()
             self._tell_level()
 
+    def action_close(self) -> None:
+        """Look closely at what is near dense, or at everything."""
+        self._plot.look_near(None if self._plot.sight.zoomed else near_dense(self._plot.picture))
+
     def action_base(self, by: int) -> None:
         """Compare with another arm."""
         names = [track.name for track in self._tracks]
@@ -382,6 +412,7 @@ class CompareScreen(PanelScreen):
             "numbers": begun and self._page != "studies",
             "level": begun and plots,
             "base": begun and over,
+            "close": begun and self._page == "accuracy",
             "fill": begun,
         }
 
@@ -389,7 +420,7 @@ class CompareScreen(PanelScreen):
 
     def offers(self) -> list[Offer]:
         """The plot with its numbers; of claims and studies their tables."""
-        plot, table = self.query_one(LinePlot), self.query_one(NumbersTable)
+        plot, table = self._plot, self.query_one(NumbersTable)
         name = f"compare-{self._page}"
         found: list[Offer] = []
         if self._sheet is not None:

@@ -1,4 +1,4 @@
-"""Comparisons in words: traces of runs, cells of tables, values of fields. The same in a window and printed."""
+"""Comparisons in words: courses of runs, cells of tables, values of fields. The same in a window and printed."""
 
 import json
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ NONE = "–"
 
 
 @dataclass(frozen=True)
-class Trace:
-    """Points under a name of their own. `trials`: how many its study has; `style`: of its line; `about`: its run.
+class Course:
+    """How a quantity goes over P_m or data budgets: points under a name of their own. `trials`: how many its study has;
+    `style`: of its line; `about`: its run.
 
     `over`: how much each point is above what it is compared with, at the same places as far as that is known.
     """
@@ -31,9 +32,9 @@ class Trace:
         return here, next((point for point in self.over if here is not None and point.x == here.x), None)
 
 
-def trace(track: Track, points: tuple[Point, ...], style: int = 0, over: tuple[Point, ...] = ()) -> Trace:
+def course(track: Track, points: tuple[Point, ...], style: int = 0, over: tuple[Point, ...] = ()) -> Course:
     """What a track measured."""
-    return Trace(track.name, points, track.run.study.trials, style, track.run.view.run, over)
+    return Course(track.name, points, track.run.study.trials, style, track.run.view.run, over)
 
 
 def run_words(run: StudyRun) -> str:
@@ -59,7 +60,7 @@ def mean_words(point: Point, *, digits: int = 2, signed: bool = False) -> str:
     return words if point.error is None else f"{words} ± {number(point.error, digits=digits)}"
 
 
-def cell(item: Trace, point: Point | None, x: float, *, digits: int = 2, signed: bool = False) -> str:
+def cell(item: Course, point: Point | None, x: float, *, digits: int = 2, signed: bool = False) -> str:
     """Mean ± standard error, then how much that is above what it is compared with; over how many trials, where not
     over all, and at which P_m, where it is not that of the row."""
     if point is None:
@@ -72,17 +73,17 @@ def cell(item: Trace, point: Point | None, x: float, *, digits: int = 2, signed:
 
 
 def level_rows(
-    x_name: str, traces: Sequence[Trace], *, digits: int = 2, signed: bool = False
+    x_name: str, courses: Sequence[Course], *, digits: int = 2, signed: bool = False
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of traces, aligned by where their points are."""
+    """Header and rows of courses, aligned by where their points are."""
     rows = [
         [
             percent(x),
-            *(cell(item, point, x, digits=digits, signed=signed) for item, point in zip(traces, points, strict=True)),
+            *(cell(item, point, x, digits=digits, signed=signed) for item, point in zip(courses, points, strict=True)),
         ]
-        for x, points in aligned([item.points for item in traces])
+        for x, points in aligned([item.points for item in courses])
     ]
-    return [x_name, *(item.name for item in traces)], rows
+    return [x_name, *(item.name for item in courses)], rows
 
 
 def field_rows(found: Sequence[Difference], names: Sequence[str]) -> tuple[list[str], list[list[str]]]:

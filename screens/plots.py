@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from screens.sight import Axis, Bars, Sight
 from screens.widgets.sampling import smoothed
 
-MARKERS = ("●", "x", "▲", "◆", "+", "■", "*", "o")
+MARKERS = ("●", "x", "▲", "◆", "+", "■", "*", "o", "$", "=", "&", "s", "z", "n", "a", "w")
 COLOURS = (14, 11, 13, 10, 12, 9, 6, 3)
 """Terminal colours of lines, so that a terminal of 16 shows them as they are."""
 
@@ -44,7 +44,7 @@ class Line:
 
     @property
     def colour(self) -> int:
-        return COLOURS[self.style % len(COLOURS)]
+        return COLOURS[(self.style + self.style // len(MARKERS)) % len(COLOURS)]  # pairs that differ for long
 
     @cached_property
     def values(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

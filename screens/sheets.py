@@ -1,4 +1,4 @@
-"""What the pages of Compare show: traces, and their picture. Knows no window."""
+"""What the pages of Compare show: courses, and their picture. Knows no window."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ from engine.views import (
     points_table,
     tracks,
 )
-from screens.comparing import Trace, level_rows, mean_words, percent, trace
+from screens.comparing import Course, course, level_rows, mean_words, percent
 from screens.plots import Line, Picture
 from screens.text import plain
 from screens.verdicts import MARKS
@@ -46,15 +46,15 @@ ONE_ARM = """There is no other arm with the same P_m and seeds.
 
 @dataclass(frozen=True)
 class Sheet:
-    """Traces over P_m or over data budgets.
+    """Courses over P_m or over data budgets.
 
-    `levels`: P_m, falling, of which one is told at a time; `base`: what a trace is compared with there. `told_over`: it
-    is told with every number, and `note` says what. `level`: a line across, with its name. `marks`: by name of a trace,
-    signs by round, each with its words in `signs`.
+    `levels`: P_m, falling, of which one is told at a time; `base`: what a course is compared with there. `told_over`:
+    it is told with every number, and `note` says what. `level`: a line across, with its name. `marks`: by name of a
+    course, signs by round, each with its words in `signs`.
     """
 
     title: str
-    traces: tuple[Trace, ...]
+    courses: tuple[Course, ...]
     x_name: str
     y_name: str
     levels: tuple[float, ...]
@@ -71,26 +71,27 @@ class Sheet:
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows of the numbers."""
-        traces = self.traces if self.told_over else [replace(item, over=()) for item in self.traces]
-        known = [item for item in traces if item.points]
+        courses = self.courses if self.told_over else [replace(item, over=()) for item in self.courses]
+        known = [item for item in courses if item.points]
         name = "data %" if self.x_name == BUDGET else "P_m %"
         return level_rows(name, known, digits=self.digits, signed=self.signed)
 
     def level_near(self, at: float) -> float:
-        """Of the levels that the most traces have, the one that is nearest."""
-        counts = {level: sum(item.near(level)[0] is not None for item in self.traces) for level in self.levels}
-        return nearest_level([level for level, count in counts.items() if count == max(counts.values())], at)
+        """Of the levels below 100% that the most courses have, the one that is nearest."""
+        counts = {level: sum(item.near(level)[0] is not None for item in self.courses) for level in self.levels}
+        pruned = {level: count for level, count in counts.items() if level < 100} or counts
+        return nearest_level([level for level, count in pruned.items() if count == max(pruned.values())], at)
 
     def table(self) -> Table:
         """The numbers in full."""
-        return points_table({item.name: item.points for item in self.traces}, self.x_name, self.unit)
+        return points_table({item.name: item.points for item in self.courses}, self.x_name, self.unit)
 
     def picture(self) -> Picture:
-        """The traces as lines."""
+        """The courses as lines."""
         data = self.x_name == BUDGET
         return Picture(
             self.title,
-            tuple(self._line(item) for item in self.traces if item.points),
+            tuple(self._line(item) for item in self.courses if item.points),
             x_name=self.x_name,
             y_name=self.y_name,
             log_x=True,
@@ -101,7 +102,7 @@ class Sheet:
             signs=self.signs,
         )
 
-    def _line(self, item: Trace) -> Line:
+    def _line(self, item: Course) -> Line:
         marks = self.marks.get(item.name, {})
         return Line(
             item.name,
@@ -126,30 +127,29 @@ def nearest_level(levels: Sequence[float], at: float) -> float:
 def accuracy_sheet(found: Sequence[Track], base: str) -> Sheet:
     """Test accuracy at each P_m, and how much it is above that of the arm `base`."""
     lines = [points(track.run, track.arm, accuracy) for track in found]
-    dense = lines[0][0].mean if lines and lines[0] and lines[0][0].round == 0 else None
-    alone = len({track.run.view.run for track in found}) == 1
-    traces = _traces(found, lines, margins_over(found, base, accuracy))
-    level = ("dense", dense) if alone and dense is not None else None
-    return Sheet(f"{ACCURACY} / {LEFT}", traces, LEFT, ACCURACY, _levels(traces), base=base, level=level)
+    dense = {line[0].mean for track, line in zip(found, lines, strict=True) if line and line[0].round == 0}
+    courses = _courses(found, lines, margins_over(found, base, accuracy))
+    level = ("dense", dense.pop()) if len(dense) == 1 else None
+    return Sheet(f"{ACCURACY} / {LEFT}", courses, LEFT, ACCURACY, _levels(courses), base=base, level=level)
 
 
 def stop_sheet(found: Sequence[Track], base: str) -> Sheet:
     """The iteration of the early stop at each P_m, and how much it is above that of the arm `base`."""
     lines = [points(track.run, track.arm, early_stop) for track in found]
-    traces = _traces(found, lines, margins_over(found, base, early_stop))
-    return Sheet(f"{STOP} / {LEFT}", traces, LEFT, STOP, _levels(traces), unit="iterations", digits=0, base=base)
+    courses = _courses(found, lines, margins_over(found, base, early_stop))
+    return Sheet(f"{STOP} / {LEFT}", courses, LEFT, STOP, _levels(courses), unit="iterations", digits=0, base=base)
 
 
 def dense_sheet(found: Sequence[Track]) -> Sheet:
     """Accuracy less that of the dense round of the same trial."""
     lines = [gains(track.run, track.arm, accuracy) for track in found]
-    return _differences("dense", "points to dense, by trial", _traces(found, lines))
+    return _differences("dense", "points to dense, by trial", _courses(found, lines))
 
 
 def arm_sheet(found: Sequence[Track], base: str) -> Sheet:
     """Accuracy less that of another arm at the same P_m in trials of the same seed."""
-    traces = _traces(found, margins_over(found, base, accuracy))
-    sheet = _differences(base, f"points to {base}, by seed", tuple(item for item in traces if item.name != base))
+    courses = _courses(found, margins_over(found, base, accuracy))
+    sheet = _differences(base, f"points to {base}, by seed", tuple(item for item in courses if item.name != base))
     return replace(sheet, empty=ONE_ARM)
 
 
@@ -158,14 +158,14 @@ def data_sheet(runs: Sequence[StudyRun], at: float) -> Sheet:
     how much they are above dense on as much data."""
     levels = tuple(sorted({level for run in runs for level in budget_levels(run)}, reverse=True))
     p_m = nearest_level(levels, at)
-    traces: list[Trace] = []
+    courses: list[Course] = []
     for number, run in enumerate(runs, 1):
         for line in budget_lines(run, nearest_level(budget_levels(run), p_m), accuracy):
             name = f"{number} {line.name}" if len(runs) > 1 else line.name
-            traces.append(Trace(name, line.points, run.study.trials, len(traces), run.view.run, over=line.gains))
+            courses.append(Course(name, line.points, run.study.trials, len(courses), run.view.run, over=line.gains))
     return Sheet(
         f"{ACCURACY} / {BUDGET}, at {percent(p_m)}% of the weights" if levels else f"{ACCURACY} / {BUDGET}",
-        tuple(traces),
+        tuple(courses),
         BUDGET,
         ACCURACY,
         levels,
@@ -182,11 +182,11 @@ def claim_sheet(claim: Claim, runs: Sequence[StudyRun], verdicts: Sequence[Verdi
     quantity, name = (early_stop, STOP) if isinstance(measure, SpeedUp) else (accuracy, ACCURACY)
     found = tracks(runs)
     mine = [(style, track) for style, track in enumerate(found) if track.arm in arms]
-    traces = tuple(trace(track, points(track.run, track.arm, quantity), style) for style, track in mine)
+    courses = tuple(course(track, points(track.run, track.arm, quantity), style) for style, track in mine)
     by_run = dict(zip((run.view.run for run in runs), verdicts, strict=True))
     marks: dict[str, Mapping[int, str]] = {}
     told: set[Outcome] = set()
-    for item, (_, track) in zip(traces, mine, strict=True):
+    for item, (_, track) in zip(courses, mine, strict=True):
         verdict = by_run[track.run.view.run]
         if verdict is not None and verdict.trials and track.arm == measure.arms[0]:
             low, high = _judged_levels(claim, verdict)
@@ -194,8 +194,8 @@ def claim_sheet(claim: Claim, runs: Sequence[StudyRun], verdicts: Sequence[Verdi
             marks[item.name] = dict.fromkeys(here, MARKS[verdict.outcome])
             told |= {verdict.outcome} if here else set()
     signs = tuple((mark, outcome) for outcome, mark in MARKS.items() if outcome in told)
-    levels, digits = _levels(traces), 0 if name == STOP else 2
-    return Sheet(f"{name} / {LEFT}", traces, LEFT, name, levels, digits=digits, marks=marks, signs=signs)
+    levels, digits = _levels(courses), 0 if name == STOP else 2
+    return Sheet(f"{name} / {LEFT}", courses, LEFT, name, levels, digits=digits, marks=marks, signs=signs)
 
 
 def _judged_levels(claim: Claim, verdict: Verdict) -> tuple[float, float]:
@@ -207,8 +207,8 @@ def _judged_levels(claim: Claim, verdict: Verdict) -> tuple[float, float]:
 
 
 def level_words(sheet: Sheet, level: float, room: tuple[int, int], hidden: Collection[str] = ()) -> Text:
-    """What every trace but the hidden ones has at that level, as much of it as there is room for: columns, lines."""
-    found = [(item, *item.near(level)) for item in sheet.traces if item.name not in hidden]
+    """What every course but the hidden ones has at that level, as much of it as there is room for: columns, lines."""
+    found = [(item, *item.near(level)) for item in sheet.courses if item.name not in hidden]
     counts = {here.count for _, here, _ in found if here is not None}
     words = Text.assemble((f"at {percent(level)}% left", "bold"))
     words.append(f", n={counts.pop()}" if len(counts) == 1 else "")
@@ -240,26 +240,27 @@ def _flow(words: Text, entries: Sequence[Text], width: int, lines: int) -> Text:
     return Text("\n").join(rows)
 
 
-def _traces(
+def _courses(
     found: Sequence[Track], lines: Sequence[tuple[Point, ...]], over: Sequence[tuple[Point, ...]] = ()
-) -> tuple[Trace, ...]:
+) -> tuple[Course, ...]:
     above = over or [()] * len(found)
     return tuple(
-        trace(track, line, style, its) for style, (track, line, its) in enumerate(zip(found, lines, above, strict=True))
+        course(track, line, style, its)
+        for style, (track, line, its) in enumerate(zip(found, lines, above, strict=True))
     )
 
 
-def _levels(traces: Sequence[Trace]) -> tuple[float, ...]:
-    return tuple(x for x, _ in aligned([item.points for item in traces]))
+def _levels(courses: Sequence[Course]) -> tuple[float, ...]:
+    return tuple(x for x, _ in aligned([item.points for item in courses]))
 
 
-def _differences(name: str, y_name: str, traces: tuple[Trace, ...]) -> Sheet:
+def _differences(name: str, y_name: str, courses: tuple[Course, ...]) -> Sheet:
     return Sheet(
         f"{y_name} / {LEFT}",
-        traces,
+        courses,
         LEFT,
         y_name,
-        _levels(traces),
+        _levels(courses),
         unit="points",
         signed=True,
         level=(name, 0.0),

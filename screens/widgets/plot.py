@@ -7,6 +7,7 @@ from functools import partial
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
+from textual.message import Message
 from textual_plotext import PlotextPlot
 from textual_plotext.plot import Plot
 
@@ -73,6 +74,17 @@ class LinePlot(PlotextPlot, can_focus=True):
         _key("i", "turn", "Hide line", "turn", "Hide the chosen line, or show it again"),
     ]
 
+    class Looked(Message):
+        """It is looked at in another way."""
+
+        def __init__(self, plot: "LinePlot"):
+            super().__init__()
+            self.plot = plot
+
+        @property
+        def control(self) -> "LinePlot":
+            return self.plot
+
     def __init__(self, *, id: str | None = None):
         super().__init__(id=id)
         self._picture = Picture("")
@@ -110,6 +122,7 @@ class LinePlot(PlotextPlot, can_focus=True):
         if sight != self._sight:
             self._sight = sight
             self.refresh()
+            self.post_message(self.Looked(self))
 
     def look_near(self, values: tuple[float, float] | None) -> None:
         """All of x, and of y what is between two values, or with None all."""
