@@ -44,8 +44,16 @@ class Machine:
     @property
     def memory(self) -> int:
         """Bytes that all devices together have of their own, as far as they tell; 0 on a CPU."""
+        return self._told("bytes_limit")
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of it that this process has in use; 0 on a CPU."""
+        return self._told("bytes_in_use")
+
+    def _told(self, what: str) -> int:
         told = [] if self.on_cpu else [device.memory_stats() or {} for device in jax.devices()]
-        return sum(int(stats.get("bytes_limit", 0)) for stats in told)
+        return sum(int(stats.get(what, 0)) for stats in told)
 
     @property
     def words(self) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from engine.errors import Unwritable
 from engine.lanes import Reading
 from engine.plan import Place, Round
+from engine.runner.meter import Meter
 from engine.store import CurvePoint, Event, LaneProgress, Note, Paused, Progress, Request, Resumed, RunFolder, Stamped
 
 _RATE_WINDOW = 30.0
@@ -32,6 +33,7 @@ class Pilot:
         self.run_id = folder.id
         self._folder, self._report = folder, report
         self._progress = Progress(state="preparing")
+        self._meter = Meter()
         self._recent: deque[tuple[float, int]] = deque()
         self._steps_before = 0
         self._firsts: list[int] = []
@@ -216,7 +218,9 @@ class Pilot:
         self.keep(lambda: self._folder.append_curve(key, curve))
 
     def _show(self, **changes: object) -> None:
-        self._progress = self._progress.model_copy(update={"about": "", **changes})
+        # Before anything is trained devices may not be looked for yet.
+        use = self._meter.read() if self._progress.steps_total else None
+        self._progress = self._progress.model_copy(update={"about": "", "use": use, **changes})
         self.keep(lambda: self._folder.set_progress(self._progress))
 
 

@@ -31,6 +31,7 @@ from engine.store.events import (
     Signal,
     SignalKind,
     Similarity,
+    Use,
 )
 from engine.store.health import Amiss, amiss
 from engine.store.leases import Lease, Leases
@@ -89,5 +90,6 @@ __all__ = [
     "Store",
     "StoredRound",
     "Trash",
+    "Use",
     "amiss",
 ]

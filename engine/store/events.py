@@ -233,9 +233,21 @@ class LaneProgress(Model):
     key: str
 
 
+class Use(Model):
+    """What the process of a run uses of its machine: `cpu` in cores kept busy, of `cores`; memory in bytes, of all that
+    there is; likewise that of its devices, 0 where they have none of their own."""
+
+    cpu: float
+    cores: int
+    memory: int
+    memory_total: int
+    device_memory: int = 0
+    device_memory_total: int = 0
+
+
 class Progress(Model):
     """Where the run is now; the newest replaces the one before. Rates are iterations of all lanes a second. `about`:
-    what it waits for."""
+    what it waits for; `use`: what that takes, once devices are at work."""
 
     state: Literal["preparing", "compiling", "training", "testing", "waiting", "paused", "stopping"]
     about: str = ""
@@ -248,6 +260,7 @@ class Progress(Model):
     rounds_total: int = 0
     rate: float | None = None
     eta: float | None = None
+    use: Use | None = None
 
 
 class CurvePoint(Model):

@@ -3,10 +3,11 @@
 from textual.content import Content
 from textual.widget import Widget
 
+from engine.store import Use
 from engine.views import summary
 from screens.keys import keyed
 from screens.lab import Follower
-from screens.text import STATUS_MARKS, STATUS_STYLES, amount, bar, duration, plain
+from screens.text import STATUS_MARKS, STATUS_STYLES, amount, bar, duration, plain, size
 
 WORDS = {
     "preparing": "preparing the data",
@@ -17,6 +18,8 @@ WORDS = {
     "interrupted": "interrupted: its process is gone; {runs.resume} in Runs goes on with it",
     "new": "not begun",
 }
+
+BAR_CELLS = 4
 
 
 class RunStatus(Widget):
@@ -52,7 +55,9 @@ class RunStatus(Widget):
             (f"{mark} {keyed(self.app, WORDS.get(state, state))}", style or "bold")
         ]
         parts += ["  ", plain(follower.run)]
-        if view.dataset is not None:
+        if progress is not None and progress.use is not None and follower.at_work:
+            parts += _use_words(progress.use)
+        elif view.dataset is not None:
             data = view.dataset
             parts.append(
                 f"  {plain(data.name)} {amount(data.train)}+{amount(data.validation)}, test {amount(data.test)}"
@@ -90,3 +95,18 @@ class RunStatus(Widget):
         width = max(8, min(40, self.size.width - 50))
         drawn = bar(fraction, width)
         return Content.assemble((f"{label:<10}", "dim"), (drawn, "$success"), f" {fraction:4.0%}  {count}  {after}")
+
+
+def _use_words(use: Use) -> list[Content | str | tuple[str, str]]:
+    """How busy the cores are that a run may use, and what it has of the memory, of its devices where they have some."""
+    parts: list[Content | str | tuple[str, str]] = []
+    busy, told = use.cpu / use.cores, ("memory", use.memory, use.memory_total)
+    if use.device_memory_total:
+        told = ("GPU memory", use.device_memory, use.device_memory_total)
+    name, used, total = told
+    for label, share, words in (
+        ("CPU", busy, f"{busy:.0%}"),
+        (name, used / total if total else 0.0, f"{size(used)}"),
+    ):
+        parts += [f"  {label} ", (bar(share, BAR_CELLS), "$success"), f" {words}"]
+    return parts

@@ -13,10 +13,10 @@ import pytest
 from engine import datasets, views
 from engine.analysis import Ranked, spearman
 from engine.errors import GuardBroken
-from engine.lanes import LaneEnd, Pack
+from engine.lanes import LaneEnd, Machine, Pack
 from engine.masks import counts_of, guards, magnitudes
 from engine.networks.build import initial_weights
-from engine.runner import bench
+from engine.runner import bench, meter
 from engine.spec import Study
 from engine.store import (
     Diverged,
@@ -140,6 +140,24 @@ def a_round_is_as_promised(item: dict[str, Any]) -> None:
     assert item["seconds"] > 0
     values = list(item["spearman"].values())
     assert values == [None] * 3 if item["round"] == 0 else all(-1 <= value <= 1 for value in values)
+
+
+def test_what_a_run_uses_is_told_beside_where_it_is(finished: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    use = finished.progress()[1].use  # type: ignore[index]
+    assert use is not None
+    assert 0 <= use.cpu <= use.cores + 0.5
+    assert 50_000_000 < use.memory < use.memory_total
+    assert (use.device_memory, use.device_memory_total) == (0, 0), "cores have no memory of their own"
+
+    class Device:
+        def memory_stats(self) -> dict[str, int]:
+            return {"bytes_in_use": 3, "bytes_limit": 40, "num_allocs": 7}
+
+    gpus = Machine("gpu", "a GPU", 2, "")
+    monkeypatch.setattr("engine.lanes.devices.jax.devices", lambda: [Device(), Device()])
+    monkeypatch.setattr(meter, "machine", lambda: gpus)
+    told = meter.Meter().read()
+    assert (told.device_memory, told.device_memory_total) == (6, 80)
 
 
 @pytest.mark.parametrize("trial", [0, 1])

@@ -391,10 +391,11 @@ def test_a_run_that_cannot_be_made_leaves_no_folder(store: Store, tiny: Tiny, mo
 
 def test_the_machine_is_remembered_and_a_damaged_sheet_knows_nothing(tmp_path: Path) -> None:
     facts = MachineFacts(tmp_path / "machine.json")
-    assert (facts.numerics, facts.lanes, facts.rate("lenet")) == ("", 0, None)
-    facts.keep(numerics="here", lanes=4, rates={"lenet": 10.0})
-    facts.keep(numerics="there", lanes=2, rates={"conv": 5.0})
+    assert (facts.numerics, facts.lanes, facts.devices, facts.memory, facts.rates) == ("", 0, 0, 0, {})
+    facts.keep(numerics="here", lanes=4, rates={"lenet": 10.0}, devices=2, memory=80)
+    facts.keep(numerics="there", lanes=2, rates={"conv": 5.0}, devices=1, memory=40)
     again = MachineFacts(tmp_path / "machine.json")
-    assert (again.numerics, again.lanes, again.rate("lenet"), again.rate("conv")) == ("there", 4, 10.0, 5.0)
+    assert (again.numerics, again.lanes, again.devices, again.memory) == ("there", 4, 1, 40)
+    assert again.rates == {"lenet": 10.0, "conv": 5.0}
     (tmp_path / "machine.json").write_text("{")
-    assert (again.numerics, again.lanes, again.rate("lenet")) == ("", 0, None)
+    assert (again.numerics, again.lanes, again.rates) == ("", 0, {})

@@ -1,0 +1,41 @@
+"""What a run uses of its machine, as it is told beside where it is."""
+
+import time
+
+import psutil
+
+from engine.lanes import machine
+from engine.lanes.devices import cores
+from engine.store import Use
+
+EVERY_SECONDS = 1.0
+"""Between two readings: they cost some tens of microseconds, and calls to the devices may follow each other fast."""
+
+
+class Meter:
+    """Reads what this process uses."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._when, self._busy = time.monotonic(), self._seconds()
+        self._use: Use | None = None
+
+    def read(self) -> Use:
+        """The newest reading, at most a second old. `prepare_jax` comes first."""
+        now = time.monotonic()
+        if self._use is None or now - self._when >= EVERY_SECONDS:
+            busy, found = self._seconds(), machine()
+            self._use = Use(
+                cpu=(busy - self._busy) / max(now - self._when, 1e-3),
+                cores=cores(),
+                memory=self._process.memory_info().rss,
+                memory_total=psutil.virtual_memory().total,
+                device_memory=found.memory_used,
+                device_memory_total=found.memory,
+            )
+            self._when, self._busy = now, busy
+        return self._use
+
+    def _seconds(self) -> float:
+        times = self._process.cpu_times()
+        return times.user + times.system
