@@ -57,7 +57,7 @@ class Latest(Generic[Asked, Found]):
     def _begin(self) -> None:
         if not self._busy and self._wanted:
             self._busy = True
-            self._widget.run_worker(self._go())
+            self._widget.run_worker(self._go)
 
     async def _go(self) -> None:
         try:
