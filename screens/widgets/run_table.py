@@ -1,5 +1,6 @@
 """The list of runs, of which only the lines that can be seen are ever made."""
 
+from rich.segment import Segment
 from textual import events
 from textual.content import Content
 from textual.geometry import Region, Size
@@ -144,8 +145,8 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             run = listed.runs[row]
             content = line(run, self.columns, picked=run.id in listed.picked, here=listed.here)
             if row == self._row:
-                style = self.get_visual_style("run-table--cursor")
-                content = Content(content.plain)
+                # As one segment: a visual drops what stands for colours that there are not, the reverse.
+                return Strip([Segment(content.plain, self.get_component_rich_style("run-table--cursor"))])
         else:
             content = Content(listed.empty if y == 2 and not listed.runs else "")
         strips = Visual.to_strips(self, content, width, 1, style, pad=True)

@@ -268,6 +268,17 @@ async def test_runs_are_found_ordered_and_picked(tmp_path: Path):
         await until(pilot, lambda: app.lab.picked == () and "picked" not in picture_of(app))
 
 
+async def test_the_cursor_is_seen_without_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    write_run(tmp_path, [started("a")])
+    app = lab_app(tmp_path, first="runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = await open_runs(pilot, app, 1)
+        drawn = [segment for segment in app.screen._compositor.render_strips()[3] if "tiny" in segment.text]
+        assert drawn[0].style.reverse
+        assert table.row == 0
+
+
 async def test_a_deleted_run_is_brought_back_also_by_another_process(tmp_path: Path):
     first, second = titled(tmp_path, "first"), titled(tmp_path, "second")
     work = write_run(tmp_path, [started("c")], owned=True)
