@@ -207,17 +207,18 @@ def restore(run: str | None) -> None:
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def show(run: str, as_json: bool) -> None:
-    """Show what RUN found: its table, accuracy against P_m, and what the numbers say."""
+    """Show what RUN found: its title and note, its table, accuracy against P_m, and what the numbers say."""
     with Store(places.home()).open(run) as folder:
         view = read_run(folder)
         status = folder.status(view.status)
         study = None if as_json else folder.study()
+        said = [words for words in (folder.title, *folder.note.splitlines()) if words]
     if as_json:
         click.echo(json.dumps(show_json(view, status), allow_nan=False))
         return
     from lth_tui.printing import print_run
 
-    print_run(view, status, study)
+    print_run(view, status, study, said)
 
 
 @command_line.command()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,7 @@ from screens.pictures import accuracy_picture
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, percent, plain
 
 PLOT_HEIGHT = 18
+MOST_OF_TITLE = 30
 _MOST_STRETCHES = 4
 
 
@@ -53,15 +55,37 @@ def print_runs(found: Sequence[RunSummary], *, filtered: bool = False) -> None:
     if not found:
         console().print("No run is like that." if filtered else "No runs yet. Start one: lth-tui run quickstart")
         return
-    table = table_of("run", "study", "data", "status", "rounds", "accuracy", "started", "took")
-    for item in found:
-        took = "" if item.seconds is None else duration(item.seconds)
-        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.created))
-        rounds = f"{item.rounds_done}/{item.rounds_total}"
-        name = f"{item.id} ({item.title})" if item.title else item.id
-        cells = (name, item.study, item.dataset, item.status, rounds, percent(item.best), started, took)
+    columns = {
+        "run": [item.id for item in found],
+        "status": [item.status for item in found],
+        "accuracy": [percent(item.best) for item in found],
+        "rounds": [f"{item.rounds_done}/{item.rounds_total}" for item in found],
+        "title": [_cut(item.title) for item in found],
+        "data": [item.dataset for item in found],
+        "started": [time.strftime("%Y-%m-%d %H:%M", time.localtime(item.created)) for item in found],
+        "took": ["" if item.seconds is None else duration(item.seconds) for item in found],
+        "study": [item.study for item in found],
+    }
+    if not any(columns["title"]):
+        del columns["title"]
+    out = console()
+    room, shown = out.width + 2, []
+    for name, cells in columns.items():
+        room -= 2 + max(cell_len(plain(cell)) for cell in (name, *cells))
+        # Names are never cut, for runs are asked for by them; what has no room then is left out.
+        if room < 0 and name != "run":
+            break
+        shown.append(name)
+    table = table_of(*shown)
+    for column in table.columns:
+        column.no_wrap = True
+    for cells in zip(*(columns[name] for name in shown), strict=True):
         table.add_row(*map(text_of, cells))
-    console().print(table)
+    out.print(table, soft_wrap=True)
+
+
+def _cut(title: str) -> str:
+    return title if len(title) <= MOST_OF_TITLE else title[: MOST_OF_TITLE - 1] + "…"
 
 
 def print_data(entries: Sequence[Entry]) -> None:
@@ -75,10 +99,12 @@ def print_data(entries: Sequence[Entry]) -> None:
     console().print(table)
 
 
-def print_run(view: RunView, status: str, study: Study | None = None) -> None:
-    """The table of a run, its plot, what the numbers say, and how it ended; where an arm of its `study` clamps weights,
-    also how their magnitudes are spread."""
+def print_run(view: RunView, status: str, study: Study | None = None, said: Sequence[str] = ()) -> None:
+    """What people have `said` of a run, its table, its plot, what the numbers say, and how it ended; where an arm of
+    its `study` clamps weights, also how their magnitudes are spread."""
     out = console()
+    for words in said:
+        out.print(text_of(words))
     if view.dataset is None:
         out.print(text_of(f"{view.run}: {status}; no round is known yet"))
         return

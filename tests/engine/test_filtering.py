@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sample_run import write_sample
 
 from engine.errors import BadInput
-from engine.store import STATUSES, RoundMean, RunSummary
+from engine.store import STATUSES, RoundMean, RunSummary, Store
 from engine.views import ORDERS, ordered, parse_filter, suggested
 
 NOW = 1_700_000_000.0
@@ -255,6 +255,19 @@ def test_runs_are_asked_for_on_the_command_line(say) -> None:
         say("runs", "statuss:done")
     with pytest.raises(BadInput, match="--jsn"):
         say("runs", "--jsn")
+
+
+def test_title_and_note_are_printed_as_text_and_ids_whole(say, tmp_path: Path) -> None:
+    long = "x" * 90
+    (tmp_path / "runs" / "one").rename(tmp_path / "runs" / long)
+    with Store(tmp_path).open(long) as run:
+        run.describe(title="[/b]\x1b[31mmine", note="[red]first\nsecond")
+    assert say("show", long).startswith("[/b]\\x1b[31mmine\n[red]first\nsecond\n")
+    assert f"\n{long}  done" in say("runs")
+    with Store(tmp_path).open(long) as run:
+        run.describe(title="short")
+    (tmp_path / "runs" / long).rename(tmp_path / "runs" / "one")
+    assert "short" in say("runs").splitlines()[1]
 
 
 def test_a_run_is_deleted_and_brought_back_on_the_command_line(say) -> None:
