@@ -195,4 +195,4 @@ def test_following_ends_with_the_run_and_not_before(
     monkeypatch.setattr(Follower, "poll", poll)
     assert follow_headless(run, store) == "done"
     assert looks[:4] == ["new", "stopped", "stopped", "stopped"]
-    assert "a: done" in capsys.readouterr().out
+    assert f"{run}: done" in capsys.readouterr().out
