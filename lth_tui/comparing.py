@@ -16,7 +16,8 @@ def print_comparison(runs: Sequence[StudyRun], base: str | None = None) -> None:
     found = tracks(runs)
     out = console()
     for number, run in enumerate(runs, 1):
-        out.print(text_of(f"{number} {run_words(run)}" if len(runs) > 1 else run_words(run)))
+        words = run_words(run.view.run, run.study)
+        out.print(text_of(f"{number} {words}" if len(runs) > 1 else words))
     _print(out, "Test accuracy in percent", found, [points(track.run, track.arm, accuracy) for track in found])
     if base is None:
         lines = [gains(track.run, track.arm, accuracy) for track in found]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich.text import Text
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -179,6 +180,12 @@ class LabScreen(Screen[None]):
             return
         self.app.copy_to_clipboard(text)
         self.notify(plain(f"copied {offer.words}: {what}"), markup=False)
+
+
+def rewrite(place: Static, words: Text) -> None:
+    """Write words of a fixed height, if they are others: laying the screen out again would cost more than all else."""
+    if place.content != words:
+        place.update(words, layout=False)
 
 
 class PanelScreen(LabScreen):

@@ -1,7 +1,7 @@
 """Compare: arms and runs over each other, less data, studies side by side, and what the field claims."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -12,14 +12,13 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.claims import Verdict, judge
 from engine.spec import differences
-from engine.views import StudyRun, Table, Track, tracks
-from screens.base import PanelScreen
-from screens.comparing import field_rows, run_words
+from engine.views import StudyRun, Track, tracks
+from screens.base import PanelScreen, rewrite
+from screens.comparing import field_rows, field_table, run_words
 from screens.keys import Advice, keyed
 from screens.offers import Offer
-from screens.overlay import Laid, followed, read, wanted
+from screens.overlay import Overlay
 from screens.pictures import near_dense
 from screens.sheets import (
     Sheet,
@@ -33,8 +32,8 @@ from screens.sheets import (
     stop_sheet,
 )
 from screens.text import plain
-from screens.verdicts import Judged, about_claim, claim_rows, side_by_side
-from screens.widgets.numbers import Cells, NumbersTable
+from screens.verdicts import Judge, Judged, about_claim, claim_rows, side_by_side, verdict_table
+from screens.widgets.numbers import NumbersTable
 from screens.widgets.plot import LinePlot
 
 EMPTY = """Nothing to compare yet.
@@ -64,8 +63,6 @@ WIDE_FROM = 110
 """Columns of the window from which the numbers stand beside the plot."""
 FIRST_LEVEL = 10.0
 """P_m, percent, near which the numbers are told at first: where a ticket and its control have parted."""
-EVERY = 2
-"""Updates from one look into the store to the next."""
 SHORTEST_CLAIM = 24
 """Columns of a claim at the least; where they are too many, the table scrolls."""
 STRIP = 3
@@ -112,15 +109,12 @@ class CompareScreen(PanelScreen):
         self._at: float | None = None
         self._base = ""
         self._cursor: float | None = None
-        self._known: dict[str, Laid] = {}
-        self._wanted: tuple[str, ...] = ()
-        self._reading = False
-        self._updates = 0
+        self._overlay, self._judge = Overlay(self.lab), Judge()
         self._shown_allowed: dict[str, bool] = {}
         self._drawn: object = None
         self._runs: tuple[StudyRun, ...] = ()
+        self._names: list[str] = []
         self._sheet: Sheet | None = None
-        self._verdicts: dict[tuple[str, int], list[Verdict]] = {}
         self._judged: list[Judged] = []
         self._turn_to(self._page)
 
@@ -133,39 +127,26 @@ class CompareScreen(PanelScreen):
 
     def update(self) -> None:
         """Look into the store now and then, and draw what changed."""
-        names = wanted(self.lab)
-        self._updates += 1
-        if (names != self._wanted or self._updates % EVERY == 0) and not self._reading:
-            self._wanted, self._reading = names, True
+        if self._overlay.due():
             self._read()
         self._draw_changed()
 
     @work(group="compare-read")
     async def _read(self) -> None:
-        own = self.lab.follower.run if self.lab.follower else None
-        others = [name for name in self._wanted if name != own]
-        try:
-            self._known = await asyncio.to_thread(read, self.lab.store, others, self._known)
-        finally:
-            self._reading = False
+        await self._overlay.read()
         if self.is_attached:
             self._draw_changed()
 
-    def _laid(self) -> dict[str, Laid]:
-        """The wanted runs as far as they are read."""
-        own = self.lab.follower.run if self.lab.follower else None
-        found = {name: followed(self.lab) if name == own else self._known.get(name) for name in wanted(self.lab)}
-        return {name: item for name, item in found.items() if item is not None}
-
     def _draw_changed(self) -> None:
-        laid = self._laid()
-        known = tuple((name, it.problem, it.run.view.last_event if it.run else 0) for name, it in laid.items())
+        laid = self._overlay.laid()
+        known = [(it.name, it.problem, it.run.view.last_event if it.run else 0) for it in laid]
         if known != self._drawn:
             self._drawn = known
-            runs = tuple(it.run for it in laid.values() if it.run is not None)
+            runs = tuple(it.run for it in laid if it.run is not None)
             if [run.view.run for run in runs] != [run.view.run for run in self._runs]:
                 self._judged = []
             self._runs = runs
+            self._names = [item.name for item in laid if item.run is not None]
             self._redraw()
 
     # Drawing
@@ -175,8 +156,8 @@ class CompareScreen(PanelScreen):
         return tracks(self._runs)
 
     @property
-    def _names(self) -> list[str]:
-        """The runs as they are called in tables."""
+    def _numbers(self) -> list[str]:
+        """The runs as they are called in tables and plots."""
         return [str(number) for number in range(1, len(self._runs) + 1)]
 
     def _redraw(self) -> None:
@@ -202,25 +183,27 @@ class CompareScreen(PanelScreen):
         here = list(titles).index(self._page) + 1
         while sum(tab.cell_len for tab in tabs[:here]) > self.size.width - 2:
             tabs, here = tabs[1:], here - 1
-        _write(self.query_one("#compare-pages", Static), Text().join(tabs))
+        rewrite(self.query_one("#compare-pages", Static), Text().join(tabs))
 
     def _tell_runs(self) -> None:
         words = Text()
-        laid = self._laid()
-        several = len(self._runs) > 1
-        for number, run in enumerate(self._runs, 1):
-            words.append(plain(f"{number} {run.view.run}  " if several else run_words(run)), "" if several else "dim")
-        for name, item in laid.items():
+        if len(self._runs) == 1:
+            words.append(plain(run_words(self._names[0], self._runs[0].study)), "dim")
+        else:
+            words.append("  ".join(f"{number} {plain(name)}" for number, name in enumerate(self._names, 1)))
+        for item in self._overlay.laid():
             if item.problem:
-                words.append(f"! {plain(name)} is left out: {plain(item.problem)}  ", "bold")
-        _write(self.query_one("#compare-runs", Static), words)
+                words.append(f"  ! {plain(item.name)} is left out: {plain(item.problem)}", "bold")
+        rewrite(self.query_one("#compare-runs", Static), words)
 
     @work(exclusive=True, group="compare-draw")
     async def _draw(self) -> None:
         """Make what the page shows beside the loop, and show it."""
         page, runs, found = self._page, self._runs, self._tracks
         if page == "claims":
-            self._judged = side_by_side(await self._judge(runs))
+            if not self._judged:
+                self._say(JUDGING)
+            self._judged = side_by_side(await self._judge.of(runs))
             self._show_claims()
             return
         if page == "studies":
@@ -251,7 +234,7 @@ class CompareScreen(PanelScreen):
         if bool(words) != self.has_class("-words"):
             self.set_class(bool(words), "-words")
             self.call_after_refresh(self._focus)  # what is hidden has no focus
-        _write(self.query_one("#compare-words", Static), Text(keyed(self.app, words)))
+        rewrite(self.query_one("#compare-words", Static), Text(keyed(self.app, words)))
 
     # Numbers at one P_m
 
@@ -271,13 +254,9 @@ class CompareScreen(PanelScreen):
         sheet = self._sheet
         words = Text()
         if sheet is not None and sheet.levels:
-            room = (max(20, self.size.width - 2), STRIP)
-            words = (
-                Text(sheet.note, "dim")
-                if sheet.note
-                else level_words(sheet, self._level(sheet), room, self._plot.sight.hidden)
-            )
-        _write(self.query_one("#compare-told", Static), words)
+            room, hidden = (max(20, self.size.width - 2), STRIP), self._plot.sight.hidden
+            words = level_words(sheet, self._level(sheet), room, hidden)
+        rewrite(self.query_one("#compare-told", Static), words)
 
     @on(NumbersTable.RowHighlighted)
     def _row_chosen(self, event: NumbersTable.RowHighlighted) -> None:
@@ -306,26 +285,14 @@ class CompareScreen(PanelScreen):
         self._sheet = None
         fields = differences([run.study for run in self._runs])
         self._say(ONE_STUDY if len(self._runs) < 2 else "" if fields else SAME_STUDY)
-        self.query_one(NumbersTable).fill(*field_rows(fields, [plain(run.view.run) for run in self._runs]))
+        self.query_one(NumbersTable).fill(*field_rows(fields, self._names))
         words = f"{len(fields)} fields differ; – is none" if fields else ""
-        _write(self.query_one("#compare-told", Static), Text(words, "dim"))
-
-    async def _judge(self, runs: Sequence[StudyRun]) -> list[list[Verdict]]:
-        """The verdicts of each run, as far as it has come."""
-        keys = [(run.view.run, run.view.last_event) for run in runs]
-        if not self._judged:
-            self._say(JUDGING)
-        found: dict[tuple[str, int], list[Verdict]] = {}
-        for key, run in zip(keys, runs, strict=True):
-            known = self._verdicts.get(key)
-            found[key] = known if known is not None else await asyncio.to_thread(judge, run.view, run.study)
-        self._verdicts = found
-        return [found[key] for key in keys]
+        rewrite(self.query_one("#compare-told", Static), Text(words, "dim"))
 
     def _show_claims(self) -> None:
         self._say("" if self._judged else NO_CLAIMS)
         table = self.query_one(NumbersTable)
-        header, rows, widths = claim_rows(self._judged, self._names)
+        header, rows, widths = claim_rows(self._judged, self._numbers)
         room = table.size.width - sum(widths) - 2 * len(header) - 3
         table.fill(header, rows, [*widths, max(SHORTEST_CLAIM, room)])
         self._show_claim()
@@ -334,12 +301,12 @@ class CompareScreen(PanelScreen):
         """The claim under the cursor in full, and its arms as a plot."""
         row = self.query_one(NumbersTable).cursor_row
         if not 0 <= row < len(self._judged):
-            _write(self.query_one("#compare-told", Static), Text())
+            rewrite(self.query_one("#compare-told", Static), Text())
             return
         item = self._judged[row]
         self._sheet = claim_sheet(item.claim, self._runs, item.verdicts)
         self._plot.show(self._sheet.picture())
-        _write(self.query_one("#compare-told", Static), about_claim(item, self._names))
+        rewrite(self.query_one("#compare-told", Static), about_claim(item, self._numbers))
 
     # Keys
 
@@ -420,23 +387,12 @@ class CompareScreen(PanelScreen):
 
     def offers(self) -> list[Offer]:
         """The plot with its numbers; of claims and studies their tables."""
-        plot, table = self._plot, self.query_one(NumbersTable)
-        name = f"compare-{self._page}"
-        found: list[Offer] = []
-        if self._sheet is not None:
-            found.append(Offer(name, self._sheet.title, plot, self._sheet.table))
-        if self._page in ("studies", "claims") and self._runs:
-            words = "in what the studies differ" if self._page == "studies" else "claims and verdicts"
-            found.insert(0, Offer(name, words, table, partial(_table, table.told)))
+        table, name = self.query_one(NumbersTable), f"compare-{self._page}"
+        found = [Offer(name, self._sheet.title, self._plot, self._sheet.table)] if self._sheet is not None else []
+        if self._page == "claims" and self._judged:
+            told = partial(verdict_table, self._judged, self._names)
+            return [Offer("compare-verdicts", "claims and verdicts", table, told), *found]
+        if self._page == "studies":
+            fields = differences([run.study for run in self._runs])
+            return [Offer(name, "in what the studies differ", table, partial(field_table, fields, self._names))]
         return found
-
-
-def _table(told: tuple[Sequence[str], Cells]) -> Table:
-    header, rows = told
-    return Table(tuple(header), tuple(tuple(map(str, row)) for row in rows))
-
-
-def _write(place: Static, words: Text) -> None:
-    """Write words of a fixed height, if they are others: laying the screen out again would cost more than all else."""
-    if place.content != words:
-        place.update(words, layout=False)

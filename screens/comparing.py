@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.spec import Difference
-from engine.views import Point, StudyRun, Track, aligned, same_level
+from engine.spec import Difference, Study
+from engine.views import Point, Table, Track, aligned, same_level
 
 NONE = "–"
 
@@ -37,10 +37,9 @@ def course(track: Track, points: tuple[Point, ...], style: int = 0, over: tuple[
     return Course(track.name, points, track.run.study.trials, style, track.run.view.run, over)
 
 
-def run_words(run: StudyRun) -> str:
+def run_words(name: str, study: Study) -> str:
     """What a run is of: its name, study, network and data."""
-    study = run.study
-    return f"{run.view.run}: {study.name}, {study.base.network.name} on {study.base.data.name}"
+    return f"{name}: {study.name}, {study.base.network.name} on {study.base.data.name}"
 
 
 def percent(value: float) -> str:
@@ -89,6 +88,12 @@ def level_rows(
 def field_rows(found: Sequence[Difference], names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the fields in which studies of these names differ."""
     return ["field", *names], [[item.path, *map(value, item.values)] for item in found]
+
+
+def field_table(found: Sequence[Difference], names: Sequence[str]) -> Table:
+    """The same for a file."""
+    header, rows = field_rows(found, names)
+    return Table(tuple(header), tuple(map(tuple, rows)))
 
 
 def value(found: Any) -> str:

@@ -21,7 +21,7 @@ from engine.views import (
     magnitudes_table,
     round_grid,
 )
-from screens.base import PanelScreen
+from screens.base import PanelScreen, rewrite
 from screens.keys import Advice, keyed
 from screens.offers import Offer
 from screens.pictures import magnitude_picture
@@ -174,7 +174,7 @@ class HeatmapsScreen(PanelScreen):
         else:
             self._show_correlations(view, arm, trial, layer, measure)
             words.append(MEASURES[measure], "bold")
-        _write(self.query_one("#which", Static), words)
+        rewrite(self.query_one("#which", Static), words)
         self._follow_choice()
         self._tell_cell()
 
@@ -198,7 +198,7 @@ class HeatmapsScreen(PanelScreen):
         study = self.lab.follower.study if self.lab.follower else None
         recipes = [study.recipe(it) for it in study.arm if it.name == arm.name] if study is not None else []
         watched = any(recipe.prune.early_bird != "off" for recipe in recipes)
-        _write(self.query_one("#no-birds", Static), Text(keyed(self.app, NO_EPOCHS if watched else NOT_WATCHED)))
+        rewrite(self.query_one("#no-birds", Static), Text(keyed(self.app, NO_EPOCHS if watched else NOT_WATCHED)))
 
     def _show_magnitudes(self, arm: ArmView, trial: int, layer: str) -> None:
         item = arm.trials[trial].rounds.get(self._round)
@@ -208,7 +208,7 @@ class HeatmapsScreen(PanelScreen):
         self.query_one("#magnitudes", LinePlot).show(magnitude_picture(title, found, empty))
 
     def _entitle(self, part: str, words: str) -> None:
-        _write(self.query_one(f"#{part}-part .grid-title", Static), Text(words, "dim"))
+        rewrite(self.query_one(f"#{part}-part .grid-title", Static), Text(words, "dim"))
 
     @property
     def _shown_heatmap(self) -> Heatmap | None:
@@ -248,8 +248,8 @@ class HeatmapsScreen(PanelScreen):
                 words = pair_words(view, arm.name, trial, layer, (first, second))
             sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
             colours = legend(heatmap.scale, heatmap.grid.kinds, self.size.width, sixteen=sixteen)
-        _write(self.query_one("#readout", Static), words)
-        _write(self.query_one("#legend", Static), colours)
+        rewrite(self.query_one("#readout", Static), words)
+        rewrite(self.query_one("#legend", Static), colours)
 
     @on(Heatmap.Moved)
     def _cursor_moved(self, event: Heatmap.Moved) -> None:
@@ -344,9 +344,3 @@ class HeatmapsScreen(PanelScreen):
             return self.chosen is not None and self._page in ("layers", "rounds")
         magnitudes = self._page == "magnitudes"
         return self.chosen is not None and {"round": magnitudes, "scale": not magnitudes}.get(action, True)
-
-
-def _write(place: Static, words: Text) -> None:
-    """Write words of a fixed height, if they are others: laying the screen out again would cost more than all else."""
-    if place.content != words:
-        place.update(words, layout=False)

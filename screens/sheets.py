@@ -207,7 +207,10 @@ def _judged_levels(claim: Claim, verdict: Verdict) -> tuple[float, float]:
 
 
 def level_words(sheet: Sheet, level: float, room: tuple[int, int], hidden: Collection[str] = ()) -> Text:
-    """What every course but the hidden ones has at that level, as much of it as there is room for: columns, lines."""
+    """What every course but the hidden ones has at that level, as far as there is room for it (columns, lines); of a
+    sheet with a note that instead."""
+    if sheet.note:
+        return Text(sheet.note, "dim")
     found = [(item, *item.near(level)) for item in sheet.courses if item.name not in hidden]
     counts = {here.count for _, here, _ in found if here is not None}
     words = Text.assemble((f"at {percent(level)}% left", "bold"))

@@ -1,11 +1,13 @@
 """Verdicts on claims in words: the same in a window and printed."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
-from engine.claims import Claim, Outcome, Source, Verdict
+from engine.claims import Claim, Outcome, Source, Verdict, judge
+from engine.views import StudyRun, Table
 from screens.comparing import number
 from screens.text import plain
 
@@ -64,6 +66,23 @@ def trials_words(item: Verdict) -> str:
     return f"{item.trials} of {item.trials + item.left_out}" if item.left_out else str(item.trials or "")
 
 
+class Judge:
+    """Verdicts on runs, kept while the runs stay as they are."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], list[Verdict]] = {}
+
+    async def of(self, runs: Sequence[StudyRun]) -> list[list[Verdict]]:
+        """Of each run the verdicts on the claims that speak of it, made in a thread."""
+        keys = [(run.view.run, run.view.last_event) for run in runs]
+        found: dict[tuple[str, int], list[Verdict]] = {}
+        for key, run in zip(keys, runs, strict=True):
+            known = self._known.get(key)
+            found[key] = known if known is not None else await asyncio.to_thread(judge, run.view, run.study)
+        self._known = found
+        return [found[key] for key in keys]
+
+
 @dataclass(frozen=True)
 class Judged:
     """A claim with the verdict of each run; None of a run that it does not speak of."""
@@ -92,6 +111,36 @@ def claim_rows(judged: Sequence[Judged], names: Sequence[str]) -> tuple[list[str
         rows.append([*cells, claimed_words(told[0]), item.claim.text])
     kinds = list(names) if len(names) > 1 else ["verdict", "measured"]
     return [*kinds, "claimed", "claim"], rows, [15] * len(kinds) + [13]
+
+
+def verdict_table(judged: Sequence[Judged], names: Sequence[str]) -> Table:
+    """The verdicts in full: a row for each claim and each of the runs of these names."""
+    columns = ("run", "claim", "id", "source", "direction", "claimed", "tolerance", "unit", "verdict", "mean")
+    found = [(name, it) for item in judged for name, it in zip(names, item.verdicts, strict=True) if it is not None]
+    rows = (
+        (
+            name,
+            it.claim.text,
+            it.claim.id,
+            it.claim.source,
+            it.claim.direction,
+            it.claim.claimed,
+            it.claim.tolerance,
+            it.unit,
+            it.outcome,
+            it.mean,
+            it.error,
+            it.low,
+            it.high,
+            it.trials,
+            it.p_m,
+            it.p_value,
+            it.reason,
+        )
+        for name, it in found
+    )
+    more = ("standard error", "least", "greatest", "trials", "P_m (%)", "p value", "reason")
+    return Table((*columns, *more), tuple(rows))
 
 
 def about_claim(item: Judged, names: Sequence[str]) -> Text:

@@ -26,11 +26,6 @@ class NumbersTable(DataTable[Text]):
         super().__init__(id=id, cursor_type="row", zebra_stripes=False, fixed_columns=1)
         self._told: tuple[Sequence[str], Cells, Sequence[int | None]] = ((), (), ())
 
-    @property
-    def told(self) -> tuple[Sequence[str], Cells]:
-        """Header and rows."""
-        return self._told[:2]
-
     def fill(self, header: Sequence[str], rows: Cells, widths: Sequence[int | None] = ()) -> None:
         """Show these rows; the cursor keeps its place. A column without a width has that of its widest cell."""
         if (header, rows, widths) == self._told:

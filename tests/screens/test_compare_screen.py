@@ -15,6 +15,7 @@ from screens.overlay import read
 from screens.verdicts import about_claim, side_by_side
 from screens.widgets.plot import LinePlot
 
+X = ("x", "round", "mean")
 ARMS = ("ticket", "reinit")
 
 
@@ -39,6 +40,8 @@ def two(finished: Finished, tmp_path: Path) -> Finished:
     shutil.copytree(finished.home / "runs", home / "runs")
     events = [round_finished(0, 0.8, arm, trial) for arm in ARMS for trial in (0, 1)]
     second = write_run(home, [started("second", rounds=3, arms=ARMS, trials=2), *events], owned=True)
+    with Store(home).open(second) as folder:
+        folder.describe(title="[b]at work")
     return Finished(home, second)
 
 
@@ -49,6 +52,8 @@ async def test_the_arms_of_a_run_and_their_differences_are_the_engines(finished:
         await until(pilot, lambda: set(lines(app)) == {"ticket", "reinit"})
         for name, values in lines(app).items():
             assert values == tuple(point.mean for point in points(run, name, accuracy))
+        (shown,) = app.screen.offers()
+        assert shown.table().rows[1][:4] == ("ticket", *(getattr(points(run, "ticket", accuracy)[1], it) for it in X))
         # The last round is at 51% of the weights: nothing is nearer to a tenth.
         last, margin = points(run, "reinit", accuracy)[-1], margins(run, "reinit", run, "ticket", accuracy)[-1]
         told = f"x reinit {last.mean:.2f} ± {last.error:.2f} ({margin.mean:+.2f} ± {margin.error:.2f})"
@@ -85,7 +90,7 @@ async def test_picked_runs_lie_over_each_other_and_what_is_new_comes_in(two: Fin
         app.lab.picked = (first, two.run)
         await until(pilot, lambda: lines(app).get("2 reinit") == (80.0,))
         assert list(lines(app)) == ["1 ticket", "1 reinit", "2 ticket", "2 reinit"]
-        assert f"1 {first}  2 {two.run}" in words(app, "#compare-runs")
+        assert words(app, "#compare-runs") == f"1 {first}  2 [b]at work"
         assert cells(app)[0][0] == "100"
         assert cells(app)[0][3] == "80.00 ± 0.00"
         with Store(two.home).open(two.run) as folder:
@@ -113,13 +118,14 @@ async def test_claims_are_judged_beside_the_plot_of_their_arms(finished: Finishe
             await until(pilot, lambda item=item: words(app, "#compare-told") == about_claim(item, ["1"]).plain)
             assert set(lines(app)) == {arm for arm in item.claim.measure.arms if run.has(arm)}
             assert cells(app)[number][3] == item.claim.text
+            assert [row[9] for row in app.screen.offers()[0].table().rows] == [it.verdicts[0].mean for it in judged]
             await pilot.press("j")
 
 
 def test_only_what_is_new_is_read_and_what_cannot_be_is_told(two: Finished):
     store = Store(two.home)
     known = read(store, [two.run], {})
-    assert read(store, [two.run], known)[two.run] is known[two.run]
+    assert read(store, [two.run], known)[two.run].run is known[two.run].run
     with store.open(two.run) as folder:
         folder.append(round_finished(1, 0.7))
     again = read(store, [two.run, "gone"], known)
