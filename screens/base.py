@@ -194,8 +194,8 @@ class PanelScreen(LabScreen):
     MAIN = ""
 
     BINDINGS = [
-        Binding("f", "fill", "Fill", id="fill", tooltip="The focused panel fills the screen, and back"),
-    ]  # fmt: skip
+        Binding("f", "fill", "Fill", id="fill", show=False, tooltip="The focused panel fills the screen, and back"),
+    ]
 
     def action_fill(self) -> None:
         """The focused panel fills the screen, or all are shown again."""

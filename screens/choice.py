@@ -1,11 +1,11 @@
-"""Which part of a run the Ticket screen shows. Knows no window."""
+"""Which part of a run Heatmaps and Ticket show. Knows no window."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.views import ArmView, LayerTicket, RoundView, RunView
 from screens.looks import MEASURES, Look
-
-PAGES = tuple(MEASURES)
 
 
 class Chosen(NamedTuple):
@@ -24,26 +24,59 @@ class Chosen(NamedTuple):
 
 
 class Choice:
-    """Arm, trial, round, layer, page, measure and unit, each kept while the others change.
+    """Arm, trial, layer, page, and of each page a measure, each kept while the others change.
 
-    `round` None is the newest one, also when another one finishes; `unit` None is all of them.
+    `measures` are those of each page in turn; pages with the same ones have them in common.
     """
 
-    def __init__(self) -> None:
-        self.page = PAGES[0]
-        self.round: int | None = None
-        self.unit: int | None = None
-        self._at = {"arm": 0, "trial": 0, "layer": 0, **dict.fromkeys(PAGES, 0)}
+    def __init__(self, measures: Mapping[str, tuple[str, ...]]) -> None:
+        self._measures = measures
+        self.page = next(iter(measures))
+        self._at: Counter[str | tuple[str, ...]] = Counter()
 
     def begin(self) -> None:
-        """Another run: its first trial, newest round and first layer; page and measures stay."""
-        self.round = self.unit = None
-        self._at.update(arm=0, trial=0, layer=0)
+        """Another run: its first arm, trial and layer; page and measures stay."""
+        for what in ("arm", "trial", "layer"):
+            self._at[what] = 0
 
     def trial_of(self, view: RunView) -> tuple[ArmView, int]:
         """The arm and the trial's place in it, of a run that has begun."""
         arm = view.arms[self._at["arm"] % len(view.arms)]
         return arm, self._at["trial"] % len(arm.trials)
+
+    def layer_of(self, view: RunView) -> int:
+        """The layer's place."""
+        return self._at["layer"] % len(view.layers)
+
+    def choose_layer(self, place: int) -> None:
+        """The layer at that place."""
+        self._at["layer"] = place
+
+    @property
+    def measure(self) -> str:
+        """That of the page."""
+        measures = self._measures[self.page]
+        return measures[self._at[measures] % len(measures)]
+
+    def step(self, what: str, by: int) -> None:
+        """The next or the one before of arms, trials, layers or measures."""
+        self._at[self._measures[self.page] if what == "measure" else what] += by
+
+
+class RoundChoice(Choice):
+    """A finished round, and of the inputs of a layer all units or one.
+
+    `round` None is the newest one, also when another one finishes; `unit` None is all of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MEASURES)
+        self.round: int | None = None
+        self.unit: int | None = None
+
+    def begin(self) -> None:
+        super().begin()
+        self.round = self.unit = None
 
     def of(self, view: RunView | None) -> Chosen | None:
         """What is chosen of a run: the round, or the last one before it that there is."""
@@ -56,21 +89,16 @@ class Choice:
         number = max(rounds)
         if self.round is not None:
             number = max((known for known in rounds if known <= self.round), default=min(rounds))
-        layers = list(view.layers)
-        place = self._at["layer"] % len(layers)
+        layers, place = list(view.layers), self.layer_of(view)
         return Chosen(arm, trial, rounds[number], layers[place], layers[place - 1] if place else "")
 
     @property
     def look(self) -> Look:
         """The page with its measure, and of the inputs the unit."""
-        measures = MEASURES[self.page]
-        return Look(
-            self.page, measures[self._at[self.page] % len(measures)], self.unit if self.page == "inputs" else None
-        )
+        return Look(self.page, self.measure, self.unit if self.page == "inputs" else None)
 
     def step(self, what: str, by: int) -> None:
-        """The next or the one before of arms, trials, layers or measures."""
-        self._at[self.page if what == "measure" else what] += by
+        super().step(what, by)
         if what == "layer":
             self.unit = None
 

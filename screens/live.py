@@ -106,7 +106,7 @@ class LiveScreen(PanelScreen):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._drawn_run: str | None = None
+        self._run: str | None = None
         self._drawn_event = -1
         self._logged = self._log_width = 0
         self._shown_allowed: dict[str, bool] = {}
@@ -153,7 +153,7 @@ class LiveScreen(PanelScreen):
             self._shown_allowed = allowed
             self.refresh_bindings()
         self._ticks += 1
-        if follower.run != self._drawn_run:
+        if follower.run != self._run:
             self._begin(follower.run)
         elif follower.at_work and self._ticks % 2:
             return  # the plots of a run at work are drawn at half the pace of its counters
@@ -166,7 +166,7 @@ class LiveScreen(PanelScreen):
         self._show_curve(follower)
 
     def _begin(self, run: str) -> None:
-        self._drawn_run, self._drawn_event, self._logged = run, -1, 0
+        self._run, self._drawn_event, self._logged = run, -1, 0
         self._lane, self._key, self._curve = None, "", None
         self._arm = self._trial = 0
         self.query_one(RichLog).clear()

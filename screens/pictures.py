@@ -1,9 +1,10 @@
 """From what the views tell to what the plots draw."""
 
 import math
+from collections.abc import Sequence
 
-from engine.store import Magnitudes
-from engine.views import KINDS, Curve, RunView, accuracy_series, dense_accuracy
+from engine.store import Magnitudes, SignalKind
+from engine.views import KINDS, MEASURES, Curve, GridLine, Measure, RunView, accuracy_series, dense_accuracy
 from screens.plots import Line, Picture
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS
 
@@ -29,7 +30,7 @@ def accuracy_picture(view: RunView) -> Picture:
             error=_percent(series.error),
             trials=series.count,
             rounds=series.rounds,
-            signs=tuple("".join(SIGNAL_MARKS[kind] for kind in marks) for marks in series.marks),
+            signs=tuple(map(_signs, series.marks)),
         )
         lines.append(line)
     kinds = {kind for series in found for marks in series.marks for kind in marks}
@@ -44,7 +45,7 @@ def accuracy_picture(view: RunView) -> Picture:
         level=None if dense is None else ("dense", 100 * dense),
         empty="The first rounds are at work; each one finished is a point here." if view.arms else "No rounds yet.",
         least_height=0.5,
-        signs=tuple((SIGNAL_MARKS[kind], SIGNAL_WORDS[kind]) for kind in KINDS if kind in kinds),
+        signs=_meanings(kinds),
     )
 
 
@@ -87,6 +88,37 @@ def validation_accuracy_picture(curve: Curve | None) -> Picture:
         y_name="validation accuracy %",
         empty=_why_empty(curve),
     )
+
+
+def correlation_picture(lines: Sequence[GridLine], measure: Measure) -> Picture:
+    """How alike each round is to the one before, a layer a line, against the weights left."""
+    title = f"{MEASURES[measure]} / {LEFT}"
+    empty = "not measured: it takes two finished rounds"
+    return _grid_picture(title, lines, LEFT, MEASURES[measure], empty=empty, log_x=True, falls=True)
+
+
+def distance_picture(lines: Sequence[GridLine]) -> Picture:
+    """How far the mask moves from epoch to epoch, a round a line."""
+    return _grid_picture("mask distance / epoch", lines, "epoch", "mask distance", empty="no distance is known yet")
+
+
+def _grid_picture(
+    title: str, lines: Sequence[GridLine], x: str, y: str, *, empty: str, log_x: bool = False, falls: bool = False
+) -> Picture:
+    drawn = tuple(
+        Line(line.name, line.x, line.y, number, rounds=line.rounds, signs=tuple(map(_signs, line.marks)))
+        for number, line in enumerate(lines)
+    )
+    kinds = {kind for line in lines for marks in line.marks for kind in marks}
+    return Picture(title, drawn, x, y, log_x=log_x, falls=falls, empty=empty, least_height=0.02, signs=_meanings(kinds))
+
+
+def _signs(marks: tuple[SignalKind, ...]) -> str:
+    return "".join(SIGNAL_MARKS[kind] for kind in marks)
+
+
+def _meanings(kinds: set[SignalKind]) -> tuple[tuple[str, str], ...]:
+    return tuple((SIGNAL_MARKS[kind], SIGNAL_WORDS[kind]) for kind in KINDS if kind in kinds)
 
 
 def magnitude_picture(title: str, found: Magnitudes | None, empty: str) -> Picture:

@@ -15,7 +15,17 @@ from engine.views.compare import (
     tracks,
 )
 from engine.views.filtering import Filter, parse_filter, suggested
-from engine.views.grids import MEASURES, Grid, Measure, bird_grid, layer_grid, round_grid
+from engine.views.grids import (
+    MEASURES,
+    Grid,
+    GridLine,
+    Measure,
+    bird_grid,
+    bird_lines,
+    layer_grid,
+    layer_lines,
+    round_grid,
+)
 from engine.views.numbers import (
     Table,
     csv_text,
@@ -56,6 +66,7 @@ __all__ = [
     "Filter",
     "Finding",
     "Grid",
+    "GridLine",
     "LayerTicket",
     "LogLine",
     "Measure",
@@ -75,6 +86,7 @@ __all__ = [
     "aligned",
     "bird_epochs",
     "bird_grid",
+    "bird_lines",
     "budget_levels",
     "budget_lines",
     "compare_json",
@@ -89,6 +101,7 @@ __all__ = [
     "gains",
     "grid_table",
     "layer_grid",
+    "layer_lines",
     "layers_table",
     "log_table",
     "magnitudes_table",

@@ -115,6 +115,54 @@ def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
     return Grid(title, tuple(map(str, planned)), columns, values, "round", "epoch", marks, collapsed)
 
 
+@dataclass(frozen=True)
+class GridLine:
+    """A row of a grid as a line: parallel tuples, a point a cell. `rounds` are those of the points, `marks` what they
+    signal."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    rounds: tuple[int, ...]
+    marks: tuple[tuple[SignalKind, ...], ...]
+
+
+def layer_lines(view: RunView, arm: str, trial: int, measure: Measure = "alive") -> list[GridLine]:
+    """The grid of layers by round as lines, against P_m in percent; of the rounds that are known."""
+    grid, rounds = layer_grid(view, arm, trial, measure), view.arm(arm).trials[trial].rounds
+    known = [(place, int(number)) for place, number in enumerate(grid.columns) if int(number) in rounds]
+    return [
+        GridLine(
+            name,
+            tuple(rounds[number].p_m for _, number in known),
+            tuple(values[place] for place, _ in known),
+            tuple(number for _, number in known),
+            tuple(_marks_at(grid, row, place) for place, _ in known),
+        )
+        for row, (name, values) in enumerate(zip(grid.rows, grid.values, strict=True))
+    ]
+
+
+def bird_lines(view: RunView, arm: str, trial: int) -> list[GridLine]:
+    """The grid of mask distances as lines, one for each round that was watched, against the epoch."""
+    grid = bird_grid(view, arm, trial)
+    return [
+        GridLine(
+            f"r{number}",
+            tuple(map(float, grid.columns)),
+            values,
+            (int(number),) * len(values),
+            tuple(_marks_at(grid, row, place) for place in range(len(values))),
+        )
+        for row, (number, values) in enumerate(zip(grid.rows, grid.values, strict=True))
+        if any(map(math.isfinite, values))
+    ]
+
+
+def _marks_at(grid: Grid, row: int, column: int) -> tuple[SignalKind, ...]:
+    return (grid.marks[row, column],) if (row, column) in grid.marks else ()
+
+
 def _turns(signals: Mapping[int, tuple[Signal, ...]], layer: str) -> dict[int, SignalKind]:
     """The rounds in which a layer's ranking stabilised or collapsed."""
     return {number: signal.kind for number, told in signals.items() for signal in told if signal.layer == layer}

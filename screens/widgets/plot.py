@@ -105,6 +105,12 @@ class LinePlot(PlotextPlot, can_focus=True):
         """How it is looked at."""
         return self._sight
 
+    @property
+    def point(self) -> Point | None:
+        """The point under the cursor."""
+        layout = self._layout
+        return under_cursor(layout, self._sight) if layout else None
+
     def show(self, picture: Picture) -> None:
         """Draw `picture`, if it is another."""
         before, sight = self._picture, self._sight

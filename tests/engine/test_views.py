@@ -232,6 +232,9 @@ def test_the_layer_grid_compares_each_round_with_the_one_before() -> None:
     assert cells(views.layer_grid(folded(*SIMILAR[:3]), "ticket", 0)) == [[0.75, None]] * 2
     assert cells(views.layer_grid(folded(*SIMILAR), "reinit", 1)) == [[None, None]] * 2
     assert cells(views.layer_grid(folded(*SIMILAR), "ticket", 0, "jaccard")) == [[0.5, 0.5]] * 2
+    first, _ = views.layer_lines(folded(*SIMILAR), "ticket", 0)
+    assert (first.name, first.x, first.y, first.rounds) == ("dense1", (50.0, 25.0), (0.75, -0.25), (1, 2))
+    assert views.layer_lines(folded(*SIMILAR[:3]), "ticket", 0)[1].x == (50.0,), "of the rounds that are known"
 
 
 def test_the_round_grid_is_symmetric_with_gaps() -> None:
@@ -348,6 +351,10 @@ def test_the_bird_grid_has_the_distances_and_where_one_was_found(watched: RunVie
         if item.early_bird and item.early_bird.found
     }
     assert views.bird_epochs(watched, "ticket")[-1] == ((0, 1), (5, 5))
+    lines = views.bird_lines(watched, "ticket", 1)
+    assert [line.y for line in lines] == [grid.values[int(line.name[1:])] for line in lines]
+    assert lines[0].x == (2, 3, 4, 5)
+    assert all(line.marks.count(("early-bird",)) <= 1 for line in lines)
 
 
 def test_without_a_watch_the_bird_grid_has_no_columns(finished: RunFolder) -> None:
@@ -383,6 +390,7 @@ def test_the_cell_where_a_ranking_turned_is_marked() -> None:
     assert views.layer_grid(view, "ticket", 0).marks == {(0, 1): "ranks-collapsed", (1, 1): "stabilised"}
     assert views.round_grid(view, "ticket", 0, "output").marks == {(2, 1): "stabilised", (1, 2): "stabilised"}
     assert views.layer_grid(view, "reinit", 0).marks == {}
+    assert views.layer_lines(view, "ticket", 0)[0].marks == ((), ("ranks-collapsed",))
 
 
 def test_distances_are_means_over_trials_of_the_arms_that_differ(watched: RunView) -> None:

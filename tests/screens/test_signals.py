@@ -70,7 +70,7 @@ def view(watched: Finished) -> RunView:
 
 
 async def shown(pilot, app, mode: str) -> None:
-    await until(pilot, lambda: app.current_mode == mode and app.screen._drawn_run)
+    await until(pilot, lambda: app.current_mode == mode and app.screen._run)
 
 
 def turned(home: Path) -> str:
@@ -150,6 +150,34 @@ async def test_mask_distances_are_a_grid_with_the_epoch_of_the_early_bird(watche
         await until(pilot, lambda: "round 3, epoch 5 with 4: not watched" in words(app, "#readout"))
         await pilot.press("G")
         await until(pilot, lambda: "every pair of rounds" in picture_of(app))
+
+
+async def test_cells_are_drawn_as_lines_with_the_same_layer_and_round(watched: Finished, view: RunView):
+    rounds = view.arm("ticket").trials[0].rounds
+    app = lab_app(watched.home, first="heatmaps", run=watched.run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, app, "heatmaps")
+        await pilot.press("down", "right", "number_sign")
+        plot = app.screen.query_one("#lines", LinePlot)
+        await until(pilot, lambda: plot.has_focus and f"dense2  r2  x {rounds[2].p_m:.5g}" in picture_of(app))
+        assert [line.name for line in plot.picture.lines] == list(view.layers)
+        assert plot.picture.lines[1].y == tuple(rounds[number].spearman["dense2"] for number in (1, 2, 3))
+        assert "dense2, round 2 with 1" in words(app, "#readout")
+        await pilot.press("right", "full_stop")
+        await until(pilot, lambda: "output, round 3 with 2" in words(app, "#readout"))
+        await pilot.press("f")
+        await until(pilot, lambda: app.screen.maximized is plot)
+        await pilot.press("number_sign")
+        await until(pilot, lambda: app.screen.query_one("#by-layer", Heatmap).has_focus)
+        assert app.screen.query_one("#by-layer", Heatmap).cursor == (2, 2)
+        await pilot.press("g", "g", "number_sign")
+        await until(pilot, lambda: "mask distance / epoch" in picture_of(app))
+        birds = {line.name: line.y for line in plot.picture.lines}
+        assert birds["r1"] == rounds[1].early_bird.distances
+        assert list(birds) == ["r0", "r1", "r2"], "nothing is pruned after the last round"
+        await pilot.press("full_stop", "full_stop", "end")
+        await until(pilot, lambda: "round 1, epoch 5 with 4" in words(app, "#readout"))
+        assert "[x]" in picture_of(app)
 
 
 async def test_a_study_that_did_not_watch_says_how_to(finished: Finished):

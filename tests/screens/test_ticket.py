@@ -238,6 +238,15 @@ async def test_a_round_that_is_not_kept_says_so(tmp_path: Path):
         await until(pilot, lambda: "not measured" in picture_of(app))
 
 
+async def test_an_arm_that_the_study_lacks_is_told(tmp_path: Path):
+    run = write_run(tmp_path, [started("a", arms=("ticket", "ghost")), round_finished(0, arm="ghost")])
+    app = lab_app(tmp_path, first="ticket", run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No round of this trial" in picture_of(app))
+        await pilot.press("a")
+        await until(pilot, lambda: "it has no arm ghost, but ticket, reinit" in " ".join(picture_of(app).split()))
+
+
 async def test_the_newest_round_is_followed_until_another_is_chosen(tmp_path: Path):
     run = write_run(tmp_path, [started("a"), round_finished(0)])
     app = lab_app(tmp_path, first="ticket", run=run)
