@@ -182,10 +182,13 @@ class LabScreen(Screen[None]):
         self.notify(plain(f"copied {offer.words}: {what}"), markup=False)
 
 
-def rewrite(place: Static, words: Text) -> None:
-    """Write words of a fixed height, if they are others: laying the screen out again would cost more than all else."""
-    if place.content != words:
-        place.update(words, layout=False)
+def rewrite(place: Static, words: Text, *, fixed: bool = True) -> bool:
+    """Write words if they are others; whether they were. `fixed`: in a place whose size they do not change: laying the
+    screen out again would cost more than all else."""
+    if place.content == words:
+        return False
+    place.update(words, layout=not fixed)
+    return True
 
 
 class PanelScreen(LabScreen):

@@ -9,7 +9,7 @@ from textual.binding import Binding
 from textual.widgets import Static
 
 from engine.views import RunView
-from screens.base import PanelScreen
+from screens.base import PanelScreen, rewrite
 from screens.choice import Choice
 from screens.lab import Lab
 from screens.text import plain
@@ -88,13 +88,8 @@ class ChoosingScreen(PanelScreen):
             self.refresh_bindings()
 
     def write(self, selector: str, words: Text, *, fixed: bool = True) -> bool:
-        """Write words if they are others; whether they were. `fixed`: in a place whose size they do not change, which
-        spares laying out the screen."""
-        place = self.query_one(selector, Static)
-        if place.content == words:
-            return False
-        place.update(words, layout=not fixed)
-        return True
+        """Write words if they are others, as `rewrite` does."""
+        return rewrite(self.query_one(selector, Static), words, fixed=fixed)
 
     def _turn_to(self, page: str) -> None:
         self.choice.page = page
