@@ -59,7 +59,7 @@ class ArmDialog(ModalScreen[bool]):
         self._title, self._elsewhere = (self.query_one(f"#arm-{name}", Static) for name in ("title", "problems"))
         self._hint = self.query_one(Hint)
         self._judge()
-        self._fields[0].visit()
+        next((row for row in self._fields if row.problem and row.display), self._fields[0]).visit()
 
     @property
     def _arms(self) -> list[ArmChoice]:

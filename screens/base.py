@@ -94,6 +94,9 @@ class LabScreen(Screen[None]):
     BINDINGS = [
         Binding("ctrl+s", "save", "Save", id="save", show=False,
                 tooltip="Put what is shown into a file: a picture, its numbers, the study"),
+        Binding("tab", "app.focus_next", "Next part", id="next", show=False, tooltip="Go to the next panel or field"),
+        Binding("shift+tab", "app.focus_previous", "Part before", id="previous", show=False,
+                tooltip="Go to the panel or field before"),
         Binding("c", "copy", "Copy", id="copy", show=False, tooltip="Copy what the focused part shows"),
     ]  # fmt: skip
 

@@ -76,6 +76,7 @@ class ConfigureScreen(LabScreen):
     def on_mount(self) -> None:
         super().on_mount()
         self._study: Study | None = None
+        self._before_toml: Widget | None = None
         self._unread: str | None = None
         self._unread_problem = ""
         self._asked: Study | None = None
@@ -277,10 +278,12 @@ class ConfigureScreen(LabScreen):
         """Show the study as TOML, or no longer."""
         self.toggle_class("-toml")
         if self.has_class("-toml"):
+            self._before_toml = self.focused
             self._toml.focus()
             self._told()
         else:
-            self._button.focus()
+            self.set_focus(self._before_toml or self._button)
+            self._explain()
 
     def _show_toml(self, typed: Typed, written: tuple[str, bool]) -> None:
         toml, kept = written

@@ -1,5 +1,6 @@
 """Questions and help on top of a screen."""
 
+import re
 from collections.abc import Iterator
 
 from textual.app import ComposeResult
@@ -11,6 +12,8 @@ from textual.widgets import Button, Static
 
 from screens.keys import Advice, keyed
 from screens.text import plain
+
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 class QuitDialog(ModalScreen[str]):
@@ -98,12 +101,12 @@ def _help_lines(screen: Screen[object]) -> Iterator[Content]:
     for node, binding, enabled, _ in screen.active_bindings.values():
         if not enabled or binding.system or binding.action == "screen.copy_text":
             continue
-        if node is screen and binding.id and "." in binding.id:
+        if node is screen and binding.id:
             title = "this screen"
         elif node is screen or node is screen.app:
             title = "everywhere"
         else:
-            title = f"in the focused {type(node).__name__}"
+            title = f"in the focused {_WORDS.sub(' ', type(node).__name__).lower()}"
         words = binding.description or binding.action
         keys, _binding = groups.setdefault(title, {}).setdefault(words, ([], binding))
         keys.append(screen.app.get_key_display(binding))

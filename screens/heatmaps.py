@@ -45,8 +45,8 @@ or {mode.configure} for Configure, and {configure.start} to start one."""
 
 NOT_WATCHED = """No early birds were watched for.
 
-A study with early_bird = watch, under prune in Configure ({mode.configure}), shows here how far
-the mask that a round would leave moves from epoch to epoch, and when it settles."""
+A study with early_bird = watch, under prune in Configure ({mode.configure}), shows here how \
+far the mask that a round would leave moves from epoch to epoch, and when it settles."""
 
 NO_EPOCHS = """No distance is known yet: it takes a finished round of two epochs or more."""
 

@@ -16,8 +16,8 @@ LEVEL_COLOUR = 7
 BAR = "│"
 
 HINT = (
-    "{plot.left}{plot.right}{plot.up}{plot.down} read points  {plot.zoom-in} {plot.zoom-out} zoom  {plot.bars} bars  "
-    "{plot.smooth} smooth  {plot.log-y} log  {plot.line-before} {plot.line} {plot.turn} lines  {help} all keys"
+    "{plot.left}{plot.right}{plot.up}{plot.down} read points  {plot.zoom-in} {plot.zoom-out} zoom  "
+    "{plot.line} {plot.turn} hide lines  {plot.bars} bars  {plot.smooth} smooth  {plot.log-y} log  {help} all keys"
 )
 
 
@@ -81,12 +81,13 @@ def read_out(picture: Picture, sight: Sight, point: Point | None, width: int, ke
     `keyed` puts keys for the ids of bindings in words.
     """
     if point is not None:
-        found = _fitted(_parts(picture, sight, point), width)
+        back = [_part(6, keyed("{plot.whole} shows all"), keyed("{plot.whole} all"))] if sight.zoomed else []
+        found = _fitted([*_parts(picture, sight, point), *back], width)
     elif sight.line is not None and sight.line in sight.hidden:
         name = plain(sight.line or picture.y_name)
         found = Text(f"{name} is hidden: {keyed('{plot.turn}')} shows it", "dim")
     else:
-        found = Text(keyed(HINT), "dim")
+        found = Text(keyed("{plot.whole} shows all  " + HINT if sight.zoomed else HINT), "dim")
     found.truncate(max(1, width), overflow="ellipsis")
     found.no_wrap = True
     return found

@@ -85,8 +85,8 @@ class LiveScreen(PanelScreen):
                 tooltip="The learning curve of the lane or round before"),
         Binding("right_square_bracket", "lane(1)", "Next curve", show=False, id="live.lane-next",
                 tooltip="The learning curve of the next lane or round"),
-        Binding("z", "close", "Zoom", id="live.close", tooltip="Accuracies near dense, or all of them"),
-        Binding("v", "value", "Loss/accuracy", id="live.value", tooltip="Loss or accuracy in the learning curve"),
+        Binding("z", "close", "Close-up", id="live.close", tooltip="Accuracies near dense, or all of them"),
+        Binding("v", "value", "Loss/acc", id="live.value", tooltip="Loss or accuracy in the learning curve"),
         Binding("a", "arm", "Arm", show=False, id="live.arm", tooltip="The layers of the next arm"),
         Binding("t", "trial", "Trial", show=False, id="live.trial", tooltip="The layers of the next trial"),
     ]  # fmt: skip

@@ -57,14 +57,14 @@ class RunsScreen(LabScreen):
     PERIOD = 2.0
 
     BINDINGS = [
-        Binding("enter,o", "open", "Open", key_display="enter", id="runs.open",
+        Binding("enter,o", "open", "Open", id="runs.open",
                 tooltip="Show the run in Live, Heatmaps and Ticket"),
         Binding("r", "take_up", "Resume", id="runs.resume", tooltip="Go on with the run here, where it was"),
         Binding("slash", "filter", "Filter", key_display="/", id="runs.filter", tooltip=f"Only some runs: {HELP}"),
         Binding("space", "pick", "Pick", id="runs.pick", tooltip="Lay the run over others in Compare, or not"),
         Binding("s", "sort(1)", "Sort", id="runs.sort", tooltip="By the next column"),
         Binding("S", "turn", "Turn order", show=False, id="runs.turn", tooltip="The other way round"),
-        Binding("w", "describe", "Title and note", show=False, id="runs.describe",
+        Binding("w", "describe", "Note", id="runs.describe",
                 tooltip="Give the run a title and a note"),
         Binding("delete,backspace", "delete", "Delete", key_display="del", id="runs.delete",
                 tooltip=f"Put the run into the trash, from where it can be brought back for {KEPT_DAYS} days"),
@@ -210,7 +210,7 @@ class RunsScreen(LabScreen):
             return resumable
         if action in ("open", "again", "edit", "pick", "describe", "delete"):
             return one
-        if action == "filter":
+        if action in ("filter", "sort"):
             return some
         return True
 

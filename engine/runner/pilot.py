@@ -202,7 +202,7 @@ class Pilot:
 
     def _wait(self) -> bool:
         self.say(Paused())
-        since = time.monotonic()
+        state, since = self._progress.state, time.monotonic()
         while (request := self._folder.requested()) is Request.PAUSE:
             self._show(state="paused", eta=None)
             time.sleep(_POLL)
@@ -212,6 +212,7 @@ class Pilot:
             self._show(state="stopping")
             return False
         self.say(Resumed())
+        self._show(state=state)
         return True
 
     def _draw(self, key: str, curve: list[CurvePoint]) -> None:

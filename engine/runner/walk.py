@@ -48,7 +48,8 @@ class Walk:
         self._pilot.begin(steps, len(plan.rounds))
         while True:
             try:
-                self._take_kept()
+                if not self._take_kept():
+                    return False
                 ready = sorted(filter(self._ready, waiting.values()), key=lambda item: item.number)
                 if not ready:
                     break
@@ -62,17 +63,21 @@ class Walk:
         self._keep_facts()
         return True
 
-    def _take_kept(self) -> None:
-        """Take the rounds that the store has, each after those that it needs, and prove them again."""
+    def _take_kept(self) -> bool:
+        """Take the rounds that the store has, each after those that it needs, and prove them again; False when asked
+        to stop on the way."""
         for key, item in list(self._waiting.items()):
             if key not in self._kept or not self._ready(item):
                 continue
+            if not self._pilot.going():
+                return False
             found = self._stored(item)
             self._kept.discard(key)
             if found is None:
                 self._pilot.more(item.iterations)
                 continue
             self._done(item, found, trained=False)
+        return True
 
     def _stored(self, item: Round) -> StoredRound | None:
         """A round from the store, proven again; None where it lacks weights that others rewind to."""

@@ -386,6 +386,26 @@ def test_a_paused_run_can_be_stopped(tiny: Tiny, new_home: NewHome, execute: Exe
     assert not events_of(folder, Resumed)
 
 
+def test_a_run_among_stored_rounds_pauses_stops_and_goes_on(tiny: Tiny, new_home: NewHome, execute: Execute) -> None:
+    home = new_home()
+    execute(tiny(*QUICK), home)
+
+    def ask(folder: RunFolder, event: Event) -> None:
+        if isinstance(event, RoundFinished):
+            folder.request(Request.STOP if events_of(folder, Resumed) else Request.PAUSE)
+        elif isinstance(event, Paused):
+            folder.request(Request.RESUME)
+
+    status, cut = execute(tiny(*QUICK, 'name="again"'), home, ask)
+    assert status == "stopped"
+    assert events_of(cut, Resumed)
+    told = len(events_of(cut, RoundFinished))
+    status, whole = execute(tiny(*QUICK, 'name="again"'), home)
+    assert status == "done"
+    assert (view_of(whole).trained, view_of(whole).reused) == (0, 12)
+    assert told < len(events_of(whole, RoundFinished))
+
+
 def test_a_run_that_is_interrupted_is_marked_stopped(tiny: Tiny, new_home: NewHome, execute: Execute) -> None:
     def interrupt(_: RunFolder, event: Event) -> None:
         if isinstance(event, RoundFinished):

@@ -344,6 +344,7 @@ async def test_what_is_wrong_with_an_arm_is_said_in_the_dialog_and_beside_the_ar
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ArmDialog))
         assert field(app, "train.clamp").value == "hard", "what was typed is kept"
+        await until(pilot, lambda: field(app, "train.clamp").has_focus_within)
         await fill(pilot, "train.clamp", "")
         await pilot.press("escape")
         await until(pilot, lambda: app.screen.query("#start") and not app.screen.query_one("#start", Button).disabled)

@@ -83,7 +83,7 @@ async def test_status_is_true(tmp_path: Path):
             "broken": "? damaged",
         }
         table.go_to(names["running"])
-        await until(pilot, lambda: "running in another process; enter follows it" in words(app, "#chosen-run"))
+        await until(pilot, lambda: "running in another process; ⏎ follows it" in words(app, "#chosen-run"))
         app.lab.active = names["running"]
         await pilot.press("f5")
         await until(pilot, lambda: cells_of(table, names["running"])["status"] == "▶ here")

@@ -59,7 +59,7 @@ def test_what_is_wrong_is_a_line_with_the_file_and_the_field(tmp_path: Path, tex
         ({"live.stop": ""}, "allowed: a character or a key's name"),
         ({"live.stop": "n"}, r"n is Start again \(live.again\)"),
         ({"live.stop": "q"}, r"q is Quit \(quit\)"),
-        ({"live.stop": "tab"}, "tab is Focus Next"),
+        ({"live.stop": "tab"}, r"tab is Next part \(next\)"),
         ({"mode.runs": "p"}, "a key that is free there"),
         ({"heatmap.left": "?"}, r"question_mark is Help \(help\)"),
         ({"live.pause": "X", "live.stop": "X"}, "a key that is free there"),
