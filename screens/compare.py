@@ -61,6 +61,8 @@ PAGES = {
 
 WIDE_FROM = 110
 """Columns of the window from which the numbers stand beside the plot."""
+LOW_BELOW = 20
+"""Rows of the window below which a claim has few lines."""
 FIRST_LEVEL = 10.0
 """P_m, percent, near which the numbers are told at first: where a ticket and its control have parted."""
 SHORTEST_CLAIM = 24
@@ -121,6 +123,7 @@ class CompareScreen(PanelScreen):
     def fitted(self, width: int, height: int) -> None:
         """The numbers beside the plot where there is room for them."""
         self.set_class(width >= WIDE_FROM, "-wide")
+        self.set_class(height < LOW_BELOW, "-low")
         self.call_after_refresh(self._redraw)
 
     # Reading
@@ -165,8 +168,7 @@ class CompareScreen(PanelScreen):
         if begun == self.has_class("-empty"):
             self.set_class(not begun, "-empty")
             self.call_after_refresh(self._focus)
-        allowed = self._allowed()
-        if allowed != self._shown_allowed:  # the footer is made anew with its bindings, which takes as long as all else
+        if (allowed := self._allowed()) != self._shown_allowed:  # making the footer anew takes as long as all else
             self._shown_allowed = allowed
             self.refresh_bindings()
         names = [track.name for track in self._tracks]
