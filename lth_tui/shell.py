@@ -37,7 +37,7 @@ from screens.heatmaps import HeatmapsScreen
 from screens.keys import keyed
 from screens.lab import Lab
 from screens.live import LiveScreen
-from screens.messages import EditStudy, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun, TakeUpRun
+from screens.messages import EditStudy, HideHint, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun, TakeUpRun
 from screens.runs import RunsScreen
 from screens.text import plain
 from screens.ticket import TicketScreen
@@ -127,6 +127,7 @@ class LabApp(App[None]):
         self.set_class(bool(self._settings.ascii), "-ascii")
         self.COMMAND_PALETTE_BINDING = self._keymap.get("palette", self.COMMAND_PALETTE_BINDING).partition(",")[0]
         self.lab = Lab(Store(home), study, source, toml, slow=bool(self._settings.ssh))
+        self.lab.first = self._settings.hints and file is not None and not self.lab.store.names()
         self.worker = Worker(home, self.engine_ended, engine)
         self.last_words = ""
         self._leaving = self._setting_out = False
@@ -155,14 +156,22 @@ class LabApp(App[None]):
             return theme
         return "ansi-dark" if self.available_themes[theme].dark else "ansi-light"
 
-    @work(thread=True, exclusive=True, group="settings")
     def _keep_theme(self, theme: Theme) -> None:
         """A theme that was chosen is there the next time."""
-        if self._file is not None and theme.name in THEMES:
+        self._keep("theme", theme.name)
+
+    def on_hide_hint(self, message: HideHint) -> None:
+        """Never tell again what to do first."""
+        self._keep("hints", False)
+
+    @work
+    async def _keep(self, name: str, value: object) -> None:
+        """Put a setting into the file."""
+        if self._file is not None:
             try:
-                self._file.put("theme", theme.name)
+                await asyncio.to_thread(self._file.put, name, value)
             except BadInput as error:
-                self.call_from_thread(self._complain, str(error))
+                self._complain(str(error))
 
     def on_unmount(self) -> None:
         if self.lab.follower is not None:
@@ -254,7 +263,7 @@ class LabApp(App[None]):
             return
         finally:
             self._setting_out = False
-        self.lab.active, self.lab.stopping = run, False
+        self.lab.active, self.lab.stopping, self.lab.first = run, False, False
         self._open(run)
         self.refresh_bindings()
 

@@ -20,13 +20,19 @@ from screens.form import Form, Typed, fresh_name, new_arm
 from screens.history import History, Step, keep_draft, kept_drafts
 from screens.keys import keyed
 from screens.latest import Latest
-from screens.messages import StartStudy
+from screens.messages import HideHint, StartStudy
 from screens.offers import Offer
 from screens.opening import OpenDialog, Opened
 from screens.text import moment, plain
 from screens.widgets.fields import ArmRow, FieldRow, Hint, Row
 from screens.widgets.rows import FormRows, PresetRow, path_of
 from screens.widgets.toml import TomlArea
+
+FIRST = (
+    "A study trains a network, prunes it, trains what is left, and does so again.",
+    "{configure.start} starts this one, {mode.live} watches it, {help} has all keys; {configure.hide-hint} hides this.",
+)
+"""What is told as long as there is no run."""
 
 NARROW_BELOW = 100
 """Columns of the window below which the TOML takes the place of the form."""
@@ -56,6 +62,8 @@ class ConfigureScreen(LabScreen):
         Binding("ctrl+y", "redo", "Redo", id="configure.redo-in-field", show=False, tooltip="The same, from a field"),
         Binding("pagedown", "read(1)", "Read on", show=False, id="configure.down", tooltip="The words on the right"),
         Binding("pageup", "read(-1)", "Read back", show=False, id="configure.up", tooltip="The words before"),
+        Binding("H", "hide_hint", "Hide hint", show=False, id="configure.hide-hint",
+                tooltip="Never tell again what to do first"),
         Binding("escape", "leave", "Leave field", id="configure.leave", tooltip="Back to the start button"),
     ]  # fmt: skip
 
@@ -330,8 +338,16 @@ class ConfigureScreen(LabScreen):
 
     def _explain(self) -> None:
         pane = self.query_one("#about-study", VerticalScroll)
-        words = keyed(self.app, "{configure.down} reads on, on the right") if pane.max_scroll_y > 0 else ""
-        self._hint.tell(self.focused, self._form.recipe["network.name"], words)
+        more = ("", "{configure.down} reads on, on the right") if pane.max_scroll_y > 0 else ("", "")
+        first, second = FIRST if self.lab.first else more
+        self._hint.tell(self.focused, self._form.recipe["network.name"], (first, keyed(self.app, second)))
+
+    def action_hide_hint(self) -> None:
+        """Tell no longer, also in later sessions, what to do first."""
+        self.lab.first = False
+        self.post_message(HideHint())
+        self._explain()
+        self.refresh_bindings()
 
     def _say(self, where: str, words: str) -> None:
         """Put words into a pane, if they are others; one without words takes no room."""
@@ -360,6 +376,7 @@ class ConfigureScreen(LabScreen):
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
         if self.is_mounted:
+            self._explain()
             self._forecast()
 
     @on(Button.Pressed, "#start")
@@ -405,6 +422,8 @@ class ConfigureScreen(LabScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leaving a field is offered inside one alone, and going back where there is something to go back to."""
+        if action == "hide_hint":
+            return self.lab.first
         if action == "leave":
             return self.focused is not None and self.focused.id != "start"
         if action in ("undo", "redo"):

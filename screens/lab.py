@@ -61,7 +61,7 @@ class Follower:
 class Lab:
     """`study`, from `source` and in the words of `toml` where it has any, is what Configure opens with; `active` is
     the run that this process works on; `picked` are the runs to be laid over each other, in the order in which they
-    were picked; `slow` is the terminal's line."""
+    were picked; `slow` is the terminal's line; `first`: what to do first is told."""
 
     store: Store
     study: Study
@@ -72,6 +72,7 @@ class Lab:
     picked: tuple[str, ...] = ()
     stopping: bool = False
     slow: bool = False
+    first: bool = False
 
     def follow(self, run: str) -> Follower:
         """Follow a run of the store. Raises BadInput."""

@@ -21,6 +21,10 @@ class EditStudy(Message):
         self.study, self.source = study, source
 
 
+class HideHint(Message):
+    """Never tell again what to do first."""
+
+
 class OpenRun(Message):
     """Show a run of the store."""
 

@@ -302,11 +302,11 @@ class Hint(Static):
         super().__init__("", markup=False)
         self._told: tuple[str, str] = ("", "")
 
-    def tell(self, focused: Widget | None, network: str, otherwise: str = "") -> None:
-        """Explain what `focused` is, or is in; nothing where that can be said of neither."""
+    def tell(self, focused: Widget | None, network: str, otherwise: tuple[str, str]) -> None:
+        """Explain what `focused` is, or is in; `otherwise` where that can be said of neither."""
         nodes = focused.ancestors_with_self if focused is not None else []
         found = next((node for node in nodes if isinstance(node, Explained)), None)
-        told = ("", otherwise) if found is None else found.hint(network)
+        told = otherwise if found is None else found.hint(network)
         if told != self._told:
             self._told = told
             self.update(Content.assemble(plain(told[0]), "\n", (plain(told[1]), "dim")))

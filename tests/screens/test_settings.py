@@ -175,3 +175,12 @@ async def test_every_screen_has_a_likeness_in_ascii(finished: Finished, tmp_path
             await pilot.pause(0.05)
             unknown = {char for char in picture_of(app) if "?" in as_ascii(char) and char != "?"}
             assert unknown == set(), key
+
+
+async def test_what_to_do_first_is_told_until_it_is_hidden(tmp_path: Path):
+    app = settings_app(tmp_path, "", first="configure")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "s starts this one, 3 watches it, ? has all keys" in picture_of(app))
+        await pilot.press("H")
+        await until(pilot, lambda: "starts this one" not in picture_of(app))
+        await until(pilot, lambda: app._file.read().hints is False)
