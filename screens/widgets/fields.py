@@ -302,7 +302,7 @@ class Hint(Static):
         super().__init__("", markup=False)
         self._told: tuple[str, str] = ("", "")
 
-    def tell(self, focused: Widget | None, network: str, otherwise: tuple[str, str]) -> None:
+    def tell(self, focused: Widget | None, network: str, otherwise: tuple[str, str] = ("", "")) -> None:
         """Explain what `focused` is, or is in; `otherwise` where that can be said of neither."""
         nodes = focused.ancestors_with_self if focused is not None else []
         found = next((node for node in nodes if isinstance(node, Explained)), None)
