@@ -270,4 +270,4 @@ class Mosaic(Widget, can_focus=True):
     @property
     def _no_shades(self) -> bool:
         """Whether colours alone cannot tell values apart."""
-        return self.few_colours or self.app.no_color
+        return self.few_colours or self.app.no_color or self.app.has_class("-ascii")
