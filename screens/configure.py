@@ -49,7 +49,7 @@ class ConfigureScreen(LabScreen):
     BINDINGS = [
         Binding("s", "start", "Start", id="configure.start", tooltip="Begin a new run of this study"),
         Binding("ctrl+r", "start", "Start", id="configure.start-in-field", show=False, tooltip="Begin, from a field"),
-        Binding("e", "edit", "Edit", id="configure.edit", tooltip="Go to the first field of the form"),
+        Binding("e,down", "edit", "Edit", id="configure.edit", tooltip="Go to the first field of the form"),
         Binding("p", "presets", "Preset", id="configure.presets", tooltip="Choose another preset"),
         Binding("o", "open", "Open", id="configure.open", tooltip="Fill the form from a TOML file"),
         Binding("a", "add_arm", "Add arm", id="configure.add-arm", tooltip="Add an arm to the study"),

@@ -24,6 +24,7 @@ from engine.views import (
     layer_lines,
     magnitudes_table,
     round_grid,
+    stabilised_first,
 )
 from screens.choice import Choice
 from screens.choosing import ChoosingScreen, choosing
@@ -55,6 +56,9 @@ BOTH_FROM = 32
 
 LOW_BELOW = 20
 """Rows of the window below which the words on the cursor have few lines."""
+
+STABILISED = 6
+"""Layers of which it is said, in the order in which their rankings stabilised, when that was."""
 
 MEASURED: tuple[Measure, ...] = ("alive", "all", "jaccard", "chance")
 """The measures in turn."""
@@ -250,6 +254,9 @@ class HeatmapsScreen(ChoosingScreen):
                 words = pair_words(view, arm.name, trial, layer, (first, second))
             sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
             colours = legend(heatmap.scale, heatmap.grid.kinds, self.size.width, sixteen=sixteen)
+            if self.choice.page == "layers" and (order := stabilised_first(view, arm.name, trial)):
+                told = ", ".join(f"{plain(name)} r{number}" for name, number in order[:STABILISED])
+                colours.append(f": {told}" if heatmap.grid.kinds == {"stabilised"} else f"; stabilised {told}")
         self.write("#readout", words)
         self.write("#legend", colours)
 

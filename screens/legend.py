@@ -17,7 +17,7 @@ BAR = "│"
 
 HINT = (
     "{plot.left}{plot.right}{plot.up}{plot.down} read points  {plot.zoom-in} {plot.zoom-out} zoom  "
-    "{plot.line} {plot.turn} hide lines  {plot.bars} bars  {plot.smooth} smooth  {plot.log-y} log  {help} all keys"
+    "{plot.line} {plot.turn} hide lines  {plot.bars} bars  {plot.smooth} smooth  {plot.log-y} log  {help} keys"
 )
 
 

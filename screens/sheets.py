@@ -215,6 +215,7 @@ def level_words(sheet: Sheet, level: float, room: tuple[int, int], hidden: Colle
     counts = {here.count for _, here, _ in found if here is not None}
     words = Text.assemble((f"at {percent(level)}% left", "bold"))
     words.append(f", n={counts.pop()}" if len(counts) == 1 else "")
+    words.append(", ± std. error", "dim")
     if any(over for _, _, over in found):
         words.append(f" (less {plain(sheet.base)}, by seed)", "dim")
     entries: list[Text] = []

@@ -51,7 +51,16 @@ from engine.views.series import (
     extended,
     survival_series,
 )
-from engine.views.signals import KINDS, Finding, bird_epochs, findings, newest_signals, rule_of, signals_of
+from engine.views.signals import (
+    KINDS,
+    Finding,
+    bird_epochs,
+    findings,
+    newest_signals,
+    rule_of,
+    signals_of,
+    stabilised_first,
+)
 from engine.views.tables import distance_rows, show_json, table_rows
 from engine.views.ticket import LayerTicket, Spread, TicketView, Tiles, spreads, ticket_view
 from engine.views.trials import StudyRun, accuracy, early_stop
@@ -122,6 +131,7 @@ __all__ = [
     "signals_of",
     "spreads",
     "spreads_table",
+    "stabilised_first",
     "suggested",
     "summary",
     "summary_json",

@@ -77,6 +77,18 @@ def signals_of(view: RunView, arm: str, trial: int) -> Mapping[int, tuple[Signal
     return found
 
 
+def stabilised_first(view: RunView, arm: str, trial: int) -> list[tuple[str, int]]:
+    """The layers of a trial whose ranking stabilised, each with the round in which it did; the first ones first."""
+    told = [
+        (signal.layer, number)
+        for number, signals in signals_of(view, arm, trial).items()
+        for signal in signals
+        if signal.kind == "stabilised" and signal.layer is not None
+    ]
+    depth = list(view.layers)
+    return sorted(dict(reversed(told)).items(), key=lambda item: (item[1], depth.index(item[0])))
+
+
 def bird_epochs(view: RunView, arm: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """(first and last round, earliest and latest epoch) of an arm's early birds over its trials; rounds that follow
     each other and found theirs in the same epochs are one."""

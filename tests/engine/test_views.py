@@ -310,6 +310,11 @@ def test_signals_of_all_trials_and_rounds_are_one_finding() -> None:
     assert {it.rule for it in views.findings(view) if it.kind == "stabilised"} == {"rule of stabilised"}
     newest = [(it.kind, it.round, it.layer) for it in views.newest_signals(view)]
     assert newest == [("early-bird", 1, None), ("stabilised", 1, "dense1"), ("collapsed", 2, None)]
+    assert views.stabilised_first(view, "ticket", 0) == [("output", 2)]
+    both = folded(
+        started(), *(signal("stabilised", number, layer=name) for name, number in (("dense1", 3), ("output", 1)))
+    )
+    assert views.stabilised_first(both, "ticket", 0) == [("output", 1), ("dense1", 3)]
     assert views.findings(folded(started())) == views.newest_signals(folded()) == []
 
 

@@ -179,7 +179,7 @@ async def test_keys_typed_before_the_cursor_is_in_a_field_are_not_commands(tmp_p
 async def test_the_form_is_walked_by_keys_alone(tmp_path: Path):
     app = lab_app(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("e")
+        await pilot.press("down")
         await until(pilot, lambda: app.focused is not None and app.focused.parent is field(app, "name"))
         await pilot.press("down")
         await until(pilot, lambda: field(app, "trials").has_focus_within)
