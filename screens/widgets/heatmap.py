@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from rich.segment import Segment
 from rich.style import Style
@@ -123,9 +124,8 @@ class Heatmap(Widget, can_focus=True):
         self.put_cursor(self._row + down, self._column + right)
 
     def still(self) -> Callable[[], Lines]:
-        """What draws it for a file: as it is shown."""
-        lines = [list(self.render_line(y)) for y in range(self.size.height)]
-        return lambda: lines
+        """What draws it for a file: all of it, in all colours."""
+        return partial(_whole, self._grid, self._scale)
 
     def on_focus(self) -> None:
         self.refresh()
@@ -237,6 +237,36 @@ class Heatmap(Widget, can_focus=True):
         if self.app.no_color:
             return text, Style(reverse=True, bold=True)
         return text, Style(color="bright_white", bgcolor="red", bold=True)
+
+
+def _whole(grid: Grid | None, scale: Scale) -> Lines:
+    """Every cell with its number, under the grid's title."""
+    if grid is None:
+        return ()
+    names = [
+        plain(name) + "".join(SIGNAL_MARKS[kind] for kind in grid.row_marks.get(row, ()))
+        for row, name in enumerate(grid.rows)
+    ]
+    label = max(map(len, (*names, grid.row_name))) + 1
+    cell = max(6, *(len(name) + 1 for name in grid.columns)) if grid.columns else 6
+    marks = "".join(
+        "".join(SIGNAL_MARKS[kind] for kind in grid.column_marks.get(column, ())).center(cell)
+        for column in range(len(grid.columns))
+    )
+    lines = [
+        [Segment(plain(grid.title), Style(bold=True))],
+        [Segment(f"{grid.row_name:<{label}}" + "".join(name.center(cell) for name in grid.columns))],
+        [Segment(" " * label + marks, Style(bold=True))],
+    ]
+    for row, name in enumerate(names):
+        line = [Segment(f"{name:>{label - 1}} ")]
+        for column, value in enumerate(grid.values[row]):
+            kind = grid.marks.get((row, column))
+            text = cell_text(value, cell) if kind is None else marked_text(value, SIGNAL_MARKS[kind], cell)
+            finite = math.isfinite(value)
+            line.append(Segment(text, shade(scale.fraction(value), sixteen=False) if finite else Style(dim=True)))
+        lines.append(line)
+    return lines
 
 
 def _scrolled(first: int, cursor: int, visible: int, total: int) -> int:

@@ -111,6 +111,10 @@ async def test_what_has_the_focus_is_saved_first(finished: Finished, tmp_path: P
 
         await pilot.press("4")
         await until(pilot, lambda: app.screen.query(Heatmap) and app.screen.query_one("#by-layer", Heatmap).grid)
+        grid = app.screen.query_one("#by-round", Heatmap)
+        drawn = ["".join(segment.text for segment in line) for line in grid.still()()]
+        assert len(drawn) == 3 + len(grid.grid.rows), "all rows, also those that are scrolled away"
+        assert drawn[-1].split()[-1] == "1.0"
         await pilot.press("c")
         await until(pilot, lambda: app.clipboard.startswith("layer\tround 1\tround 2"))
         await until(pilot, lambda: any(words.startswith("copied Spearman") for words in messages(app)))
