@@ -34,7 +34,7 @@ class QuitDialog(ModalScreen[str]):
         with Vertical(classes="dialog"):
             yield Static(f"{plain(self._run)} is at work.", markup=False)
             yield Static("It can go on by itself; lth-tui attach follows it then.", markup=False)
-            yield Advice("Stopped, it goes on where it was with {runs.resume} in Runs.")
+            yield Advice("Stopped, it goes on where it was with {live.take-up}, here or in Runs.")
             yield Button(
                 keyed(self.app, "Keep it running without this terminal  ({quit.detach})"),
                 id="detach",

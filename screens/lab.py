@@ -8,6 +8,9 @@ from engine.spec import Study
 from engine.store import Progress, Request, RunFolder, Store
 from engine.views import RunView, fold
 
+RESUMABLE = ("stopped", "interrupted", "failed")
+"""What runs are that can go on where they were."""
+
 
 class Follower:
     """A run as read from the store, kept up to date by `poll`; the same for a run at work and an old one."""
@@ -91,7 +94,7 @@ class Lab:
         if self.active == follower.run:
             if self.stopping:
                 return "stopping"
-            if follower.status in ("new", "interrupted", "stopped", "failed"):
+            if follower.status in ("new", *RESUMABLE):
                 return "starting"
         if follower.taken_up:
             return "starting"

@@ -8,19 +8,20 @@ from functools import partial
 from typing import NamedTuple
 
 from rich.text import Text
-from textual import events, work
+from textual import events, on, work
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import RichLog, Static
+from textual.widgets import Input, Static
 
 from engine.errors import BadInput
 from engine.spec import to_toml
 from engine.store import Signal
 from engine.views import (
+    LEVELS,
     ArmView,
     Curve,
-    LogLine,
     RoundView,
     RunView,
     curve_table,
@@ -32,15 +33,16 @@ from engine.views import (
 )
 from screens.base import PanelScreen
 from screens.keys import Advice
-from screens.lab import Follower
-from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun
+from screens.lab import RESUMABLE, Follower
+from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun, TakeUpRun
 from screens.offers import Offer
 from screens.pictures import accuracy_picture, loss_picture, near_dense, validation_accuracy_picture
 from screens.plots import Picture
 from screens.reading import read_on
 from screens.sight import Sight
-from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, moment, plain
+from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, amount, plain
 from screens.widgets.layers import LayerBars
+from screens.widgets.log import EventLog, event_words
 from screens.widgets.plot import LinePlot
 from screens.widgets.status import RunStatus
 
@@ -57,8 +59,6 @@ TALL_FROM = 32
 
 BOTH_CURVES_FROM = 16
 """Rows of the panel from which loss and accuracy stand one above the other."""
-
-_LEVELS = {"info": ("·", "dim"), "good": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
 
 class _Asked(NamedTuple):
@@ -79,6 +79,7 @@ class LiveScreen(PanelScreen):
     BINDINGS = [
         Binding("p", "pause", "Pause", id="live.pause", tooltip="Pause the run at its next chunk of work"),
         Binding("p", "resume", "Resume", id="live.resume", tooltip="Let the run go on"),
+        Binding("r", "take_up", "Resume", id="live.take-up", tooltip="Go on with the run here, where it was"),
         Binding("x", "stop", "Stop", id="live.stop", tooltip="Stop the run; finished rounds are kept"),
         Binding("n", "again", "Start again", id="live.again", tooltip="The same study as a new run"),
         Binding("left_square_bracket", "lane(-1)", "Curve", key_display="[ ]", id="live.lane-before",
@@ -89,6 +90,9 @@ class LiveScreen(PanelScreen):
         Binding("v", "value", "Loss/acc", id="live.value", tooltip="Loss or accuracy in the learning curve"),
         Binding("a", "arm", "Arm", show=False, id="live.arm", tooltip="The layers of the next arm"),
         Binding("t", "trial", "Trial", show=False, id="live.trial", tooltip="The layers of the next trial"),
+        Binding("slash", "find", "Find", key_display="/", id="live.find", tooltip="Look for words in the log"),
+        Binding("down", "into_log", "Into the log", show=False, id="live.into-log", tooltip="To what was found"),
+        Binding("escape", "leave", "Leave log", id="live.leave", tooltip="All events again, and all panels"),
     ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:
@@ -101,14 +105,19 @@ class LiveScreen(PanelScreen):
                     yield LinePlot(id="validation")
                 yield LayerBars(id="layers")
         yield Static("", id="newest", markup=False)
-        yield RichLog(id="events", markup=False, highlight=False, wrap=True, max_lines=5000, min_width=20)
+        with Vertical(id="log"):
+            with Horizontal(id="finding"):
+                yield Static("/", id="slash-log", markup=False)
+                yield Input(id="find", compact=True, placeholder=f"words, and levels: {', '.join(LEVELS)}")
+                yield Static("", id="found", markup=False)
+            yield EventLog(id="events")
+            yield Static("", id="event", markup=False)
         yield Advice(EMPTY, id="no-run")
 
     def on_mount(self) -> None:
         super().on_mount()
         self._run: str | None = None
         self._drawn_event = -1
-        self._logged = self._log_width = 0
         self._shown_allowed: dict[str, bool] = {}
         self._ticks = 0
         self._lane: int | None = None
@@ -118,21 +127,14 @@ class LiveScreen(PanelScreen):
         self._curve: Curve | None = None
         self._show_loss = True
         self._arm = self._trial = 0
+        self._log, self._find = self.query_one(EventLog), self.query_one("#find", Input)
         self._fit_curves()
 
     def fitted(self, width: int, height: int) -> None:
         """On a tall screen loss and accuracy stand one above the other."""
         self.set_class(height >= TALL_FROM, "-tall")
         self.set_class(height < SHORT_BELOW, "-short")
-        self.call_after_refresh(self._rewrap)
-
-    def _rewrap(self) -> None:
-        self._fit_curves()
-        width = self.query_one(RichLog).scrollable_content_region.width
-        if self.lab.follower is not None and width != self._log_width:
-            self.query_one(RichLog).clear()
-            self._logged = 0
-            self._write_log(self.lab.follower.view.log)
+        self.call_after_refresh(self._fit_curves)
 
     def _fit_curves(self) -> None:
         both = self.query_one("#curves").size.height >= BOTH_CURVES_FROM
@@ -160,31 +162,58 @@ class LiveScreen(PanelScreen):
         if follower.view.last_event != self._drawn_event:
             self._drawn_event = follower.view.last_event
             self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view))
-            self._write_log(follower.view.log)
+            self._log.show(follower.view.log)
             self._show_layers(follower)
             self._tell_newest(follower.view)
         self._show_curve(follower)
 
     def _begin(self, run: str) -> None:
-        self._run, self._drawn_event, self._logged = run, -1, 0
+        self._run, self._drawn_event = run, -1
         self._lane, self._key, self._curve = None, "", None
         self._arm = self._trial = 0
-        self.query_one(RichLog).clear()
         for plot in self.query(LinePlot):
             plot.look(Sight())
 
     # Events
 
-    def _write_log(self, log: tuple[LogLine, ...]) -> None:
-        pane = self.query_one(RichLog)
-        for line in log[self._logged :]:
-            mark, style = _LEVELS.get(line.level, ("·", "dim"))
-            words = Text(plain(line.text), "" if line.level == "info" else style)
-            words = Text.assemble((moment(line.time), "dim"), (f" {mark} ", style), words)
-            pane.write(
-                words, width=max(20, pane.scrollable_content_region.width), scroll_end=pane.is_vertical_scroll_end
-            )
-        self._logged, self._log_width = len(log), pane.scrollable_content_region.width
+    def action_find(self) -> None:
+        """The log alone, and what is looked for in it."""
+        self.add_class("-log", "-finding")
+        self._find.focus()
+
+    @on(Input.Changed, "#find")
+    def _find_typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._log.sift(event.value)
+
+    @on(Input.Submitted, "#find")
+    def action_into_log(self) -> None:
+        """From the field into what was found."""
+        if self._find.has_focus:
+            self._log.focus()
+
+    @on(EventLog.Moved)
+    def _tell_event(self) -> None:
+        """How many were found, and the whole of the one under the cursor."""
+        total = len(self.lab.follower.view.log) if self.lab.follower else 0
+        self.query_one("#found", Static).update(f"{amount(self._log.found)} of {amount(total)}")
+        chosen = self._log.chosen
+        self.query_one("#event", Static).update(event_words(chosen, whole=True) if chosen else Content("none"))
+
+    def action_leave(self) -> None:
+        """All events again, and all panels."""
+        self._find.value = ""
+        self.remove_class("-log", "-finding")
+        self.set_focus(self._log)
+
+    def action_fill(self) -> None:
+        """The focused panel fills the screen, or all are shown again."""
+        if self.has_class("-log"):
+            self.action_leave()
+        elif self._log.has_focus:
+            self.add_class("-log")
+        else:
+            super().action_fill()
 
     def _tell_newest(self, view: RunView) -> None:
         """The newest signal of each kind, in one line."""
@@ -337,6 +366,11 @@ class LiveScreen(PanelScreen):
         """Ask the run to go on."""
         self.post_message(ResumeRun())
 
+    def action_take_up(self) -> None:
+        """Go on with a run that did not come to its end."""
+        if self.lab.follower is not None:
+            self.post_message(TakeUpRun(self.lab.follower.run))
+
     def action_stop(self) -> None:
         """Ask the run to stop."""
         self.post_message(StopRun())
@@ -351,7 +385,11 @@ class LiveScreen(PanelScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the state of the run allows."""
-        if action in ("lane", "value", "arm", "trial", "fill", "close"):
+        if action == "leave":
+            return self.has_class("-log")
+        if action == "into_log":
+            return self.has_class("-finding")
+        if action in ("find", "lane", "value", "arm", "trial", "fill", "close"):
             return self.lab.follower is not None
         return self._allowed().get(action, True)
 
@@ -362,6 +400,7 @@ class LiveScreen(PanelScreen):
         return {
             "pause": at_work and not paused,
             "resume": at_work and paused,
+            "take_up": follower is not None and follower.status in RESUMABLE and self.lab.state() == follower.status,
             "stop": at_work,
             "again": follower is not None and not at_work,
         }

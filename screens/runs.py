@@ -19,13 +19,13 @@ from engine.views import Filter, ordered, parse_filter, runs_table, suggested
 from screens.base import LabScreen
 from screens.describing import DescribeDialog
 from screens.keys import Advice, key_of, keyed
+from screens.lab import RESUMABLE
 from screens.listing import Listed, about, orders_of
 from screens.messages import EditStudy, OpenRun, StartStudy, TakeUpRun
 from screens.offers import Offer
 from screens.text import amount, plain
 from screens.widgets.run_table import RunTable
 
-RESUMABLE = ("stopped", "interrupted", "failed")
 TALL_FROM = 30
 """Rows of the window from which more is said of the run under the cursor."""
 

@@ -26,6 +26,7 @@ from engine.views.grids import (
     layer_lines,
     round_grid,
 )
+from engine.views.log import LEVELS, LogLine, sifted
 from engine.views.numbers import (
     Table,
     csv_text,
@@ -42,7 +43,7 @@ from engine.views.numbers import (
     tsv_text,
 )
 from engine.views.ordering import ORDERS, ordered
-from engine.views.run import ArmView, LogLine, RoundView, RunView, TrialView, fold, read_run, summary
+from engine.views.run import ArmView, RoundView, RunView, TrialView, fold, read_run, summary
 from engine.views.series import (
     Curve,
     Series,
@@ -67,6 +68,7 @@ from engine.views.trials import StudyRun, accuracy, early_stop
 
 __all__ = [
     "KINDS",
+    "LEVELS",
     "MEASURES",
     "ORDERS",
     "ArmView",
@@ -128,6 +130,7 @@ __all__ = [
     "runs_table",
     "same_level",
     "show_json",
+    "sifted",
     "signals_of",
     "spreads",
     "spreads_table",

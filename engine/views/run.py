@@ -22,6 +22,7 @@ from engine.store.events import (
     Similarity,
 )
 from engine.store.reading import RunReader, Stamped
+from engine.views.log import LogLine, Rounds, diverged_words, guard_words, signal_words, started_words
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,6 @@ class ArmView:
 
 
 @dataclass(frozen=True)
-class LogLine:
-    """One event in words. `time` in seconds since the epoch; `level` is info, good, warning or error."""
-
-    time: float
-    level: str
-    text: str
-
-
-@dataclass(frozen=True)
 class RunView:
     """All that the events of a run say. `status`: new, running, paused, done, stopped or failed.
 
@@ -120,18 +112,15 @@ def fold(view: RunView, events: Iterable[Stamped]) -> RunView:
     """The view after `events`, which follow `view.last_event`."""
     log = list(view.log)
     finished: list[RoundFinished] = []
+    rounds: Rounds | None = None
     for stamped in events:
         event, time = stamped.event, stamped.time
         say = _Sayer(log, time)
         view = replace(view, last_event=stamped.id)
         match event:
             case RunStarted():
-                view = _started(view, event, time)
-                say(
-                    "info",
-                    f"{event.study} on {event.dataset.name}: {view.rounds_total} rounds, {event.distinct} distinct, "
-                    f"{event.stored} of them stored; {event.lanes} lanes on {event.device}",
-                )
+                view, rounds = _started(view, event, time), None
+                say("info", started_words(event))
             case RunResumed():
                 view = replace(view, status="running", running=frozenset(), seconds=None, message="")
                 say("info", f"taken up again: {view.rounds_done} of {view.rounds_total} rounds known")
@@ -146,21 +135,17 @@ def fold(view: RunView, events: Iterable[Stamped]) -> RunView:
                     trained=view.trained + (not event.reused),
                     reused=view.reused + event.reused,
                 )
-                say("info", _round_words(event))
+                rounds = rounds or Rounds(view.arms)
+                for level, text in rounds.say(event):
+                    say(level, text)
             case Diverged():
                 view = replace(view, running=view.running - {(event.arm, event.trial, event.round)})
-                say(
-                    "warning",
-                    f"{event.arm} trial {event.trial + 1} round {event.round}: the loss is no longer finite; "
-                    "later rounds of this trial are left out",
-                )
+                say("warning", diverged_words(event))
             case Signal():
-                mark = {"stabilised": "good", "early-bird": "good"}.get(event.kind, "warning")
-                say(mark, f"{event.arm} trial {event.trial + 1} round {event.round}: {event.text}")
+                say(*signal_words(event))
                 view = replace(view, signals=(*view.signals, event))
             case GuardFailed():
-                where = f"round {event.round}" if event.layer is None else f"layer {event.layer}, round {event.round}"
-                say("error", f"guard broken at {where}: {event.law} ({event.found})")
+                say("error", guard_words(event))
             case Note():
                 say("info", event.text)
             case Paused():
@@ -224,13 +209,6 @@ def _started(view: RunView, event: RunStarted, time: float) -> RunView:
         lanes=event.lanes,
         started=time,
     )
-
-
-def _round_words(event: RoundFinished) -> str:
-    result = event.result
-    accuracy = "no finite loss" if result.test_accuracy is None else f"test accuracy {result.test_accuracy:.2%}"
-    how = "reused" if event.reused else f"trained in {result.seconds:.1f} s"
-    return f"{event.arm} trial {event.trial + 1} round {event.round}: P_m {result.p_m:.2f}%, {accuracy}, {how}"
 
 
 def _with_rounds(arms: tuple[ArmView, ...], finished: list[RoundFinished]) -> tuple[ArmView, ...]:

@@ -15,7 +15,7 @@ WORDS = {
     "starting": "starting the engine",
     "stopping": "stopping…",
     "pausing": "pausing…",
-    "interrupted": "interrupted: its process is gone; {runs.resume} in Runs goes on with it",
+    "interrupted": "interrupted: its process is gone; {live.take-up} goes on with it",
     "new": "not begun",
 }
 

@@ -148,8 +148,9 @@ def test_the_status_is_what_was_said_last(events: list[Event], status: str) -> N
 @pytest.mark.parametrize(
     ("event", "level", "words"),
     [
-        (ended(1, 0.9), "info", "ticket trial 1 round 1: P_m 50.00%, test accuracy 90.00%, trained in 1.5 s"),
-        (ended(1, None), "info", "ticket trial 1 round 1: P_m 50.00%, no finite loss"),
+        (ended(0, 0.9), "detail", "ticket t1 dense: test accuracy 90.00%"),
+        (ended(1, 0.9), "detail", "ticket t1 r1: 90.00% with 50.00% left"),
+        (ended(1, None), "detail", "ticket t1 r1: no finite loss"),
         (Diverged(arm="ticket", trial=0, round=1, key="k"), "warning", "no longer finite"),
         (
             GuardFailed(law="law", layer="dense1", round=3, found="1"),
@@ -165,6 +166,38 @@ def test_every_fact_is_a_line_in_the_log(event: Event, level: str, words: str) -
     line = folded(started(), event).log[-1]
     assert (line.level, line.time) == (level, 102.0)
     assert words in line.text
+
+
+def test_the_log_tells_trials_beside_dense_and_all_of_them_together() -> None:
+    again = ended(0, 0.8, arm="reinit").model_copy(update={"key": "ticket00", "reused": True})
+    other = ended(0, 0.8, arm="reinit", trial=1).model_copy(update={"reused": True})
+    view = folded(
+        started(), ended(0, 0.8), again, ended(0, 0.9, trial=1), other, ended(1, 0.85), ended(1, 0.87, trial=1),
+        ended(2, 0.8), ended(2, None, trial=1),
+    )  # fmt: skip
+    assert [(line.level, line.text) for line in view.log] == [
+        ("info", "study on digits: 12 rounds of 10 networks; 2 at a time on 2 CPU cores"),
+        ("detail", "ticket t1 dense: test accuracy 80.00%"),
+        ("detail", "reinit t1 dense: test accuracy 80.00%; shared with another arm"),
+        ("detail", "ticket t2 dense: test accuracy 90.00%"),
+        ("info", "ticket dense mean: test accuracy 85.00%"),
+        ("detail", "reinit t2 dense: test accuracy 80.00%; stored before"),
+        ("detail", "ticket t1 r1: 85.00% with 50.00% left, 5.00 above dense"),
+        ("detail", "ticket t2 r1: 87.00% with 50.00% left, 3.00 below dense"),
+        ("good", "ticket r1 mean: 86.00% with 50.00% left, 1.00 above dense"),
+        ("detail", "ticket t1 r2: 80.00% with 25.00% left, as dense"),
+        ("detail", "ticket t2 r2: no finite loss"),
+        ("info", "ticket r2 mean: 80.00% with 25.00% left, 5.00 below dense"),
+    ]
+
+
+def test_the_log_is_sifted_by_words_and_levels() -> None:
+    view = folded(started(), ended(0, 0.8), ended(0, 0.9, arm="reinit"), Note(text="a note on REINIT"))
+    assert views.sifted(view.log, "") == [0, 1, 2, 3]
+    assert views.sifted(view.log, "Reinit") == [2, 3]
+    assert views.sifted(view.log, "reinit detail") == [2]
+    assert views.sifted(view.log, "info detail 90") == [2]
+    assert views.sifted(view.log, "reinit error") == []
 
 
 def test_the_summary_says_when_nothing_was_trained() -> None:

@@ -8,13 +8,14 @@ from driving import Finished, lab_app, picture_of, points, started, training, un
 from driving import (
     finished as round_finished,
 )
-from textual.widgets import RichLog
+from textual.widgets import Input
 
 from engine.spec import Study
-from engine.store import Diverged, GuardFailed, Paused, Request, Resumed, RunFinished, Store
+from engine.store import Diverged, GuardFailed, Note, Paused, Request, Resumed, RunFinished, Store
 from engine.views import accuracy_series
 from screens.messages import OpenRun
 from screens.widgets.layers import LayerBars
+from screens.widgets.log import EventLog
 from screens.widgets.plot import LinePlot
 
 
@@ -150,6 +151,7 @@ async def test_a_run_that_is_written_elsewhere_is_followed(tmp_path: Path):
             screen = picture_of(app)
             assert "▶ training" in screen
             assert "1:15 min left" in screen
+            assert "CPU ███· 75%  memory ██·· 4.0 GB" in screen
             assert "50/100" in screen
             folder.append_curve("now", [*points(2.0, 1.5, 1.2)[2:]])
             await until(pilot, lambda: loss.picture.lines[0].y == (2.0, 1.5, 1.2))
@@ -225,7 +227,7 @@ async def test_a_broken_guard_and_an_interrupted_run_are_told(tmp_path: Path):
         assert "\\x1b[31m[b]x[/b]" in picture_of(app)
         app.post_message(OpenRun(second))
         await until(pilot, lambda: "interrupted: its process is gone" in picture_of(app))
-        assert len(app.screen.query_one(RichLog).lines) == 2, "the log is of this run alone"
+        assert app.screen.query_one(EventLog).found == 2, "the log is of this run alone"
 
 
 async def test_resizing_keeps_it_whole(finished: Finished):
@@ -240,6 +242,47 @@ async def test_resizing_keeps_it_whole(finished: Finished):
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: "✓ done" in picture_of(app))
         assert not app.screen.query_one("#validation").display
+
+
+async def test_the_log_is_searched_and_fills_the_screen(tmp_path: Path):
+    events = [started("a", rounds=40)]
+    for number in range(40):
+        events += [round_finished(number, 0.9 + number / 1000), Note(text=f"note {number} [b]here[/b]")]
+    run = write_run(tmp_path, [*events, Note(text="the words at the very end of a line that is too long: " + "x" * 60)])
+    app = lab_app(tmp_path, first="live", run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, app)
+        log = app.screen.query_one(EventLog)
+        assert (log.found, log.size.height) == (82, 5)
+        assert "note 39 [b]here[/b]" in picture_of(app)
+        await pilot.press("slash", *"NOTE 2")
+        await until(pilot, lambda: log.found == 13 and "13 of 82" in picture_of(app))
+        assert "accuracy" not in picture_of(app), "the log alone"
+        await pilot.press("enter", "up", "up")
+        await until(pilot, lambda: log.has_focus and "note 28" in log.chosen.text)
+        await pilot.press("slash", "ctrl+u", *"detail")
+        await until(pilot, lambda: log.found == 40 and "ticket t1 r29" in log.chosen.text)
+        await pilot.press("escape")
+        await until(pilot, lambda: log.found == 82 and not app.screen.has_class("-log"))
+        assert "ticket t1 r29" in log.chosen.text, "the cursor stays on its event"
+        assert app.screen.query_one("#find", Input).value == ""
+        await pilot.press("end", "f")
+        await until(pilot, lambda: log.size.height > 10 and "x" * 20 in picture_of(app).splitlines()[-2])
+        with Store(tmp_path).open(run) as folder:
+            folder.append(Note(text="newest of all"))
+        await until(pilot, lambda: log.chosen.text == "newest of all")
+        await pilot.press("f")
+        await until(pilot, lambda: log.size.height == 5)
+
+
+async def test_a_run_that_was_cut_short_goes_on_from_live(tmp_path: Path):
+    run = write_run(tmp_path, [started("a"), round_finished(0)])
+    seen: list[str] = []
+    app = lab_app(tmp_path, first="live", run=run, engine=lambda folder, store: seen.append(folder.id) or "done")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "gone; r goes on with it" in picture_of(app))
+        await pilot.press("r")
+        await until(pilot, lambda: seen == [run] and not app.worker.active)
 
 
 async def test_start_again_from_live(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,116 @@
+"""What happened in a run, in words."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.store.events import Diverged, GuardFailed, RoundFinished, RunStarted, Signal
+
+if TYPE_CHECKING:
+    from engine.views.run import ArmView
+
+LEVELS = ("detail", "info", "good", "warning", "error")
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One event in words. `time` in seconds since the epoch; `level` is one of LEVELS."""
+
+    time: float
+    level: str
+    text: str
+
+
+class Rounds:
+    """The rounds that are known, for what is said of the next one."""
+
+    def __init__(self, arms: Sequence["ArmView"]):
+        self._trials = {arm.name: len(arm.trials) for arm in arms}
+        self._accuracies: dict[tuple[str, int], dict[int, float | None]] = {}
+        self._keys: set[str] = set()
+        for arm in arms:
+            for place, trial in enumerate(arm.trials):
+                for item in trial.rounds.values():
+                    self._keys.add(item.key)
+                    self._accuracies.setdefault((arm.name, item.round), {})[place] = item.test_accuracy
+
+    def say(self, event: RoundFinished) -> Iterator[tuple[str, str]]:
+        """Level and text of what a round found, and of what all trials of its arm found once it is their last."""
+        arm, trial, number, result = event.arm, event.trial, event.round, event.result
+        found = self._accuracies.setdefault((arm, number), {})
+        found[trial] = result.test_accuracy
+        dense = self._accuracies.get((arm, 0), {})
+        whence = ""
+        if event.reused:
+            whence = "; shared with another arm" if event.key in self._keys else "; stored before"
+        self._keys.add(event.key)
+        words = _found(found[trial], dense.get(trial), number, result.p_m)
+        yield "detail", f"{_where(arm, trial, number)}: {words}{whence}"
+        if len(found) == self._trials.get(arm) and len(found) > 1 and (number or not event.reused):
+            mean, usual = _mean(found.values()), _mean(dense.values())
+            above = number > 0 and mean is not None and usual is not None and mean >= usual
+            which = f"r{number}" if number else "dense"
+            words = _found(mean, usual, number, result.p_m)
+            yield "good" if above else "info", f"{arm} {which} mean: {words}"
+
+
+def started_words(event: RunStarted) -> str:
+    """How large the run is."""
+    rounds = sum(len(arm.seeds) * len(arm.rounds) for arm in event.arms)
+    stored = f", {event.stored} of them stored before" if event.stored else ""
+    networks = f"{rounds} rounds of {event.distinct} networks{stored}"
+    return f"{event.study} on {event.dataset.name}: {networks}; {event.lanes} at a time on {event.device}"
+
+
+def diverged_words(event: Diverged) -> str:
+    """What becomes of a trial whose loss is no number."""
+    where = _where(event.arm, event.trial, event.round)
+    return f"{where}: the loss is no longer finite; later rounds of this trial are left out"
+
+
+def signal_words(event: Signal) -> tuple[str, str]:
+    """Level and text of what the numbers say, without the rule."""
+    level = "good" if event.kind in ("stabilised", "early-bird") else "warning"
+    return level, f"{_where(event.arm, event.trial, event.round)}: {event.text.rpartition(' (')[0] or event.text}"
+
+
+def guard_words(event: GuardFailed) -> str:
+    """What was not as it always must be."""
+    where = f"round {event.round}" if event.layer is None else f"layer {event.layer}, round {event.round}"
+    return f"guard broken at {where}: {event.law} ({event.found})"
+
+
+def sifted(log: Sequence[LogLine], words: str) -> list[int]:
+    """The places of the lines that have all the words, whatever their case; a word that is a level's name stands for
+    that level."""
+    wanted = words.lower().split()
+    levels = {word for word in wanted if word in LEVELS}
+    texts = [word for word in wanted if word not in LEVELS]
+    return [
+        place
+        for place, line in enumerate(log)
+        if (not levels or line.level in levels) and all(word in line.text.lower() for word in texts)
+    ]
+
+
+def _where(arm: str, trial: int, number: int) -> str:
+    return f"{arm} t{trial + 1} r{number}" if number else f"{arm} t{trial + 1} dense"
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return sum(found) / len(found) if found else None
+
+
+def _found(accuracy: float | None, dense: float | None, number: int, p_m: float) -> str:
+    if accuracy is None:
+        return "no finite loss"
+    if number == 0:
+        return f"test accuracy {accuracy:.2%}"
+    words = f"{accuracy:.2%} with {p_m:.2f}% left"
+    if dense is None:
+        return words
+    points = 100 * (accuracy - dense)
+    if abs(points) < 0.005:
+        return f"{words}, as dense"
+    return f"{words}, {abs(points):.2f} {'above' if points > 0 else 'below'} dense"
