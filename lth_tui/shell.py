@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.driver import Driver
-from textual.filter import Monochrome, NoColor
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
@@ -23,6 +23,7 @@ from engine.errors import BadInput
 from engine.plan import check_room
 from engine.spec import Study
 from engine.store import Request, Store
+from lth_tui.darker import Darker
 from lth_tui.frugal import Frugal, Shown
 from lth_tui.keymap import keymap
 from lth_tui.palette import Presets, Runs, actions
@@ -50,6 +51,9 @@ SCREENS = {
     "ticket": TicketScreen,
     "compare": CompareScreen,
 }
+
+
+DARKER = Darker()
 
 
 class WorkerEnded(Message):
@@ -344,6 +348,11 @@ class LabApp(App[None]):
 
     def on_resize(self) -> None:
         self._shown.forget()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line passes on its way to the terminal."""
+        filters = super().get_line_filters()
+        return [*filters, DARKER] if self.theme == "ansi-light" else filters
 
     def get_key_display(self, binding: Binding) -> str:
         """The key as people read it; by its name where there is no sign for it in ASCII."""

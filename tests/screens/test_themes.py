@@ -2,9 +2,12 @@
 
 import pytest
 from driving import lab_app
+from rich.segment import Segment
+from rich.style import Style
 from textual.color import Color
 from textual.theme import Theme
 
+from lth_tui.darker import Darker
 from lth_tui.themes import SIXTEEN, THEMES
 from screens.plots import COLOURS
 
@@ -49,6 +52,16 @@ def test_text_stands_out_from_what_it_is_on(name: str, tmp_path):
         least["terminal colour", number] = contrast(Color(*ansi.ansi_colors[number]), background)
     wanted = 7.0 if name == "high-contrast" else 4.5
     assert {pair: round(ratio, 1) for pair, ratio in least.items() if ratio < wanted} == {}
+
+
+def test_on_a_light_background_of_sixteen_colours_lines_are_dark():
+    styles = [Style(color=f"color({number})") for number in COLOURS]
+    kept = Style(color="bright_white", bgcolor="blue")
+    found = Darker().apply([Segment("x", style) for style in [*styles, kept]], Color(255, 255, 255))
+    numbers = [segment.style.color.number for segment in found[:-1]]
+    assert max(numbers) <= 8
+    assert len(set(numbers)) == len(numbers)
+    assert found[-1].style == kept
 
 
 def test_lines_have_colours_of_their_own(tmp_path):
