@@ -22,12 +22,20 @@ _NAMES = {key.value for key in Keys if "+" not in key.value and not key.value.st
 _NAMES |= set(KEY_NAME_REPLACEMENTS.values())  # such as slash and minus, for which there is no way back
 
 
-def keymap(chosen: Chosen) -> dict[str, str]:
+def keymap(chosen: Chosen, source: object = "settings") -> dict[str, str]:
     """What Textual is to be told: of the bindings whose keys are changed, and of those that share a key with one of
     them, for Textual would take it away from both.
 
-    Raises BadInput for a binding or a key that there is not, and for a key that two would have at one place.
+    Raises BadInput, naming the `source`, for a binding or a key that there is not, and for a key that two would have at
+    one place.
     """
+    try:
+        return _keymap(chosen)
+    except BadInput as error:
+        raise BadInput(f"{source}: {error}") from None
+
+
+def _keymap(chosen: Chosen) -> dict[str, str]:
     known = bindings()
     for id, text in chosen.items():
         if id not in known:

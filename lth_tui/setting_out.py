@@ -18,7 +18,7 @@ from screens.keys import places
 def settings_toml(file: SettingsFile) -> str:
     """What the file can have, with the present values. Raises BadInput for a file that cannot be used."""
     settings = file.read()
-    return "\n".join((*_values(file, settings), "", *_keys(settings))) + "\n"
+    return "\n".join((*_values(file, settings), "", *_keys(file, settings))) + "\n"
 
 
 def _values(file: SettingsFile, settings: Settings) -> Iterator[str]:
@@ -36,8 +36,8 @@ def _values(file: SettingsFile, settings: Settings) -> Iterator[str]:
             yield f"{name} = {json.dumps(value)}"
 
 
-def _keys(settings: Settings) -> Iterator[str]:
-    changed = keymap(settings.keys)
+def _keys(file: SettingsFile, settings: Settings) -> Iterator[str]:
+    changed = keymap(settings.keys, file.path)
     yield f"# {Settings.model_fields['keys'].description}"
     yield "[keys]"
     order = (LabApp, LabScreen, *(place for place in places() if place not in (LabApp, LabScreen)))

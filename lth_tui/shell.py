@@ -125,7 +125,7 @@ class LabApp(App[None]):
         """`file` keeps what is set here. Raises BadInput for keys in the settings that cannot be."""
         super().__init__(driver_class=driver_class or _driver())
         self._settings, self._file = settings or Settings(), file
-        self._keymap = keymap(self._settings.keys)
+        self._keymap = keymap(self._settings.keys, file.path if file else "settings")
         self.animation_level = "none"
         self._shown = Shown()
         self.set_class(bool(self._settings.ascii), "-ascii")
