@@ -88,7 +88,7 @@ class CompareScreen(PanelScreen):
                 tooltip="The numbers with more weights left"),
         Binding("right_square_bracket", "level(1)", "Next P_m", show=False, id="compare.level-next",
                 tooltip="The numbers with fewer weights left"),
-        Binding("z", "close", "Zoom", id="compare.close", show=False,
+        Binding("z", "close", "Close-up", id="compare.close", show=False,
                 tooltip="Accuracies near dense, or all of them"),
         Binding("w", "base(1)", "Compare with", id="compare.base", tooltip="Compare with the next arm"),
         Binding("W", "base(-1)", "With the arm before", show=False, id="compare.base-before",

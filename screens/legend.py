@@ -15,8 +15,11 @@ from screens.text import plain
 LEVEL_COLOUR = 7
 BAR = "│"
 
+ROOMY = 60
+"""Columns from which the point under the cursor leaves room for the way back to the whole plot."""
+
 HINT = (
-    "{plot.left}{plot.right}{plot.up}{plot.down} read points  {plot.zoom-in} {plot.zoom-out} zoom  "
+    "read points  {plot.zoom-in} {plot.zoom-out} zoom  "
     "{plot.line} {plot.turn} hide lines  {plot.bars} bars  {plot.smooth} smooth  {plot.log-y} log  {help} keys"
 )
 
@@ -81,13 +84,16 @@ def read_out(picture: Picture, sight: Sight, point: Point | None, width: int, ke
     `keyed` puts keys for the ids of bindings in words.
     """
     if point is not None:
-        back = [_part(6, keyed("{plot.whole} shows all"), keyed("{plot.whole} all"))] if sight.zoomed else []
-        found = _fitted([*_parts(picture, sight, point), *back], width)
+        back = keyed("  {plot.whole} shows all") if sight.zoomed and width >= ROOMY else ""
+        found = _fitted(_parts(picture, sight, point), width - len(back)) + Text(back, "dim")
     elif sight.line is not None and sight.line in sight.hidden:
         name = plain(sight.line or picture.y_name)
         found = Text(f"{name} is hidden: {keyed('{plot.turn}')} shows it", "dim")
     else:
-        found = Text(keyed("{plot.whole} shows all  " + HINT if sight.zoomed else HINT), "dim")
+        arrows = [keyed(f"{{plot.{way}}}") for way in ("left", "right", "up", "down")]
+        words = ("" if all(len(key) == 1 for key in arrows) else " ").join(arrows)
+        back = keyed("{plot.whole} shows all  ") if sight.zoomed else ""
+        found = Text(f"{back}{words} {keyed(HINT)}", "dim")
     found.truncate(max(1, width), overflow="ellipsis")
     found.no_wrap = True
     return found

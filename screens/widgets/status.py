@@ -11,6 +11,7 @@ from screens.text import STATUS_MARKS, STATUS_STYLES, amount, bar, duration, pla
 
 WORDS = {
     "preparing": "preparing the data",
+    "taking": "taking the rounds that are stored",
     "compiling": "compiling",
     "starting": "starting the engine",
     "stopping": "stopping…",
@@ -50,6 +51,8 @@ class RunStatus(Widget):
             if state in ("training", "testing", "waiting", "preparing", "compiling", "starting", "pausing")
             else state
         )
+        if state == "preparing" and progress is not None and progress.rounds_total:
+            state = "taking"
         mark, style = STATUS_MARKS.get(status, "▶"), STATUS_STYLES.get(status, "")
         parts: list[Content | str | tuple[str, str]] = [
             (f"{mark} {keyed(self.app, WORDS.get(state, state))}", style or "bold")

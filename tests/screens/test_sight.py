@@ -240,6 +240,12 @@ def test_the_point_is_read_out_in_full_and_in_short():
     assert "std. error 1.25" in read(replace(sight, bars="std. error"), 120)
     assert "no std. error" in read(Sight(line="ticket", at=25.0, bars="std. error"), 120)
     assert "smoothed 93.125" in read(replace(sight, smoothing=0.6), 120)
+    near = replace(sight, x=Span(-2.0, 1.0))
+    assert read(near, 160) == f"{told}  {{plot.whole}} shows all"
+    assert read(near, 47) == read(sight, 47)
+    assert read(Sight(x=near.x), 200).startswith(
+        "{plot.whole} shows all  {plot.left} {plot.right} {plot.up} {plot.down} "
+    )
     assert read(turned(Sight(line="reinit", at=25.0), "reinit"), 80) == "reinit is hidden: {plot.turn} shows it"
 
 
