@@ -25,6 +25,9 @@ STILL_SIZE = (100, 30)
 ROUGH = "·"
 """What a line is drawn with beside its smoothed one."""
 
+MARK_EVERY = 15
+"""Columns from mark to mark on a line whose points are not all marked."""
+
 AS_IT_IS = Sight()
 
 Lines: TypeAlias = Sequence[Sequence[Segment]]
@@ -116,8 +119,8 @@ def _cells(picture: Picture, layout: Layout, point: Point | None) -> Cells:
         _line(cells, layout, trace, trace.y if trace.smooth is None else trace.smooth, parts)
     for trace, parts in seen:
         _signs(cells, layout, trace, parts)
-    for trace, parts in seen:
-        _dots(cells, layout, trace, parts)
+    for number, (trace, parts) in enumerate(seen):
+        _dots(cells, layout, trace, parts, number)
     if point is not None:
         _cursor(cells, layout, point)
     return cells
@@ -142,14 +145,19 @@ def _line(
         cells[column, row] = (ROUGH if rough else chr(0x2800 + dot), trace.line.colour, style)
 
 
-def _dots(cells: Cells, layout: Layout, trace: Trace, parts: list[NDArray[np.intp]]) -> None:
-    """The line's mark on each of its points, where they can be told apart; else on those that stand alone."""
-    crowded = sum(map(len, parts)) > layout.columns
+def _dots(cells: Cells, layout: Layout, trace: Trace, parts: list[NDArray[np.intp]], among: int) -> None:
+    """The line's mark on each of its points, where they can be told apart; else on those that stand alone, and among
+    other lines now and then, so that it is known without colour."""
+    each = trace.line.dots and sum(map(len, parts)) <= layout.columns
+    y = trace.y if trace.smooth is None or each else trace.smooth
     for part in parts:
-        if len(part) == 1 or (trace.line.dots and not crowded):
-            for number in part.tolist():
-                if cell := layout.cell((trace.x[number], trace.y[number])):
-                    cells[cell] = (trace.line.marker, trace.line.colour, "default")
+        if len(part) > 1 and not each:
+            columns = layout.pixels(trace.x[part], y[part])[0] // 2
+            apart = (columns + among * MARK_EVERY // 3) // MARK_EVERY
+            part = part[np.unique(apart, return_index=True)[1]] if len(layout.traces) > 1 else part[:0]
+        for point in part.tolist():
+            if cell := layout.cell((trace.x[point], y[point])):
+                cells[cell] = (trace.line.marker, trace.line.colour, "default")
 
 
 def _bars(cells: Cells, layout: Layout, trace: Trace) -> None:

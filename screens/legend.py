@@ -126,8 +126,11 @@ def _parts(picture: Picture, sight: Sight, point: Point) -> list[_Part]:
         parts.append(_part(5, plain(line.about)))
     if line.rounds:
         parts.append(_part(2, f"round {line.rounds[number]}", f"r{line.rounds[number]}"))
-    for name, short, value in ((picture.x_name, "x", line.x[number]), (picture.y_name, "y", line.y[number])):
-        parts.append(_Part(0, *(Text.assemble(f"{word} ", (brief(value), "bold")) for word in (plain(name), short))))
+    for name, short, value in (
+        (picture.x_name, "x", brief(line.x[number], 4)),
+        (picture.y_name, "y", brief(line.y[number])),
+    ):
+        parts.append(_Part(0, *(Text.assemble(f"{word} ", (value, "bold")) for word in (plain(name), short))))
     if point.trace.smooth is not None:
         smooth = brief(float(line.smooth(sight.smoothing)[number]))
         parts.append(_part(3, f"smoothed {smooth}", f"~{smooth}"))
@@ -138,10 +141,8 @@ def _parts(picture: Picture, sight: Sight, point: Point) -> list[_Part]:
         ends = f"{brief(line.low[number])} to {brief(line.high[number])}"
         parts.append(_part(3, f"min-max {ends}", ends))
     if sight.bars == "std. error" and line.error:
-        known = math.isfinite(error := line.error[number])
-        parts.append(
-            _part(3, f"std. error {brief(error)}" if known else "no std. error", f"±{brief(error)}" if known else "")
-        )
+        known, error = math.isfinite(line.error[number]), brief(line.error[number], 3)
+        parts.append(_part(3, f"std. error {error}" if known else "no std. error", f"±{error}" if known else ""))
     meaning = dict(picture.signs)
     for char in line.signs[number] if line.signs else "":
         parts.append(_part(3, f"{char} {meaning.get(char, '')}".rstrip(), char))
@@ -152,6 +153,7 @@ def _part(rank: int, full: str, short: str = "") -> _Part:
     return _Part(rank, Text(full), Text(short or full))
 
 
-def brief(value: float) -> str:
-    """A number as it is read out: whole ones whole, others with five digits."""
-    return f"{value:.0f}" if value == math.floor(value) and abs(value) < 1e9 else f"{value:.5g}"
+def brief(value: float, digits: int = 5) -> str:
+    """A number as it is read out: whole ones whole, others with so many digits."""
+    whole = math.isfinite(value) and value == math.floor(value) and abs(value) < 1e9
+    return f"{value:.0f}" if whole else f"{value:.{digits}g}"

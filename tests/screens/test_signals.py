@@ -159,7 +159,7 @@ async def test_cells_are_drawn_as_lines_with_the_same_layer_and_round(watched: F
         await shown(pilot, app, "heatmaps")
         await pilot.press("down", "right", "number_sign")
         plot = app.screen.query_one("#lines", LinePlot)
-        await until(pilot, lambda: plot.has_focus and f"dense2  r2  x {rounds[2].p_m:.5g}" in picture_of(app))
+        await until(pilot, lambda: plot.has_focus and f"dense2  r2  x {rounds[2].p_m:.4g}" in picture_of(app))
         assert [line.name for line in plot.picture.lines] == list(view.layers)
         assert plot.picture.lines[1].y == tuple(rounds[number].spearman["dense2"] for number in (1, 2, 3))
         assert "dense2, round 2 with 1" in words(app, "#readout")
