@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import checkpoints, convolutions, interface, lanes, memory
+from benchmarks import checkpoints, convolutions, interface, lanes, listing, memory
 
 BENCHMARKS = {
     "lanes": lanes.measure,
     "convolutions": convolutions.measure,
     "checkpoints": checkpoints.measure,
     "interface": interface.measure,
+    "listing": listing.measure,
     "memory": memory.measure,
 }
 LONG = {"memory"}

@@ -79,7 +79,7 @@ def _study(home: Path, seed: int, rounds: int) -> Path:
     return path
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     settings = str(home / "settings.toml")
     terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     return {**os.environ, "LTH_TUI_HOME": str(home), "LTH_TUI_SETTINGS": settings, **terminal}
@@ -96,7 +96,7 @@ def _rate(home: Path) -> float:
 
 def _without(home: Path, seed: int) -> float:
     command = [sys.executable, "-m", "lth_tui", "run", str(_study(home, seed, 1)), "--json"]
-    subprocess.run(command, env=_environment(home), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=environment(home), check=True, stdout=subprocess.DEVNULL)
     return _rate(home)
 
 
@@ -131,12 +131,12 @@ def _latency(home: Path, seed: int) -> list[bool]:
     """From a key to the changed screen, in milliseconds: idle, and while two lanes train."""
     with Screen(home, _study(home, seed, 30)) as screen:
         screen.wait(lambda: "Start" in screen.text())
-        idle = [_milliseconds(screen, *_MODES[number % 2]) for number in range(20)]
+        idle = [milliseconds(screen, *_MODES[number % 2]) for number in range(20)]
         screen.press("s")
         screen.wait(lambda: re.search(r"training \d+/62", screen.text()) is not None)
         screen.press("4")
         screen.wait(lambda: re.search(r"\b([4-9]|\d\d)/31 rounds", screen.text()) is not None)
-        busy = [_milliseconds(screen, *_CELLS[number % 2]) for number in range(KEYS)]
+        busy = [milliseconds(screen, *_CELLS[number % 2]) for number in range(KEYS)]
         screen.press("3")
         screen.wait(lambda: "iteration" in screen.text())
         screen.press("x")
@@ -147,7 +147,7 @@ def _latency(home: Path, seed: int) -> list[bool]:
     return [line("the 99th percentile of these", Spread(percentile, min(busy), max(busy)), 50, at_most=True)]
 
 
-def _milliseconds(screen: "Screen", key: str, shown: str) -> float:
+def milliseconds(screen: "Screen", key: str, shown: str) -> float:
     """From a key to the terminal's having been sent what it brings."""
     begun = time.perf_counter()
     elapsed = screen.when(key, shown) - begun
@@ -168,7 +168,7 @@ class Screen:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._process = subprocess.Popen(
-            command, env=_environment(home), stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+            command, env=environment(home), stdin=slave, stdout=slave, stderr=slave, start_new_session=True
         )
         os.close(slave)
         threading.Thread(target=self._read, daemon=True).start()

@@ -6,16 +6,14 @@ from functools import partial
 
 from textual import on, work
 from textual.binding import Binding
-from textual.containers import Horizontal
 from textual.content import Content
-from textual.suggester import Suggester
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from engine.errors import BadInput, LabError
 from engine.spec import Study
 from engine.store import KEPT_DAYS, RunSummary
-from engine.views import Filter, ordered, parse_filter, runs_table, suggested
+from engine.views import ordered, runs_table
 from screens.base import LabScreen
 from screens.describing import DescribeDialog
 from screens.keys import Advice, key_of, keyed
@@ -24,6 +22,7 @@ from screens.listing import Listed, about, orders_of
 from screens.messages import EditStudy, OpenRun, StartStudy, TakeUpRun
 from screens.offers import Offer
 from screens.text import amount, plain
+from screens.widgets.filter_line import HELP, FilterLine
 from screens.widgets.run_table import RunTable
 
 TALL_FROM = 30
@@ -36,18 +35,6 @@ about a minute on real data. What it finds is kept and shown here, also after yo
 {runs.restore} brings back a run that was deleted."""
 
 NONE_FOUND = "No run is like that; {runs.clear} shows all of them again."
-HELP = "words, status:done,stopped dataset:mnist acc>0.98 took>1h age<2d; - before one leaves out"
-
-
-class _FieldSuggester(Suggester):
-    """Fields, and the values that the runs have."""
-
-    def __init__(self, runs: Callable[[], list[RunSummary]]):
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._runs = runs
-
-    async def get_suggestion(self, value: str) -> str | None:
-        return suggested(value, self._runs())
 
 
 class RunsScreen(LabScreen):
@@ -83,11 +70,7 @@ class RunsScreen(LabScreen):
     ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:
-        with Horizontal(id="runs-line"):
-            yield Static("/", id="slash")
-            yield Input(id="filter", compact=True, placeholder=HELP, suggester=_FieldSuggester(lambda: self._runs))
-            yield Static("", id="counted", markup=False)
-        yield Static("", id="filter-problem", markup=False)
+        yield FilterLine(lambda: self._runs, id="runs-line")
         yield RunTable(id="runs")
         yield Static("", id="chosen-run", markup=False)
         yield Advice(EMPTY, id="no-runs")
@@ -95,13 +78,10 @@ class RunsScreen(LabScreen):
     def on_mount(self) -> None:
         super().on_mount()
         self._runs: list[RunSummary] = []
-        self._filter = Filter()
         self._by, self._reverse = "when", False
         self._left = 0
         self._reading = self._swept = False
         self._allowed: tuple[bool, ...] = ()
-        # Where the list is hidden for want of runs, the focus goes to what can take it.
-        self._input.can_focus = False
         self._table.focus()
 
     def fitted(self, width: int, height: int) -> None:
@@ -114,8 +94,8 @@ class RunsScreen(LabScreen):
         return self.query_one(RunTable)
 
     @property
-    def _input(self) -> Input:
-        return self.query_one("#filter", Input)
+    def _line(self) -> FilterLine:
+        return self.query_one(FilterLine)
 
     @property
     def chosen(self) -> RunSummary | None:
@@ -138,13 +118,13 @@ class RunsScreen(LabScreen):
             loop.call_soon_threadsafe(self._take, found, left)
 
         try:
-            if not self._swept:
-                self._swept = True
-                await asyncio.to_thread(self.lab.store.trash.sweep)
             runs = await asyncio.to_thread(self.lab.store.runs, so_far)
         finally:
             self._reading = False
         self._take(runs, 0)
+        if not self._swept:
+            self._swept = True
+            await asyncio.to_thread(self.lab.store.trash.sweep)
 
     def _take(self, runs: list[RunSummary], left: int) -> None:
         """These are the runs, beside some that are still to be read."""
@@ -160,7 +140,7 @@ class RunsScreen(LabScreen):
     # Drawing
 
     def _show(self) -> None:
-        runs = ordered(self._filter.of(self._runs), self._by, reverse=self._reverse)
+        runs = ordered(self._line.filter.of(self._runs), self._by, reverse=self._reverse)
         listed = Listed(
             runs=tuple(runs),
             picked=self.lab.picked,
@@ -170,7 +150,7 @@ class RunsScreen(LabScreen):
             empty=keyed(self.app, NONE_FOUND) if self._runs else "",
         )
         self._table.show(listed)
-        self.query_one("#counted", Static).update(self._counted(len(runs)))
+        self._line.say(self._counted(len(runs)))
         self._tell_chosen()
 
     def _counted(self, shown: int) -> str:
@@ -181,7 +161,7 @@ class RunsScreen(LabScreen):
             words.append(f"{amount(self._left)} more to read")
         if self.lab.picked:
             words.append(f"{len(self.lab.picked)} picked")
-        if self._filter.tests and self._input != self.focused:
+        if self._line.filter.tests and not self._line.typing:
             words.append(keyed(self.app, "{runs.clear} shows all"))
         return ", ".join(words)
 
@@ -189,7 +169,7 @@ class RunsScreen(LabScreen):
     def _tell_chosen(self) -> None:
         run = self.chosen
         words = Content("") if run is None else self._about(run)
-        self.query_one("#chosen-run", Static).update(words)
+        self.query_one("#chosen-run", Static).update(words, layout=False)
         # The footer is made anew with its bindings: only when they differ.
         allowed = (run is not None, self._can_go_on(run), bool(self._runs))
         if allowed != self._allowed:
@@ -223,47 +203,20 @@ class RunsScreen(LabScreen):
 
     def action_filter(self) -> None:
         """Go to the field of the filter."""
-        self.add_class("-filtering")
-        self._input.can_focus = True
-        self._input.focus()
+        self._line.open()
 
-    @on(Input.Changed, "#filter")
-    def _filter_typed(self) -> None:
-        self._filter_by(typing=True)
+    @on(FilterLine.Wanted)
+    def _wanted(self) -> None:
+        self._show()
 
-    @on(Input.Submitted, "#filter")
-    def _filter_kept(self) -> None:
-        if self._filter_by(typing=False):
-            self._leave_filter()
-
-    def _filter_by(self, *, typing: bool) -> bool:
-        """Show what is asked for; whether that could be understood. If not, the list stays as it is, and so it does
-        while a field is being typed that is still but a word which no run has."""
-        problem, text = "", self._input.value
-        try:
-            wanted = parse_filter(text)
-        except BadInput as error:
-            problem = str(error)
-        else:
-            if not (typing and suggested(text, []) and not wanted.of(self._runs)):
-                self._filter = wanted
-                self._show()
-        self.query_one("#filter-problem", Static).update(plain(problem))
-        self.set_class(bool(problem), "-problem")
-        return not problem
-
-    def _leave_filter(self) -> None:
-        self.set_class(bool(self._input.value), "-filtering")
-        self._input.can_focus = False
+    @on(FilterLine.Left)
+    def _left_filter(self) -> None:
         self._table.focus()
         self.call_after_refresh(self._show)
 
     def action_clear(self) -> None:
         """Show all runs; where all are shown, pick none."""
-        if self._input.value or self._input.has_focus:
-            self._input.value = ""
-            self._leave_filter()
-        elif self.lab.picked:
+        if not self._line.clear() and self.lab.picked:
             self.lab.picked = ()
             self._show()
 

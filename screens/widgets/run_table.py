@@ -7,7 +7,6 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.visual import Visual
 
 from engine.store import RunSummary
 from screens.listing import Column, Listed, columns_of, header, line
@@ -145,9 +144,10 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             run = listed.runs[row]
             content = line(run, self.columns, picked=run.id in listed.picked, here=listed.here)
             if row == self._row:
-                # As one segment: a visual drops what stands for colours that there are not, the reverse.
+                # A visual style drops what stands for colours that there are not: the reverse.
                 return Strip([Segment(content.plain, self.get_component_rich_style("run-table--cursor"))])
         else:
             content = Content(listed.empty if y == 2 and not listed.runs else "")
-        strips = Visual.to_strips(self, content, width, 1, style, pad=True)
-        return strips[0] if strips else Strip.blank(width, style.rich_style)
+        parts = content.render(style, end="", parse_style=self._get_style)
+        strip = Strip([Segment(text, part.rich_style) for text, part in parts])
+        return strip.adjust_cell_length(width, style.rich_style)
