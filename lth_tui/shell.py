@@ -1,6 +1,7 @@
 """The App: modes, the worker, and what happens when a screen asks for something."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -186,9 +187,17 @@ class LabApp(App[None]):
         self.post_message(WorkerEnded(ended))
 
     def action_mode(self, mode: str) -> None:
-        """Go to a mode; a dialog that is open keeps its place."""
+        """Go to a mode; a dialog that is open keeps its place. Where no run is shown yet, the newest is."""
         if len(self.screen_stack) == 1:
+            if self.lab.follower is None and mode not in ("configure", "runs"):
+                self._follow_newest()
             self.switch_mode(mode)
+
+    def _follow_newest(self) -> None:
+        newest = next((run.id for run in self.lab.store.runs() if run.status != "damaged"), None)
+        if newest is not None:
+            with contextlib.suppress(BadInput):
+                self.lab.follow(newest)
 
     def action_help(self) -> None:
         """Show the keys."""

@@ -232,3 +232,13 @@ async def test_a_broken_guard_is_told_in_its_words(tmp_path: Path):
         await until(pilot, lambda: messages(app))
         assert messages(app) == ["guard broken at layer dense1, round 3: a pruned weight is zero (2 are not)"]
     assert not log_file(tmp_path).exists()
+
+
+async def test_where_no_run_is_shown_yet_the_newest_is(finished: Finished):
+    app = lab_app(finished.home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("6")
+        await until(pilot, lambda: app.current_mode == "compare" and app.lab.follower is not None)
+        assert app.lab.follower is not None
+        assert app.lab.follower.run == finished.run
+        await until(pilot, lambda: "reinit" in picture_of(app))
