@@ -31,7 +31,7 @@ MODES = {
 
 SMALLEST = (60, 16)
 
-SLOWER = 4
+SLOWER = 5
 """Times as long between two drawings, over a slow line."""
 
 CLIPBOARD = 74_994

@@ -157,8 +157,8 @@ class LiveScreen(PanelScreen):
         self._ticks += 1
         if follower.run != self._run:
             self._begin(follower.run)
-        elif follower.at_work and self._ticks % 2:
-            return  # the plots of a run at work are drawn at half the pace of its counters
+        elif follower.at_work and self._ticks % (2 if self.lab.slow else 4):
+            return  # plots take time from a run at work, and are drawn less often than its counters
         if follower.view.last_event != self._drawn_event:
             self._drawn_event = follower.view.last_event
             self.query_one("#accuracy", LinePlot).show(accuracy_picture(follower.view))
