@@ -115,8 +115,12 @@ def can_make_png() -> bool:
 def png_of(svg: str) -> bytes:
     """The picture in pixels, by what the machine has. Raises BadInput."""
     if find_spec("cairosvg") is not None:
-        import cairosvg
-
+        try:
+            import cairosvg
+        except OSError as error:
+            raise BadInput(
+                f"cairosvg cannot work here: {' '.join(str(error).split())}; SVG needs no converter"
+            ) from None
         return bytes(cairosvg.svg2png(bytestring=svg.encode(), scale=PNG_SCALE))
     program = next(filter(shutil.which, _CONVERTERS), None)
     if program is None:
