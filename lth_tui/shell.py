@@ -194,10 +194,10 @@ class LabApp(App[None]):
             self.switch_mode(mode)
 
     def _follow_newest(self) -> None:
-        newest = next((run.id for run in self.lab.store.runs() if run.status != "damaged"), None)
-        if newest is not None:
+        for run in self.lab.store.newest():
             with contextlib.suppress(BadInput):
-                self.lab.follow(newest)
+                self.lab.follow(run)
+                return
 
     def action_help(self) -> None:
         """Show the keys."""

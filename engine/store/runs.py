@@ -47,6 +47,10 @@ class Store:
         """The names of all runs, in no order."""
         return self._summaries.names()
 
+    def newest(self) -> list[str]:
+        """The names of the three runs made last, the newest first; none is read for it."""
+        return sorted(self.names(), key=self._made, reverse=True)[:3]
+
     def open(self, run: str) -> RunFolder:
         """The run of that name. Raises BadInput naming those that there are."""
         self.check_name(run)
@@ -55,7 +59,7 @@ class Store:
     def check_name(self, run: str) -> None:
         """Raises BadInput, naming those that there are, where there is no run of that name."""
         if not RUN_NAME.fullmatch(run) or not (self.home / "runs" / run).is_dir():
-            newest = ", ".join(sorted(self.names(), key=self._made, reverse=True)[:3])
+            newest = ", ".join(self.newest())
             raise BadInput(f"run {run!r}: there is none of that name; allowed: {newest or 'none yet'} (`lth-tui runs`)")
 
     def _made(self, run: str) -> float:
