@@ -7,15 +7,13 @@ from dataclasses import replace
 
 from textual import events, on, work
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
+from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import Button, Static
+from textual.widgets import Button
 
 from engine.spec import Study, parse_study, preset_names, preset_text, told_problem
 from screens.arm import ArmDialog
 from screens.base import LabScreen
-from screens.costs import Costs, costs_of, costs_words
 from screens.form import Form, Typed, fresh_name, new_arm
 from screens.history import History, Step, keep_draft, kept_drafts
 from screens.keys import keyed
@@ -25,6 +23,7 @@ from screens.offers import Offer
 from screens.opening import OpenDialog, Opened
 from screens.text import moment, plain
 from screens.widgets.fields import ArmRow, FieldRow, Hint, Row
+from screens.widgets.outcome import Outcome
 from screens.widgets.rows import FormRows, PresetRow, path_of
 from screens.widgets.toml import TomlArea
 
@@ -42,7 +41,6 @@ class ConfigureScreen(LabScreen):
     """The rows of a Form, the TOML beside them, and the History of what was typed into either."""
 
     MODE = "configure"
-    FORECAST_AFTER = 0.2
     READ_AFTER = 0.2
     KEEP_AFTER = 0.5
 
@@ -71,19 +69,11 @@ class ConfigureScreen(LabScreen):
         self._form = Form(self.lab.study, self.lab.toml)
         with Horizontal(id="configure"):
             yield FormRows(self._form, self.lab.source)
-            with Vertical(id="outcome"):
-                yield Button(keyed(self.app, "Start  ({configure.start})"), id="start", variant="success", compact=True)
-                yield Static("", id="problems", markup=False)
-                yield Static("", id="note", markup=False)
-                with VerticalScroll(id="about-study", can_focus=False):
-                    yield Static("", id="forecast", markup=False)
-                    yield Static("", id="about", markup=False)
-                yield TomlArea()
+            yield Outcome(self.lab.store)
         yield Hint()
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._study: Study | None = None
         self._before_toml: Widget | None = None
         self._unread: str | None = None
         self._unread_problem = ""
@@ -91,20 +81,14 @@ class ConfigureScreen(LabScreen):
         self._can_go = (False, False)
         self._history = History(self._form.typed(), self.lab.source)
         store = self.lab.store
-        self._costing = Latest[Study, Costs](
-            self, lambda study: costs_of(study, store), self._show_costs, pause=self.FORECAST_AFTER
-        )
         self._reading = Latest[str, str](self, told_problem, self._toml_read, pause=self.READ_AFTER)
         self._writing = Latest[Typed, tuple[str, bool]](self, lambda typed: Form.of(typed).toml(), self._show_toml)
         self._keeping = Latest[tuple[Step, bool], str](
             self, lambda asked: keep_draft(store.drafts, *asked), self._draft_kept, pause=self.KEEP_AFTER
         )
-        self._button = self.query_one("#start", Button)
-        self._panes = {name: self.query_one(f"#{name}", Static) for name in ("problems", "note", "about", "forecast")}
-        self._rows, self._toml = self.query_one(FormRows), self.query_one(TomlArea)
+        self._rows, self._outcome = self.query_one(FormRows), self.query_one(Outcome)
+        self._button, self._toml = self._outcome.button, self._outcome.toml
         self._hint = self.query_one(Hint)
-        self._said: dict[str, str] = {}
-        self._say("note", "")
         self.call_after_refresh(self._check)
         self._recall()
         self._button.focus()
@@ -123,7 +107,7 @@ class ConfigureScreen(LabScreen):
         """Fill the form with a study, in the words of `toml` where it has any."""
         self._form = Form(study, toml)
         self._history.begin(self._form.typed(), source)
-        self._say("note", "")
+        self._note("")
         await self._fill()
 
     async def reopen(self) -> None:
@@ -150,9 +134,9 @@ class ConfigureScreen(LabScreen):
         if self._unread is not None:
             self._unread = None
             self._reading.forget()
-            self._say("note", self._bring_back("the TOML that did not read is left for the form"))
+            self._note(self._bring_back("the TOML that did not read is left for the form"))
         else:
-            self._say("note", "")
+            self._note("")
         self._history.change(self._form.typed(), place, time.monotonic())
         self._told()
 
@@ -176,8 +160,11 @@ class ConfigureScreen(LabScreen):
 
     async def _go(self, by: int) -> None:
         if self._history.go(by):
-            self._say("note", "")
+            self._note("")
             await self._fill()
+
+    def _note(self, words: str) -> None:
+        self._outcome.say("note", words)
 
     def _bring_back(self, words: str) -> str:
         return words + keyed(self.app, ": {configure.undo} brings it back")
@@ -194,13 +181,13 @@ class ConfigureScreen(LabScreen):
             kept = self._bring_back(f"a draft of {plain(step.typed.texts['name'])}, {moment(when)}, is kept")
             words = f"{kept}; {words}" if words else kept
         if words and self.is_attached:
-            self._say("note", words)
+            self._note(words)
             self._can_go = (self._history.can(-1), False)
             self.refresh_bindings()
 
     def _draft_kept(self, asked: tuple[Step, bool], problem: str) -> None:
         if problem:
-            self._say("note", problem)
+            self._note(problem)
 
     def on_screen_suspend(self) -> None:
         """What has become a run is no draft any more."""
@@ -277,7 +264,7 @@ class ConfigureScreen(LabScreen):
     def offers(self) -> list[Offer]:
         """The study as it is typed, sound or not."""
         toml = self._form.toml()[0] if self._unread is None else self._unread
-        words = "the study in the form" if self._study else "the study in the form, which is not sound yet"
+        words = "the study in the form" if self.study else "the study in the form, which is not sound yet"
         return [Offer("study", words, toml=toml, file=plain(self._form.texts["name"]))]
 
     # The TOML
@@ -297,13 +284,13 @@ class ConfigureScreen(LabScreen):
         toml, kept = written
         self._toml.give(toml)
         if not kept:
-            self._say("note", self._bring_back("this TOML could not be changed in place, its comments are gone"))
+            self._note(self._bring_back("this TOML could not be changed in place, its comments are gone"))
 
     @on(TomlArea.Edited)
     def _toml_edited(self, event: TomlArea.Edited) -> None:
         self._writing.forget()
         self._unread, self._unread_problem = event.text, ""
-        self._say("note", "")
+        self._note("")
         self._history.change(self._form.typed(unread=event.text), "toml", time.monotonic())
         self._told()
         self._reading.ask(event.text)
@@ -321,24 +308,26 @@ class ConfigureScreen(LabScreen):
 
     # What it comes to
 
+    @property
+    def study(self) -> Study | None:
+        """The study in the form, where it can be started."""
+        return self._outcome.study
+
     def _check(self) -> None:
         """Judge what the form says, and put each problem beside its row."""
         checked = self._form.check()
         elsewhere = self._rows.judge(self._form, checked)
-        self._study = checked.study if self._unread is None else None
-        self._button.disabled = self._study is None
         wrong = len(self._rows.wrong)
         words = elsewhere or (f"{wrong} field{'s' if wrong > 1 else ''} to mend" if wrong else "")
         if self._unread is not None:
             words = f"{self._unread_problem}. The form is as it last was." if self._unread_problem else "reading…"
-        self._say("problems", plain(words))
-        self._say("about", plain(str(checked.tables.get("about", ""))))
+        study = checked.study if self._unread is None else None
+        self._outcome.judge(study, words, str(checked.tables.get("about", "")))
         self._explain()
-        self._forecast()
 
+    @on(Outcome.Costed)
     def _explain(self) -> None:
-        pane = self.query_one("#about-study", VerticalScroll)
-        more = ("", "{configure.down} reads on, on the right") if pane.max_scroll_y > 0 else ("", "")
+        more = ("", "{configure.down} reads on, on the right") if self._outcome.scrolls else ("", "")
         first, second = FIRST if self.lab.first else more
         self._hint.tell(self.focused, self._form.recipe["network.name"], (first, keyed(self.app, second)))
 
@@ -349,45 +338,21 @@ class ConfigureScreen(LabScreen):
         self._explain()
         self.refresh_bindings()
 
-    def _say(self, where: str, words: str) -> None:
-        """Put words into a pane, if they are others; one without words takes no room."""
-        if self._said.get(where) != words:
-            self._said[where] = words
-            pane = self._panes[where]
-            pane.display = bool(words)
-            pane.update(Content(words))
-
-    def _forecast(self) -> None:
-        if self._study is None:
-            self._costing.forget()
-            self._panes["forecast"].update("")
-        else:
-            self._costing.ask(self._study)
-
-    def _show_costs(self, study: Study, costs: Costs) -> None:
-        """Hashing the keys of a large study takes longer than a key press may."""
-        self._panes["forecast"].update(costs_words(costs))
-        self.call_after_refresh(self._explain)
-        self._say("problems", plain(costs.problem))
-        if costs.problem:
-            self._study = None
-            self._button.disabled = True
-
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
         if self.is_mounted:
             self._explain()
-            self._forecast()
+            self._outcome.forecast()
 
     @on(Button.Pressed, "#start")
     def action_start(self) -> None:
         """Ask for a run of the study in the form."""
-        if self._study is not None:
-            self._asked = self._study
-            self.post_message(StartStudy(self._study))
+        if self.study is not None:
+            self._asked = self.study
+            self.post_message(StartStudy(self.study))
             return
         wrong = self._rows.wrong
-        words = "Not yet: a field is wrong." if wrong else self._said.get("problems") or "Not yet."
+        words = "Not yet: a field is wrong." if wrong else self._outcome.problem or "Not yet."
         self.notify(words, severity="warning", markup=False)
         if wrong:
             wrong[0].visit()
@@ -413,8 +378,7 @@ class ConfigureScreen(LabScreen):
 
     def action_read(self, way: int) -> None:
         """Scroll the words on the right."""
-        pane = self.query_one("#about-study", VerticalScroll)
-        pane.scroll_page_down(animate=False) if way > 0 else pane.scroll_page_up(animate=False)
+        self._outcome.read(way)
 
     def action_leave(self) -> None:
         """Back to the start button, where there is something to start."""

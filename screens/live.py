@@ -1,30 +1,23 @@
 """Live: where the run is, and what it has found so far."""
 
-import asyncio
-import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from rich.text import Text
-from textual import events, on, work
+from textual import events, on
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from engine.errors import BadInput
 from engine.spec import to_toml
 from engine.store import Signal
 from engine.views import (
     LEVELS,
     ArmView,
-    Curve,
     RoundView,
     RunView,
-    curve_table,
     layers_table,
     log_table,
     newest_signals,
@@ -36,12 +29,11 @@ from screens.keys import Advice
 from screens.lab import RESUMABLE, Follower
 from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun, TakeUpRun
 from screens.offers import Offer
-from screens.pictures import accuracy_picture, loss_picture, near_dense, validation_accuracy_picture
-from screens.plots import Picture
-from screens.reading import read_on
+from screens.pictures import accuracy_picture, near_dense
 from screens.sight import Sight
 from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, amount, plain
 from screens.widgets.layers import LayerBars
+from screens.widgets.learning import LearningCurve
 from screens.widgets.log import EventLog, event_words
 from screens.widgets.plot import LinePlot
 from screens.widgets.status import RunStatus
@@ -56,18 +48,6 @@ SHORT_BELOW = 20
 
 TALL_FROM = 32
 """Rows of the window from which the events have more of them."""
-
-BOTH_CURVES_FROM = 16
-"""Rows of the panel from which loss and accuracy stand one above the other."""
-
-
-class _Asked(NamedTuple):
-    """A curve that is to be read: of a run, under a name, of a round by its key; `chosen` by the person just now."""
-
-    follower: Follower
-    name: str
-    key: str
-    chosen: bool
 
 
 class LiveScreen(PanelScreen):
@@ -100,9 +80,7 @@ class LiveScreen(PanelScreen):
         with Horizontal(id="panels"):
             yield LinePlot(id="accuracy")
             with Vertical(id="right"):
-                with Vertical(id="curves"):
-                    yield LinePlot(id="loss")
-                    yield LinePlot(id="validation")
+                yield LearningCurve(self.lab, id="curves")
                 yield LayerBars(id="layers")
         yield Static("", id="newest", markup=False)
         with Vertical(id="log"):
@@ -120,26 +98,14 @@ class LiveScreen(PanelScreen):
         self._drawn_event = -1
         self._shown_allowed: dict[str, bool] = {}
         self._ticks = 0
-        self._lane: int | None = None
-        self._key = ""
-        self._asked: _Asked | None = None
-        self._reading = False
-        self._curve: Curve | None = None
-        self._show_loss = True
         self._arm = self._trial = 0
         self._log, self._find = self.query_one(EventLog), self.query_one("#find", Input)
-        self._fit_curves()
+        self._curve = self.query_one(LearningCurve)
 
     def fitted(self, width: int, height: int) -> None:
-        """On a tall screen loss and accuracy stand one above the other."""
+        """More events where the screen is tall."""
         self.set_class(height >= TALL_FROM, "-tall")
         self.set_class(height < SHORT_BELOW, "-short")
-        self.call_after_refresh(self._fit_curves)
-
-    def _fit_curves(self) -> None:
-        both = self.query_one("#curves").size.height >= BOTH_CURVES_FROM
-        self.query_one("#loss").display = both or self._show_loss
-        self.query_one("#validation").display = both or not self._show_loss
 
     def update(self) -> None:
         """Draw what changed."""
@@ -165,11 +131,11 @@ class LiveScreen(PanelScreen):
             self._log.show(follower.view.log)
             self._show_layers(follower)
             self._tell_newest(follower.view)
-        self._show_curve(follower)
+        self._curve.follow(follower)
 
     def _begin(self, run: str) -> None:
         self._run, self._drawn_event = run, -1
-        self._lane, self._key, self._curve = None, "", None
+        self._curve.begin()
         self._arm = self._trial = 0
         for plot in self.query(LinePlot):
             plot.look(Sight())
@@ -223,76 +189,14 @@ class LiveScreen(PanelScreen):
 
     # The learning curve
 
-    def _lanes(self, follower: Follower) -> list[tuple[str, str]]:
-        """Name and key of each lane at work; of a run that is not, of every finished round."""
-        if follower.at_work and follower.progress is not None and follower.progress.lanes:
-            return [(f"{lane.arm} t{lane.trial + 1} r{lane.round}", lane.key) for lane in follower.progress.lanes]
-        return [
-            (f"{arm.name} t{place} r{item.round}", item.key)
-            for arm in follower.view.arms
-            for place, trial in enumerate(arm.trials, 1)
-            for item in trial.rounds.values()
-        ]
-
-    def _show_curve(self, follower: Follower, *, chosen: bool = False) -> None:
-        """Have the chosen curve read, or read on; `chosen` just now."""
-        lanes = self._lanes(follower)
-        if not lanes:
-            self._draw_curve("", None)
-            return
-        place = (self._lane or 0) % len(lanes)
-        name, key = lanes[place]
-        chosen = chosen or (self._asked is not None and self._asked[2:] == (key, True))
-        asked = _Asked(follower, f"{name} {place + 1}/{len(lanes)}", key, chosen)
-        known = self._curve is not None and (self._key, self._curve.name) == (key, asked.name)
-        if follower.at_work or not known:
-            self._asked = asked
-            if not self._reading:
-                self._reading = True
-                self._read_curves()
-
-    @work(group="curves")
-    async def _read_curves(self) -> None:
-        """Read what was asked for last, until nothing more is."""
-        try:
-            while (asked := self._asked) is not None:
-                self._asked = None
-                await self._read_curve(asked)
-        finally:
-            self._reading = False
-
-    async def _read_curve(self, asked: _Asked) -> None:
-        follower, same = asked.follower, self._curve is not None and asked.key == self._key
-        known = replace(self._curve, name=asked.name) if self._curve is not None and same else Curve(asked.name)
-        try:
-            read = partial(read_on, self.lab.store, follower.run, asked.key, known, at_work=follower.at_work)
-            curve = await asyncio.to_thread(read)
-        except (BadInput, sqlite3.Error) as error:
-            self._key, self._curve = "", None
-            self.query_one("#loss", LinePlot).show(Picture(f"loss, {asked.name}", empty=str(error)))
-            return
-        if follower is not self.lab.follower:
-            return
-        if not curve.iteration and self._curve is not None and follower.at_work and not asked.chosen:
-            return  # the round before stays until the new one has something to show
-        self._draw_curve(asked.key, curve)
-
-    def _draw_curve(self, key: str, curve: Curve | None) -> None:
-        if curve is None or curve != self._curve:
-            self._key, self._curve = key, curve
-            self.query_one("#loss", LinePlot).show(loss_picture(curve))
-            self.query_one("#validation", LinePlot).show(validation_accuracy_picture(curve))
-
     def action_lane(self, by: int) -> None:
         """The curve of another lane."""
-        self._lane = (self._lane or 0) + by
         if self.lab.follower is not None:
-            self._show_curve(self.lab.follower, chosen=True)
+            self._curve.step(by, self.lab.follower)
 
     def action_value(self) -> None:
         """Loss or accuracy, where both do not fit."""
-        self._show_loss = not self._show_loss
-        self._fit_curves()
+        self._curve.turn()
 
     def action_close(self) -> None:
         """Look closely at what is near dense, or at everything."""
@@ -338,15 +242,12 @@ class LiveScreen(PanelScreen):
         follower = self.lab.follower
         if follower is None:
             return []
-        view, curve = follower.view, self._curve
+        view = follower.view
         found = [
             Offer("accuracy", "accuracy of all rounds", self.query_one("#accuracy"), partial(rounds_table, view)),
             Offer("log", "what happened", self.query_one("#events"), partial(log_table, view)),
+            *self._curve.offers(),
         ]
-        if curve is not None:
-            table = partial(curve_table, curve)
-            found.append(Offer("loss", f"loss, {curve.name}", self.query_one("#loss"), table))
-            found.append(Offer("validation", f"accuracy, {curve.name}", self.query_one("#validation"), table))
         if view.arms:
             arm, trial = self._layers_of(view)
             words = f"weights left by layer and round, {arm.name} trial {trial + 1}"

@@ -247,19 +247,19 @@ async def test_fields_appear_when_they_make_sense(tmp_path: Path):
         await fill(pilot, "train.milestones", "100, 200")
         await fill(pilot, "data.fraction", "0.5")
         await until(pilot, lambda: field(app, "data.subset").display)
-        await until(pilot, lambda: app.screen._study is not None)
-        base = app.screen._study.base
+        await until(pilot, lambda: app.screen.study is not None)
+        base = app.screen.study.base
         assert (base.train.momentum, base.train.milestones, base.data.fraction) == (0.5, (100, 200), 0.5)
         await turn(pilot, "train.optimizer", "left", "adam")
         await turn(pilot, "train.schedule", "left", "constant")
         await until(pilot, lambda: "momentum" not in picture_of(app) and "milestones" not in picture_of(app))
-        await until(pilot, lambda: app.screen._study is not None)
-        assert app.screen._study.base.train.milestones == ()
+        await until(pilot, lambda: app.screen.study is not None)
+        assert app.screen.study.base.train.milestones == ()
         await turn(pilot, "train.schedule", "right", "step")
         assert field(app, "train.milestones").value == "100, 200"
         await fill(pilot, "prune.levels", "50, 20")
         await until(pilot, lambda: not field(app, "prune.rounds").display)
-        await until(pilot, lambda: app.screen._study is not None and app.screen._study.base.prune.steps == 2)
+        await until(pilot, lambda: app.screen.study is not None and app.screen.study.base.prune.steps == 2)
 
 
 async def test_an_arm_is_added_and_the_run_has_it(tmp_path: Path):
@@ -305,14 +305,14 @@ async def test_an_arm_is_edited_and_removed(tmp_path: Path):
         await turn(pilot, "prune.criterion", "right", "largest")
         await pilot.press("escape")
         await until(pilot, lambda: "ticket, clamp 0.25" in picture_of(app))
-        await until(pilot, lambda: app.screen._study is not None)
-        study = app.screen._study
+        await until(pilot, lambda: app.screen.study is not None)
+        study = app.screen.study
         assert study.named("bounded").overrides == {"train": {"clamp": 0.25}, "prune": {"criterion": "largest"}}
         assert study.named("clamped-random").of == "bounded"
         await go_to(pilot, arm(app, "clamped-random"))
         await pilot.press("delete")
         await until(pilot, lambda: all(row.choice.name != "clamped-random" for row in app.screen.query(ArmRow)))
-        await until(pilot, lambda: len(app.screen._study.arm) == 3)
+        await until(pilot, lambda: len(app.screen.study.arm) == 3)
 
 
 async def test_an_arm_that_is_not_filled_in_is_not_added(tmp_path: Path):
@@ -375,7 +375,7 @@ async def test_every_preset_fills_the_form_and_is_read_from_it_unchanged(tmp_pat
         await pilot.pause()
         for preset in preset_names():
             await app.screen.put(load_study(preset), preset)
-            assert app.screen._study == load_study(preset)
+            assert app.screen.study == load_study(preset)
             shown = [(row.choice.name, row.choice.on) for row in app.screen.query(ArmRow) if row.choice.on]
             assert shown == [(item.name, True) for item in load_study(preset).arm]
 
@@ -433,7 +433,7 @@ async def test_the_toml_beside_the_form_goes_both_ways(tmp_path: Path):
         area.move_cursor((2, 10))
         await pilot.press("backspace", "5")
         await until(pilot, lambda: field(app, "trials").value == "5")
-        await until(pilot, lambda: screen._study is not None and screen._study.trials == 5)
+        await until(pilot, lambda: screen.study is not None and screen.study.trials == 5)
 
         await pilot.press("backspace", "0")
         await until(pilot, lambda: "line 3: trials: found 0; allowed: at least 1" in words(app, "#problems"))
