@@ -30,7 +30,7 @@ def keymap(chosen: Chosen, source: object = "settings") -> dict[str, str]:
     one place.
     """
     try:
-        return _keymap(chosen)
+        return _keymap(chosen) if chosen else {}
     except BadInput as error:
         raise BadInput(f"{source}: {error}") from None
 

@@ -31,7 +31,7 @@ from lth_tui.palette import Presets, Runs, actions
 from lth_tui.settings import Settings, SettingsFile
 from lth_tui.themes import ON_DARK, ON_LIGHT, OWN, SIXTEEN, THEMES
 from lth_tui.worker import Ended, Engine, Worker, execute
-from screens.base import MODES
+from screens.base import MODES, LabScreen
 from screens.compare import CompareScreen
 from screens.configure import ConfigureScreen
 from screens.dialogs import HelpScreen, LeavingDialog, QuitDialog
@@ -124,6 +124,7 @@ class LabApp(App[None]):
         file: SettingsFile | None = None,
     ):
         """`file` keeps what is set here. Raises BadInput for keys in the settings that cannot be."""
+        self.DEFAULT_MODE = first  # read once, below: Textual would make and draw an empty screen first
         super().__init__(driver_class=driver_class or _driver())
         self._settings, self._file = settings or Settings(), file
         self._keymap = keymap(self._settings.keys, file.path if file else "settings")
@@ -136,9 +137,8 @@ class LabApp(App[None]):
         self.worker = Worker(home, self.engine_ended, engine)
         self.last_words = ""
         self._leaving = self._setting_out = False
-        self._first = first
-        for mode, screen in SCREENS.items():
-            self.add_mode(mode, partial(screen, self.lab))
+        for mode in SCREENS:
+            self.add_mode(mode, partial(self._made, mode))
         for name, colours in OWN.items():
             self.register_theme(Theme(name=name, **colours))
         self.ansi_theme_dark, self.ansi_theme_light = _terminal_theme(ON_DARK), _terminal_theme(ON_LIGHT)
@@ -153,7 +153,19 @@ class LabApp(App[None]):
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())
-        self.switch_mode(self._first)
+
+    def _made(self, mode: str) -> LabScreen:
+        """The screen of a mode. It is styled by the rules of now: Textual would read them all anew for it, twice."""
+        screen = SCREENS[mode](self.lab)
+        screen._css_update_count = self._css_update_count
+        return screen
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Style all that is seen anew. Before there is a screen the rules are only told the colours."""
+        if self.screen_stack:
+            super().refresh_css(animate)
+        else:
+            self.stylesheet.set_variables(self.get_css_variables())
 
     def _fitting(self, theme: str) -> str:
         """The theme, or in a terminal of sixteen colours the one that has no more."""
