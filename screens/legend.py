@@ -15,6 +15,9 @@ from screens.text import plain
 LEVEL_COLOUR = 7
 BAR = "│"
 
+LINE = "line"
+"""In the meta of a legend's words: the line that they name."""
+
 ROOMY = 60
 """Columns from which the point under the cursor leaves room for the way back to the whole plot."""
 
@@ -67,7 +70,9 @@ def _entry(picture: Picture, line: Line, sight: Sight, *, chosen: bool) -> Text:
     hidden = line.name in sight.hidden
     mark = ("( )", "dim") if hidden else (line.marker, Style(color=f"color({line.colour})"))
     name = plain(f"{line.name or picture.y_name}{line.note}")
-    return Text.assemble("›" if chosen else "", mark, " ", (name, "dim" if hidden else "bold" if chosen else ""))
+    entry = Text.assemble("›" if chosen else "", mark, " ", (name, "dim" if hidden else "bold" if chosen else ""))
+    entry.apply_meta({LINE: line.name})
+    return entry
 
 
 class _Part(NamedTuple):

@@ -14,6 +14,7 @@ from textual_plotext.plot import Plot
 from screens.drawing import Composed, Lines, compose, lines_of, paint
 from screens.keys import keyed
 from screens.layout import Layout, Point, across, along, first_point, outermost, pointed, under_cursor
+from screens.legend import LINE
 from screens.plots import Picture
 from screens.sight import (
     Axis,
@@ -71,7 +72,7 @@ class LinePlot(PlotextPlot, can_focus=True):
         _key("b", "bars", "Bars", "bars", "Minimum and maximum of the trials, standard error of their mean, or none"),
         _key("full_stop", "choose(1)", "Next line", "line", "The next line of the legend"),
         _key("comma", "choose(-1)", "Line before", "line-before", "The line before in the legend"),
-        _key("i", "turn", "Hide line", "turn", "Hide the chosen line, or show it again"),
+        _key("i", "turn", "Hide line", "turn", "Hide the chosen line, or show it again; so does a click on a name"),
     ]
 
     class Looked(Message):
@@ -218,7 +219,9 @@ class LinePlot(PlotextPlot, can_focus=True):
 
     def action_turn(self) -> None:
         """Hide the chosen line, or show it again."""
-        line = self._chosen_name()
+        self._turn(self._chosen_name())
+
+    def _turn(self, line: str | None) -> None:
         if line is not None:
             self.look(replace(turned(self._sight, line), line=line))
 
@@ -290,3 +293,5 @@ class LinePlot(PlotextPlot, can_focus=True):
         layout, place = self._layout, self._place(event)
         if not self._moved and layout is not None and place is not None:
             self._put(pointed(layout, place), layout)
+        elif not self._moved:
+            self._turn(event.style.meta.get(LINE))

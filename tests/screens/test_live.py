@@ -9,16 +9,30 @@ from driving import Finished, lab_app, picture_of, points, started, training, un
 from driving import (
     finished as round_finished,
 )
+from textual._xterm_parser import XTermParser
+from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.spec import Study
 from engine.store import Diverged, GuardFailed, Note, Paused, Request, Resumed, RunFinished, Store
 from engine.store.reading import DATABASE_FILE
 from engine.views import accuracy_series
+from lth_tui.shell import LabApp
 from screens.messages import OpenRun
 from screens.widgets.layers import LayerBars
 from screens.widgets.log import EventLog
 from screens.widgets.plot import LinePlot
+
+PRESS, RELEASE, DRAG, WHEEL_UP, WHEEL_DOWN = "0M", "0m", "32M", "64M", "65M"
+"""What a terminal tells of the mouse: a button's number, and whether it is down."""
+
+
+def mouse(app: LabApp, widget: Widget, at: tuple[int, int], *told: str) -> None:
+    """Tell the interface of the mouse at a cell of the widget, in a terminal's bytes."""
+    x, y = widget.content_region.offset + at
+    for number, down in ((word[:-1], word[-1]) for word in told):
+        for event in XTermParser().feed(f"\x1b[<{number};{x + 1};{y + 1}{down}"):
+            app._driver.process_message(event)
 
 
 async def shown(pilot, app) -> None:
@@ -125,12 +139,28 @@ async def test_a_plot_is_explored_by_keys_and_mouse(finished: Finished):
         at = (layout.left + column, len(plot._parts.above) + layout.rows - 1 - row)
         app.screen.set_focus(None)
         await until(pilot, lambda: "[x]" not in picture_of(app))
-        await pilot.click(plot, offset=at)
+        mouse(app, plot, at, PRESS, RELEASE)
         await until(pilot, lambda: plot.sight.at == ticket.x[0])
-        await pilot.mouse_down(plot, offset=at)
-        await pilot.hover(plot, offset=(at[0] + 9, at[1]))
-        await pilot.mouse_up(plot, offset=(at[0] + 9, at[1]))
-        await until(pilot, lambda: plot.sight.x is not None and plot.sight.x.start < layout.shown.x.start)
+        mouse(app, plot, at, PRESS)
+        mouse(app, plot, (at[0] + 9, at[1] - 2), DRAG, RELEASE)
+        await until(pilot, lambda: plot.sight.zoomed)
+        moved = plot._layout.cell((layout.traces[0].x[0], layout.traces[0].y[0]))
+        assert moved == (column + 9, row + 2), "what was dragged went with the mouse"
+        before = plot._layout
+        pointed = before.place(*moved)
+        mouse(app, plot, (at[0] + 9, at[1] - 2), WHEEL_UP, WHEEL_UP, WHEEL_UP)
+        await until(pilot, lambda: plot.sight.x.width < before.shown.x.width / 3)
+        for span, shown_before, place in zip((plot.sight.x, plot.sight.y), before.shown, pointed, strict=True):
+            assert span.fraction(place) == pytest.approx(shown_before.fraction(place), abs=0.02), "about the pointer"
+        mouse(app, plot, (at[0] + 9, at[1] - 2), WHEEL_DOWN, WHEEL_DOWN, WHEEL_DOWN)
+        await until(pilot, lambda: plot.sight.x.width == pytest.approx(layout.shown.x.width))
+        (name,) = (
+            (row.plain.index("reinit"), y) for y, row in enumerate(plot._composed().above) if "reinit" in row.plain
+        )
+        mouse(app, plot, name, PRESS, RELEASE)
+        await until(pilot, lambda: plot.sight.hidden == {"reinit"} and "›( ) reinit" in picture_of(app))
+        mouse(app, plot, name, PRESS, RELEASE)
+        await until(pilot, lambda: not plot.sight.hidden)
 
 
 async def test_a_run_that_is_written_elsewhere_is_followed(tmp_path: Path):
