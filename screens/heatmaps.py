@@ -123,6 +123,11 @@ class HeatmapsScreen(ChoosingScreen):
         yield Static("", id="legend", markup=False)
         yield Advice(EMPTY, id="no-heatmap")
 
+    def on_mount(self) -> None:
+        super().on_mount()
+        for heatmap in self.query(Heatmap):
+            self.watch(heatmap, "cursor", partial(self._cursor_moved, heatmap), init=False)
+
     def fitted(self, width: int, height: int) -> None:
         """Both heatmaps of rank correlations where there is room for them."""
         self.set_class(height >= BOTH_FROM, "-both")
@@ -260,19 +265,18 @@ class HeatmapsScreen(ChoosingScreen):
         self.write("#readout", words)
         self.write("#legend", colours)
 
-    @on(Heatmap.Moved)
-    def _cursor_moved(self, event: Heatmap.Moved) -> None:
+    def _cursor_moved(self, heatmap: Heatmap) -> None:
         view = self.view
-        if event.heatmap is self._shown_heatmap and view is not None:
+        if heatmap is self._shown_heatmap and view is not None:
             layer = self.choice.layer_of(view)
-            self._take_cursor(event.heatmap)
+            self._take_cursor(heatmap)
             if self.choice.layer_of(view) != layer:
                 self.redraw()
             else:
                 self._tell_cell()
 
     def _take_cursor(self, heatmap: Heatmap) -> None:
-        """Choose the layer and round under the cursor, which may have gone on since it said that it moved."""
+        """Choose the layer and round under the cursor."""
         row, column = heatmap.cursor
         if heatmap.grid is None or not heatmap.grid.columns:
             return

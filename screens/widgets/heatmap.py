@@ -10,7 +10,7 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding
 from textual.geometry import Region, Size
-from textual.message import Message
+from textual.reactive import var
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -53,22 +53,13 @@ class Heatmap(Widget, can_focus=True):
         Binding("end", "move(0,1000)", "Last", show=False, id="heatmap.last", tooltip="The last of the row"),
     ]
 
-    class Moved(Message):
-        """The cursor is on another cell."""
-
-        def __init__(self, heatmap: "Heatmap", row: int, column: int):
-            super().__init__()
-            self.heatmap, self.row, self.column = heatmap, row, column
-
-        @property
-        def control(self) -> "Heatmap":
-            return self.heatmap
+    cursor: var[tuple[int, int]] = var((0, 0))
+    """Row and column of the cursor. Who watches it is told at once, and draws in the same frame."""
 
     def __init__(self, *, id: str | None = None):
         super().__init__(id=id)
         self._grid: Grid | None = None
         self._scale = Scale(0.0, 1.0)
-        self._row = self._column = 0
         self._first = (0, 0)
 
     @property
@@ -81,11 +72,6 @@ class Heatmap(Widget, can_focus=True):
         """The values at the ends of the palette."""
         return self._scale
 
-    @property
-    def cursor(self) -> tuple[int, int]:
-        """Row and column of the cursor."""
-        return self._row, self._column
-
     def show(self, grid: Grid | None, scale: Scale | None = None) -> None:
         """Draw `grid`, if it is another; the scale is fitted to its values when none is given."""
         if grid is not None and scale is None:
@@ -94,8 +80,9 @@ class Heatmap(Widget, can_focus=True):
             return
         self._grid, self._scale = grid, scale or self._scale
         if grid is not None:
-            self._row = max(0, min(self._row, len(grid.rows) - 1))
-            self._column = max(0, min(self._column, len(grid.columns) - 1))
+            row, column = self.cursor
+            row, column = max(0, min(row, len(grid.rows) - 1)), max(0, min(column, len(grid.columns) - 1))
+            self.set_reactive(Heatmap.cursor, (row, column))
         self.refresh()
 
     def put_cursor(self, row: int, column: int) -> None:
@@ -104,10 +91,9 @@ class Heatmap(Widget, can_focus=True):
             return
         row = max(0, min(row, len(self._grid.rows) - 1))
         column = max(0, min(column, len(self._grid.columns) - 1))
-        if (row, column) != (self._row, self._column):
-            before, self._row, self._column = self._row, row, column
-            self._refresh_rows({before, row})
-            self.post_message(self.Moved(self, row, column))
+        before, self.cursor = self.cursor, (row, column)
+        if self.cursor != before:
+            self._refresh_rows({before[0], row})
 
     def _refresh_rows(self, numbers: set[int]) -> None:
         """Draw those rows again, or everything when they are reached by scrolling."""
@@ -121,7 +107,8 @@ class Heatmap(Widget, can_focus=True):
 
     def action_move(self, down: int, right: int) -> None:
         """Move the cursor by rows and columns."""
-        self.put_cursor(self._row + down, self._column + right)
+        row, column = self.cursor
+        self.put_cursor(row + down, column + right)
 
     def still(self) -> Callable[[], Lines]:
         """What draws it for a file: all of it, in all colours."""
@@ -154,8 +141,8 @@ class Heatmap(Widget, can_focus=True):
         cell_height = max(1, min(TALLEST_CELL, (size.height - header) // len(grid.rows)))
         columns, rows = max(1, room // cell_width), max(1, (size.height - header) // cell_height)
         self._first = (
-            _scrolled(self._first[0], self._row, rows, len(grid.rows)),
-            _scrolled(self._first[1], self._column, columns, len(grid.columns)),
+            _scrolled(self._first[0], self.cursor[0], rows, len(grid.rows)),
+            _scrolled(self._first[1], self.cursor[1], columns, len(grid.columns)),
         )
         return Layout(label, header, cell_width, cell_height, columns, rows, self._first[1], self._first[0])
 
@@ -209,7 +196,7 @@ class Heatmap(Widget, can_focus=True):
         numbered = y % layout.cell_height == layout.cell_height // 2 if layout.cell_height != 2 else y % 2 == 0
         marks = "".join(SIGNAL_MARKS[kind] for kind in grid.row_marks.get(row, ()))
         name = plain(grid.rows[row])[: layout.label - 1 - len(marks)] + marks if numbered else ""
-        here = row == self._row
+        here = row == self.cursor[0]
         line = [Segment(f"{name:>{layout.label - 1}} ", Style(dim=not here, bold=here))]
         sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
         for column in range(layout.first_column, min(len(grid.columns), layout.first_column + layout.columns)):
@@ -217,7 +204,7 @@ class Heatmap(Widget, can_focus=True):
             text = self._number(row, column, layout.cell_width) if numbered else " " * layout.cell_width
             finite = math.isfinite(value)
             style = shade(self._scale.fraction(value), sixteen=sixteen) if finite else Style(dim=True)
-            if here and column == self._column:
+            if here and column == self.cursor[1]:
                 text, style = self._under_cursor(text, style, numbered)
             line.append(Segment(text, style))
         return line
