@@ -119,6 +119,7 @@ class CompareScreen(PanelScreen):
         self._sheet: Sheet | None = None
         self._judged: list[Judged] = []
         self._turn_to(self._page)
+        self.watch(self._plot, "sight", self._looked, init=False)
 
     def fitted(self, width: int, height: int) -> None:
         """The numbers beside the plot where there is room for them."""
@@ -269,7 +270,6 @@ class CompareScreen(PanelScreen):
                 self._at = self._sheet.levels[event.cursor_row]
             self._tell_level()
 
-    @on(LinePlot.Looked)
     def _looked(self) -> None:
         """Tell of the lines that are shown, at the P_m of the plot's cursor once that has moved."""
         at = self._plot.sight.at

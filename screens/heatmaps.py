@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from rich.text import Text
-from textual import events, on
+from textual import events
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widget import Widget
@@ -127,6 +127,8 @@ class HeatmapsScreen(ChoosingScreen):
         super().on_mount()
         for heatmap in self.query(Heatmap):
             self.watch(heatmap, "cursor", partial(self._cursor_moved, heatmap), init=False)
+        lines = self.query_one("#lines", LinePlot)
+        self.watch(lines, "sight", partial(self._point_moved, lines), init=False)
 
     def fitted(self, width: int, height: int) -> None:
         """Both heatmaps of rank correlations where there is room for them."""
@@ -284,16 +286,15 @@ class HeatmapsScreen(ChoosingScreen):
         if heatmap.id == "by-layer":
             self.choice.choose_layer(row)
 
-    @on(LinePlot.Looked, "#lines")
-    def _point_moved(self, event: LinePlot.Looked) -> None:
+    def _point_moved(self, plot: LinePlot) -> None:
         """Choose the layer and the round of the point, and of an early bird its epoch."""
-        heatmap, point = self._shown_heatmap, event.plot.point
+        heatmap, point = self._shown_heatmap, plot.point
         if not self.as_lines or heatmap is None or heatmap.grid is None:
             return
         row, column = heatmap.cursor
         names = list(heatmap.grid.rows)
         if self.choice.page == "layers":
-            row = names.index(event.plot.sight.line) if event.plot.sight.line in names else row
+            row = names.index(plot.sight.line) if plot.sight.line in names else row
         if point is not None:
             number, x = point.trace.line.rounds[point.number], point.trace.line.x[point.number]
             if self.choice.page == "birds":

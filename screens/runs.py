@@ -83,6 +83,7 @@ class RunsScreen(LabScreen):
         self._reading = self._swept = False
         self._allowed: tuple[bool, ...] = ()
         self._table.focus()
+        self.watch(self._table, "chosen", self._tell_chosen, init=False)
 
     def fitted(self, width: int, height: int) -> None:
         """More is said of a run where there is room."""
@@ -165,7 +166,6 @@ class RunsScreen(LabScreen):
             words.append(keyed(self.app, "{runs.clear} shows all"))
         return ", ".join(words)
 
-    @on(RunTable.Moved)
     def _tell_chosen(self) -> None:
         run = self.chosen
         words = Content("") if run is None else self._about(run)

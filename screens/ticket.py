@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from rich.text import Text
-from textual import on, work
+from textual import work
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
@@ -119,6 +119,7 @@ class TicketScreen(ChoosingScreen):
     def on_mount(self) -> None:
         self._film = self.set_interval(self.FRAME, self._next_frame, pause=True)
         super().on_mount()
+        self.watch(self.query_one(Mosaic), "cursor", self._tell, init=False)
 
     def fitted(self, width: int, height: int) -> None:
         """More words where there is room for them."""
@@ -281,10 +282,6 @@ class TicketScreen(ChoosingScreen):
             self._reading = False
 
     # Keys
-
-    @on(Mosaic.Moved)
-    def _cursor_moved(self) -> None:
-        self._tell()
 
     def on_screen_suspend(self) -> None:
         self._end_film()

@@ -11,7 +11,7 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding
 from textual.geometry import Size
-from textual.message import Message
+from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -51,23 +51,14 @@ class Mosaic(Widget, can_focus=True):
         Binding("end", "ends(True)", "Last", show=False, id="mosaic.last", tooltip="The last tile or pixel"),
     ]  # fmt: skip
 
-    class Moved(Message):
-        """The cursor is elsewhere."""
-
-        def __init__(self, mosaic: "Mosaic", cursor: Pixel):
-            super().__init__()
-            self.mosaic, self.cursor = mosaic, cursor
-
-        @property
-        def control(self) -> "Mosaic":
-            return self.mosaic
+    cursor: reactive[Pixel] = reactive(Pixel(0, 0, 0))
+    """Where the cursor is. Who watches it is told at once, and draws in the same frame."""
 
     def __init__(self, *, id: str | None = None):
         super().__init__(id=id)
         self._tiles: Tiles | None = None
         self._words = ""
         self._scale, self._signed = Scale(0.0, 0.0), False
-        self._cursor = Pixel(0, 0, 0)
         self._line = self._column = 0
         self._fitted: tuple[Size, Frame] | None = None
 
@@ -75,11 +66,6 @@ class Mosaic(Widget, can_focus=True):
     def tiles(self) -> Tiles | None:
         """What is drawn."""
         return self._tiles
-
-    @property
-    def cursor(self) -> Pixel:
-        """Where the cursor is."""
-        return self._cursor
 
     @property
     def blended(self) -> bool:
@@ -94,7 +80,8 @@ class Mosaic(Widget, can_focus=True):
         self._scale, self._signed = Scale(*tiles.ends), tiles.signed
         shape = tiles.values.shape
         if before is None or before.values.shape != shape:
-            self._cursor = Pixel(0, shape[1] // 2, shape[2] // 2) if shape[0] == 1 else Pixel(0, 0, 0)
+            first = Pixel(0, shape[1] // 2, shape[2] // 2) if shape[0] == 1 else Pixel(0, 0, 0)
+            self.set_reactive(Mosaic.cursor, first)
             self._line = self._column = 0
         self._fitted = None
         self.refresh()
@@ -110,18 +97,14 @@ class Mosaic(Widget, can_focus=True):
         if self._tiles is None:
             return
         ends = self._tiles.values.shape
-        cursor = Pixel(*(max(0, min(place, end - 1)) for place, end in zip(cursor, ends, strict=True)))
-        if cursor != self._cursor:
-            self._cursor = cursor
-            self.refresh()
-            self.post_message(self.Moved(self, cursor))
+        self.cursor = Pixel(*(max(0, min(place, end - 1)) for place, end in zip(cursor, ends, strict=True)))
 
     def action_move(self, down: int, right: int) -> None:
         """Move the cursor by pixels or tiles."""
         frame = self._frame()
         if frame is None:
             return
-        tile, row, column = self._cursor
+        tile, row, column = self.cursor
         if frame.n == 1:
             self.put_cursor(Pixel(0, row + down, column + right))
         elif 0 <= (to := tile + right + down * frame.per_row) < frame.n:
@@ -132,7 +115,7 @@ class Mosaic(Widget, can_focus=True):
         frame = self._frame()
         if frame is None:
             return
-        tile, row, column = self._cursor
+        tile, row, column = self.cursor
         if frame.n == 1:
             by = self.size.height * 2 if frame.folded else self.size.height // frame.down
             self.put_cursor(Pixel(0, row + way * by, column))
@@ -144,7 +127,7 @@ class Mosaic(Widget, can_focus=True):
         """To the first or the last tile, or pixel of the row."""
         frame = self._frame()
         if frame is not None:
-            far, row = 10**9 if last else 0, self._cursor.row
+            far, row = 10**9 if last else 0, self.cursor.row
             self.put_cursor(Pixel(0, row, far) if frame.n == 1 else Pixel(far, row, 0))
 
     def still(self) -> Callable[[], Lines]:
@@ -162,7 +145,7 @@ class Mosaic(Widget, can_focus=True):
         frame = self._frame()
         found = frame.pixel(event.y + self._line, event.x + self._column) if frame else None
         if found is not None and frame is not None:
-            self.put_cursor(found if frame.n == 1 else Pixel(found.tile, *self._cursor[1:]))
+            self.put_cursor(found if frame.n == 1 else Pixel(found.tile, *self.cursor[1:]))
 
     def _frame(self) -> Frame | None:
         """The layout for the present size, scrolled to the cursor."""
@@ -171,11 +154,11 @@ class Mosaic(Widget, can_focus=True):
         if self._fitted is None or self._fitted[0] != self.size:
             self._fitted = (self.size, fit(self._tiles, self.size))
         frame = self._fitted[1]
-        first, after = frame.lines_of(self._cursor)
+        first, after = frame.lines_of(self.cursor)
         self._line = min(max(self._line, after - self.size.height), first)
         self._line = max(0, min(self._line, frame.lines - self.size.height))
         if frame.n == 1:
-            left = self._cursor.column * frame.across
+            left = self.cursor.column * frame.across
             self._column = min(max(self._column, left + frame.across - self.size.width), left)
         return frame
 
@@ -207,9 +190,9 @@ class Mosaic(Widget, can_focus=True):
 
     def _side(self, bracket: str, tile: int, frame: Frame) -> str:
         """What stands beside a tile: brackets around the one with the cursor."""
-        if tile == self._cursor.tile:
+        if tile == self.cursor.tile:
             return bracket
-        return "[" if bracket == "]" and tile + 1 == self._cursor.tile and (tile + 1) % frame.per_row else " "
+        return "[" if bracket == "]" and tile + 1 == self.cursor.tile and (tile + 1) % frame.per_row else " "
 
     def _cell(self, frame: Frame, tile: int, inside: int, column: int) -> Segment:
         """The part of a pixel, or of two, that is on a line of a tile."""
@@ -217,12 +200,12 @@ class Mosaic(Widget, can_focus=True):
         picture, single = self._tiles.values[tile], frame.n == 1 or frame.height == 1
         if frame.folded:
             pair = [float(value) for value in picture[2 * inside : 2 * inside + 2, column]]
-            cursor = self._cursor
+            cursor = self.cursor
             here = single and cursor.row // 2 == inside and cursor.column == column
             return self._folded(pair, cursor.row % 2 if here else None)
         row = inside // frame.down
         value = float(picture[row, column])
-        here = single and self._cursor == (tile, row, column)
+        here = single and self.cursor == (tile, row, column)
         style = self._style(value)
         if inside % frame.down != (frame.down - 1) // 2:
             text = " " * frame.across

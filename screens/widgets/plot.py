@@ -7,7 +7,7 @@ from functools import partial
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
-from textual.message import Message
+from textual.reactive import reactive
 from textual_plotext import PlotextPlot
 from textual_plotext.plot import Plot
 
@@ -75,23 +75,14 @@ class LinePlot(PlotextPlot, can_focus=True):
         _key("i", "turn", "Hide line", "turn", "Hide the chosen line, or show it again; so does a click on a name"),
     ]
 
-    class Looked(Message):
-        """It is looked at in another way."""
-
-        def __init__(self, plot: "LinePlot"):
-            super().__init__()
-            self.plot = plot
-
-        @property
-        def control(self) -> "LinePlot":
-            return self.plot
+    sight: reactive[Sight] = reactive(Sight())
+    """How it is looked at. Who watches it is told at once, and draws in the same frame."""
 
     def __init__(self, *, id: str | None = None):
         super().__init__(id=id)
         self._picture = Picture("")
-        self._sight = Sight()
         self._key: object = None
-        self._parts = compose(self._picture, self._sight, 0, 0)
+        self._parts = compose(self._picture, self.sight, 0, 0)
         self._drawn: tuple[Composed, Text] | None = None
         self._dragged: tuple[int, int] | None = None
         self._moved = False
@@ -102,45 +93,38 @@ class LinePlot(PlotextPlot, can_focus=True):
         return self._picture
 
     @property
-    def sight(self) -> Sight:
-        """How it is looked at."""
-        return self._sight
-
-    @property
     def point(self) -> Point | None:
         """The point under the cursor."""
         layout = self._layout
-        return under_cursor(layout, self._sight) if layout else None
+        return under_cursor(layout, self.sight) if layout else None
 
     def show(self, picture: Picture) -> None:
         """Draw `picture`, if it is another."""
-        before, sight = self._picture, self._sight
+        before, sight = self._picture, self.sight
         if picture == before:
             return
         if picture.x_name != before.x_name:
             sight = replace(sight, x=None, log_x=None, at=None)
         if picture.y_name != before.y_name:
             sight = replace(sight, y=None, log_y=None)
-        self._picture, self._sight = picture, sight
+        self._picture = picture
+        self.set_reactive(LinePlot.sight, sight)
         self.refresh()
 
     def look(self, sight: Sight) -> None:
         """Look at it so."""
-        if sight != self._sight:
-            self._sight = sight
-            self.refresh()
-            self.post_message(self.Looked(self))
+        self.sight = sight
 
     def look_near(self, values: tuple[float, float] | None) -> None:
         """All of x, and of y what is between two values, or with None all."""
-        axis = self._picture.axes(self._sight)[1]
+        axis = self._picture.axes(self.sight)[1]
         places = [axis.place(value) for value in values or ()]
         y = Span(places[0], places[1] - places[0]) if values and places[0] < places[1] else None
-        self.look(replace(self._sight, x=None, y=y))
+        self.look(replace(self.sight, x=None, y=y))
 
     def still(self) -> Callable[[], Lines]:
         """What draws it for a file."""
-        return partial(lines_of, Plot, self._picture, self._sight)
+        return partial(lines_of, Plot, self._picture, self.sight)
 
     def on_focus(self) -> None:
         self.refresh()
@@ -156,9 +140,9 @@ class LinePlot(PlotextPlot, can_focus=True):
 
     def _composed(self) -> Composed:
         """Where everything is."""
-        key = (self._picture, self._sight, self.size, self.has_focus)
+        key = (self._picture, self.sight, self.size, self.has_focus)
         if self._key != key:
-            self._parts = compose(self._picture, self._sight, *self.size, focused=self.has_focus)
+            self._parts = compose(self._picture, self.sight, *self.size, focused=self.has_focus)
             self._key = key
         return self._parts
 
@@ -171,36 +155,36 @@ class LinePlot(PlotextPlot, can_focus=True):
     def action_zoom(self, by: int, ways: str = "xy") -> None:
         """A smaller part of the plot, about the cursor where that is seen, or with -1 a larger one."""
         if layout := self._layout:
-            point = under_cursor(layout, self._sight)
+            point = under_cursor(layout, self.sight)
             about = (
                 point.place if point and layout.cell(point.place) else (layout.shown.x.middle, layout.shown.y.middle)
             )
             self._zoom(by, about, layout, ways)
 
     def _zoom(self, by: int, about: tuple[float, float], layout: Layout, ways: str = "xy") -> None:
-        self.look(zoomed(self._sight, ZOOM**-by, about, layout.shown, layout.whole, ways))
+        self.look(zoomed(self.sight, ZOOM**-by, about, layout.shown, layout.whole, ways))
 
     def action_pan(self, right: int, up: int) -> None:
         """Show what is beside."""
         if layout := self._layout:
-            self.look(panned(self._sight, (PAN * right, PAN * up), layout.shown, layout.whole))
+            self.look(panned(self.sight, (PAN * right, PAN * up), layout.shown, layout.whole))
 
     def action_whole(self) -> None:
         """All of it, also what is still to come."""
-        self.look(whole(self._sight))
+        self.look(whole(self.sight))
 
     def action_rescale(self, way: Way) -> None:
         """The other scale of an axis."""
-        before = self._picture.axes(self._sight)["xy".index(way)]
-        self.look(rescaled(self._sight, way, before, Axis(not before.log, before.falls)))
+        before = self._picture.axes(self.sight)["xy".index(way)]
+        self.look(rescaled(self.sight, way, before, Axis(not before.log, before.falls)))
 
     def action_smooth(self) -> None:
         """The next step of smoothing, after the last one none."""
-        self.look(smoother(self._sight))
+        self.look(smoother(self.sight))
 
     def action_bars(self) -> None:
         """The next kind of bars, or none."""
-        self.look(other_bars(self._sight))
+        self.look(other_bars(self.sight))
 
     # Lines and points
 
@@ -210,12 +194,12 @@ class LinePlot(PlotextPlot, can_focus=True):
         if names:
             line = self._chosen_name()
             place = (names.index(line) + by) % len(names) if line in names else 0
-            self.look(replace(self._sight, line=names[place]))
+            self.look(replace(self.sight, line=names[place]))
 
     def _chosen_name(self) -> str | None:
         """The chosen line; where none was chosen, the first that is shown."""
-        shown = (line.name for line in self._picture.lines if line.name not in self._sight.hidden)
-        return self._sight.line if self._sight.line is not None else next(shown, None)
+        shown = (line.name for line in self._picture.lines if line.name not in self.sight.hidden)
+        return self.sight.line if self.sight.line is not None else next(shown, None)
 
     def action_turn(self) -> None:
         """Hide the chosen line, or show it again."""
@@ -223,7 +207,7 @@ class LinePlot(PlotextPlot, can_focus=True):
 
     def _turn(self, line: str | None) -> None:
         if line is not None:
-            self.look(replace(turned(self._sight, line), line=line))
+            self.look(replace(turned(self.sight, line), line=line))
 
     def action_along(self, by: int) -> None:
         """The next point of the line."""
@@ -240,13 +224,13 @@ class LinePlot(PlotextPlot, can_focus=True):
     def _go(self, way: Callable[[Layout, Point], Point]) -> None:
         """Move the cursor; where there is none yet, put it there."""
         if layout := self._layout:
-            point = under_cursor(layout, self._sight)
-            self._put(way(layout, point) if point else first_point(layout, self._sight), layout)
+            point = under_cursor(layout, self.sight)
+            self._put(way(layout, point) if point else first_point(layout, self.sight), layout)
 
     def _put(self, point: Point | None, layout: Layout) -> None:
         if point is not None:
             line = point.trace.line
-            sight = replace(self._sight, line=line.name, at=line.x[point.number])
+            sight = replace(self.sight, line=line.name, at=line.x[point.number])
             self.look(revealing(sight, point.place, layout.shown))
 
     # The mouse
@@ -283,7 +267,7 @@ class LinePlot(PlotextPlot, can_focus=True):
         if right or down:
             self._dragged, self._moved = (event.x, event.y), True
             by = (-right / layout.columns, down / layout.rows)
-            self.look(panned(self._sight, by, layout.shown, layout.whole))
+            self.look(panned(self.sight, by, layout.shown, layout.whole))
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         self.release_mouse()

@@ -5,6 +5,7 @@ from textual import events
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -17,9 +18,6 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     COMPONENT_CLASSES = {"run-table--header", "run-table--cursor"}
 
-    class Moved(Message):
-        """The run under the cursor is another one, or has changed."""
-
     class Opened(Message):
         """The run under the cursor is asked for with the mouse."""
 
@@ -29,6 +27,9 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         def __init__(self, column: str):
             super().__init__()
             self.column = column
+
+    chosen: var[RunSummary | None] = var(None)
+    """The run under the cursor. Who watches it is told at once of another one or of a change of it."""
 
     def __init__(self, *, id: str | None = None):
         super().__init__(id=id)
@@ -45,11 +46,6 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
     def row(self) -> int:
         """Where the cursor is."""
         return self._row
-
-    @property
-    def chosen(self) -> RunSummary | None:
-        """The run under the cursor."""
-        return self._listed.runs[self._row] if self._row < len(self._listed.runs) else None
 
     @property
     def columns(self) -> list[Column]:
@@ -74,8 +70,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.scroll_to(y=self.scroll_offset.y + self._row - before, animate=False, immediate=True)
         self._see_cursor()
         self.refresh()
-        if self.chosen != chosen:
-            self.post_message(self.Moved())
+        self._choose()
 
     def go_to(self, run: str) -> bool:
         """Put the cursor on that run; whether it is in the list."""
@@ -93,7 +88,10 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             for changed in (before, row):
                 self.refresh(Region(0, changed + 1 - self.scroll_offset.y, self.size.width, 1))
             self._see_cursor()
-            self.post_message(self.Moved())
+            self._choose()
+
+    def _choose(self) -> None:
+        self.chosen = self._listed.runs[self._row] if self._listed.runs else None
 
     def move(self, by: int) -> None:
         """Move the cursor by so many lines."""
