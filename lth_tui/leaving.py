@@ -32,7 +32,8 @@ def obey_signals(app: LabApp) -> None:
                 app.last_words = app.worker.words
         finally:
             with contextlib.suppress(RuntimeError):  # its loop is closed
-                app.exit(return_code=128 + number)
+                # In its loop: what a handler there has begun would fail where the interface ends in the middle of it.
+                app.call_later(app.exit, return_code=128 + number)
             time.sleep(CLOSING_SECONDS)
             os._exit(128 + number)
 

@@ -24,6 +24,37 @@ sys.exit(open_interface(Path(sys.argv[1])))
 """
 
 
+TOLD_AT_THE_END = """
+import sys, threading, time
+from pathlib import Path
+import lth_tui.worker
+from engine.store import Request
+from lth_tui.app import open_interface
+from textual.widget import Widget
+from textual.widgets._toast import ToastRack
+def engine(folder, store):
+    while folder.requested() is not Request.STOP:
+        time.sleep(0.01)
+    return "stopped"
+telling = threading.Event()
+def wait(self, seconds=None):
+    return waited(self, seconds) and telling.wait(30)
+def mount(self, *widgets, **where):
+    if isinstance(self, ToastRack):
+        telling.set()
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end and not self.app._exit:
+            time.sleep(0.01)
+    return mounted(self, *widgets, **where)
+lth_tui.worker.execute.__code__ = engine.__code__
+lth_tui.worker.execute.__globals__.update(Request=Request)
+mounted, Widget.mount = Widget.mount, mount
+waited, lth_tui.worker.Worker.wait = lth_tui.worker.Worker.wait, wait
+sys.exit(open_interface(Path(sys.argv[1])))
+"""
+"""It is told to leave while it tells of the run's end."""
+
+
 @pytest.mark.parametrize(
     "variables",
     [{"TERM": "xterm-256color"}, {"TERM": "screen"}, {"TERM": "xterm-256color", "NO_COLOR": "1"}],
@@ -94,6 +125,16 @@ def test_termination_restores_the_terminal(console, tmp_path: Path):
     os.kill(terminal.process.pid, 15)
     assert terminal.end() == 143
     assert b"\x1b[?1049l" in terminal.raw[-400:]
+
+
+def test_what_is_told_as_it_leaves_is_no_failure(console, tmp_path: Path):
+    terminal = console(TOLD_AT_THE_END, tmp_path, TERM="xterm-256color")
+    terminal.until("s Start", "165,000")
+    terminal.keys(b"s")
+    terminal.until("3 Live", "starting")
+    os.kill(terminal.process.pid, 15)
+    assert terminal.end() == 143
+    assert "Traceback" not in (tmp_path / "lth-tui.log").read_text(encoding="utf-8")
 
 
 def test_without_a_terminal_it_says_what_to_run_instead():
