@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,9 +75,7 @@ class Store:
             raise BadInput(
                 f"--name {name!r}: allowed: up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
             )
-        base = name or f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        taken = [base] if name else [base, *(f"{base}-{more}" for more in range(2, 1000))]
-        for candidate in taken:
+        for candidate in [name] if name else _names(f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"):
             folder = self.home / "runs" / candidate
             if not folder.exists():
                 try:
@@ -128,8 +127,7 @@ class Store:
 
     def free_name(self, name: str) -> str:
         """That name of a run, or with -2, -3... where it is taken."""
-        candidates = (name, *(f"{name[:95]}-{more}" for more in range(2, 10_000)))
-        return next(item for item in candidates if not (self.home / "runs" / item).exists())
+        return next(item for item in _names(name) if not (self.home / "runs" / item).exists())
 
     def adopt(self, built: Path) -> None:
         """Take in the run whose folder was built at `built`, on the same disk, under that folder's name: whole or not
@@ -137,3 +135,9 @@ class Store:
         folder = self.home / "runs" / built.name
         make_folder(folder.parent)
         built.rename(folder)
+
+
+def _names(name: str) -> Iterator[str]:
+    """That name, then with -2, -3..., each one that a run can have."""
+    yield name
+    yield from (f"{name[:95]}-{more}" for more in range(2, 10_000))
