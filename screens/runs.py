@@ -157,7 +157,8 @@ class RunsScreen(LabScreen):
     def _counted(self, shown: int) -> str:
         """How many runs there are, and in which order."""
         total = len(self._runs)
-        words = [f"{amount(shown)} of {amount(total)} runs" if shown != total else f"{amount(total)} runs"]
+        runs = f"{amount(total)} {'run' if total == 1 else 'runs'}"
+        words = [f"{amount(shown)} of {runs}" if shown != total else runs]
         if self._left:
             words.append(f"{amount(self._left)} more to read")
         if self.lab.picked:
