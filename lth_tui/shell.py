@@ -85,7 +85,7 @@ class LabApp(App[None]):
             show=False,
             tooltip="The run at work goes on in a process without this terminal",
         ),
-        Binding("question_mark,f1", "help", "Help", key_display="?", id="help", tooltip="The keys of this screen"),
+        Binding("question_mark,f1", "help", "Help", id="help", tooltip="The keys of this screen"),
         Binding("q", "quit", "Quit", id="quit", tooltip="Leave; asks while a run is at work"),
         Binding(
             "ctrl+q", "quit", "Quit", id="quit.anywhere", show=False, priority=True, tooltip="Leave, also from a field"

@@ -1,4 +1,4 @@
-"""What every screen has: the bar of modes, the footer, the timer, and a word for windows that are too small."""
+"""What every screen has: the bar of modes, the keys, the timer, and a word for windows that are too small."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,13 +11,14 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from screens.keys import key_of, keyed
 from screens.lab import Lab
 from screens.offers import Offer, copied
 from screens.saving import SaveDialog
 from screens.text import plain, size
+from screens.widgets.key_bar import KeyBar
 
 MODES = {
     "configure": "Configure",
@@ -90,6 +91,7 @@ class LabScreen(Screen[None]):
     MODE = ""
     PERIOD = 0.5
     AUTO_FOCUS = None
+    ALLOW_IN_MAXIMIZED_VIEW = ".-textual-system, KeyBar"
 
     BINDINGS = [
         Binding("ctrl+s", "save", "Save", id="save", show=False,
@@ -107,7 +109,7 @@ class LabScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield TopBar(self.lab, self.MODE)
         yield from self.body()
-        yield Footer(compact=True)
+        yield KeyBar()
         yield Static("", id="too-small", markup=False)
 
     def body(self) -> Iterator[Widget]:

@@ -14,12 +14,14 @@ from screens.choice import Choice
 from screens.lab import Lab
 from screens.text import plain
 
+ROUND = Binding.Group("Round")
+
 
 def choosing(mode: str, *, shown: bool, pages: str, measures: str) -> list[Binding]:
     """The keys of a mode that choose; `pages` and `measures` tell what there is, `shown` has arm and trial in the
     footer."""
     return [
-        Binding("g,tab", "page(1)", "View", key_display="g", id=f"{mode}.page", priority=True, tooltip=pages),
+        Binding("g,tab", "page(1)", "View", id=f"{mode}.page", priority=True, tooltip=pages),
         Binding("G,shift+tab", "page(-1)", "View before", show=False, id=f"{mode}.page-before", priority=True,
                 tooltip="The view before"),
         Binding("a", "step('arm',1)", "Arm", show=shown, id=f"{mode}.arm", tooltip="The next arm"),

@@ -70,6 +70,8 @@ SHORTEST_CLAIM = 24
 STRIP = 3
 """Lines of numbers under the plot."""
 
+P_M = Binding.Group("P_m")
+
 
 class CompareScreen(PanelScreen):
     """The picked runs, or the followed one, over each other; one page at a time."""
@@ -78,15 +80,15 @@ class CompareScreen(PanelScreen):
     MAIN = "#overlay"
 
     BINDINGS = [
-        Binding("g,tab", "page(1)", "View", key_display="g", id="compare.page", priority=True,
+        Binding("g,tab", "page(1)", "View", id="compare.page", priority=True,
                 tooltip="Accuracy, early stop, difference to dense or to an arm, less data, studies, claims"),
         Binding("G,shift+tab", "page(-1)", "View before", show=False, id="compare.page-before", priority=True,
                 tooltip="The view before"),
-        Binding("number_sign", "numbers", "Numbers", key_display="#", id="compare.numbers",
+        Binding("number_sign", "numbers", "Numbers", id="compare.numbers",
                 tooltip="To the numbers behind the plot, and back to the plot"),
-        Binding("left_square_bracket", "level(-1)", "P_m", key_display="[ ]", id="compare.level-before",
+        Binding("left_square_bracket", "level(-1)", "P_m before", id="compare.level-before", group=P_M,
                 tooltip="The numbers with more weights left"),
-        Binding("right_square_bracket", "level(1)", "Next P_m", show=False, id="compare.level-next",
+        Binding("right_square_bracket", "level(1)", "Next P_m", id="compare.level-next", group=P_M,
                 tooltip="The numbers with fewer weights left"),
         Binding("z", "close", "Close-up", id="compare.close", show=False,
                 tooltip="Accuracies near dense, or all of them"),

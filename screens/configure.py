@@ -45,24 +45,24 @@ class ConfigureScreen(LabScreen):
     KEEP_AFTER = 0.5
 
     BINDINGS = [
+        Binding("escape", "leave", "Leave field", id="configure.leave", tooltip="Back to the start button"),
         Binding("s", "start", "Start", id="configure.start", tooltip="Begin a new run of this study"),
-        Binding("ctrl+r", "start", "Start", id="configure.start-in-field", show=False, tooltip="Begin, from a field"),
+        Binding("ctrl+r", "start", "Start", id="configure.start-in-field", tooltip="Begin, from a field"),
         Binding("e,down", "edit", "Edit", id="configure.edit", tooltip="Go to the first field of the form"),
         Binding("p", "presets", "Preset", id="configure.presets", tooltip="Choose another preset"),
         Binding("o", "open", "Open", id="configure.open", tooltip="Fill the form from a TOML file"),
         Binding("a", "add_arm", "Add arm", id="configure.add-arm", tooltip="Add an arm to the study"),
         Binding("T", "toml", "TOML", id="configure.toml", tooltip="The study as TOML beside the form, to be typed too"),
-        Binding("ctrl+t", "toml", "TOML", id="configure.toml-in-field", show=False, tooltip="The same, from a field"),
+        Binding("ctrl+t", "toml", "TOML", id="configure.toml-in-field", tooltip="The same, from a field"),
         Binding("u", "undo", "Undo", id="configure.undo",
                 tooltip="Take back what was typed last, the choice of another preset too"),
-        Binding("ctrl+z", "undo", "Undo", id="configure.undo-in-field", show=False, tooltip="The same, from a field"),
+        Binding("ctrl+z", "undo", "Undo", id="configure.undo-in-field", tooltip="The same, from a field"),
         Binding("U", "redo", "Redo", show=False, id="configure.redo", tooltip="What was undone last"),
         Binding("ctrl+y", "redo", "Redo", id="configure.redo-in-field", show=False, tooltip="The same, from a field"),
         Binding("pagedown", "read(1)", "Read on", show=False, id="configure.down", tooltip="The words on the right"),
         Binding("pageup", "read(-1)", "Read back", show=False, id="configure.up", tooltip="The words before"),
         Binding("H", "hide_hint", "Hide hint", show=False, id="configure.hide-hint",
                 tooltip="Never tell again what to do first"),
-        Binding("escape", "leave", "Leave field", id="configure.leave", tooltip="Back to the start button"),
     ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:

@@ -27,7 +27,7 @@ from engine.views import (
     stabilised_first,
 )
 from screens.choice import Choice
-from screens.choosing import ChoosingScreen, choosing
+from screens.choosing import ROUND, ChoosingScreen, choosing
 from screens.keys import Advice, keyed
 from screens.lab import Lab
 from screens.offers import Offer
@@ -88,11 +88,11 @@ class HeatmapsScreen(ChoosingScreen):
         *choosing("heatmaps", shown=True,
                   pages="Layer by round, round by round, mask distances by epoch, or magnitudes",
                   measures="Spearman over weights alive in both or over all, overlap of masks, overlap by chance"),
-        Binding("number_sign", "lines", "Lines", key_display="#", id="heatmaps.lines",
+        Binding("number_sign", "lines", "Lines", id="heatmaps.lines",
                 tooltip="The numbers as lines, and back to the numbers"),
-        Binding("left_square_bracket", "round(-1)", "Round", key_display="[ ]", id="heatmaps.round-before",
+        Binding("left_square_bracket", "round(-1)", "Round before", id="heatmaps.round-before", group=ROUND,
                 tooltip="The magnitudes of the round before"),
-        Binding("right_square_bracket", "round(1)", "Next round", show=False, id="heatmaps.round",
+        Binding("right_square_bracket", "round(1)", "Next round", id="heatmaps.round", group=ROUND,
                 tooltip="The magnitudes of the next round"),
         Binding("s", "scale", "Scale", id="heatmaps.scale", tooltip="Colours fitted to the values, or -1 to 1"),
     ]  # fmt: skip

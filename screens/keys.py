@@ -7,10 +7,14 @@ from typing import Any
 from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
+from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
 from textual.widgets import Static
 
 OURS = ("screens.", "lth_tui.")
 """Packages whose bindings have ids."""
+
+_UNICODE = {ours: theirs for theirs, ours in KEY_NAME_REPLACEMENTS.items()}
+"""Names of characters as Unicode has them, where Textual has others."""
 
 _NAMED = re.compile(r"\{([a-z0-9.-]+)\}")
 
@@ -33,6 +37,11 @@ def _below(kind: type[DOMNode]) -> Iterator[type[DOMNode]]:
 def bindings() -> dict[str, Binding]:
     """Every binding by its id, with the keys that it has unless others are set."""
     return {str(binding.id): binding for own in places().values() for binding in own}
+
+
+def character_of(key: str) -> str | None:
+    """What a key types, if it types anything."""
+    return key_to_character(_UNICODE.get(key, key))
 
 
 def key_of(app: App[Any], id: str) -> str:

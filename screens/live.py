@@ -49,6 +49,8 @@ SHORT_BELOW = 20
 TALL_FROM = 32
 """Rows of the window from which the events have more of them."""
 
+CURVE = Binding.Group("Curve")
+
 
 class LiveScreen(PanelScreen):
     """A run at work or an old one; drawn from the store alone."""
@@ -57,22 +59,22 @@ class LiveScreen(PanelScreen):
     MAIN = "#accuracy"
 
     BINDINGS = [
+        Binding("escape", "leave", "Leave log", id="live.leave", tooltip="All events again, and all panels"),
         Binding("p", "pause", "Pause", id="live.pause", tooltip="Pause the run at its next chunk of work"),
         Binding("p", "resume", "Resume", id="live.resume", tooltip="Let the run go on"),
         Binding("r", "take_up", "Resume", id="live.take-up", tooltip="Go on with the run here, where it was"),
         Binding("x", "stop", "Stop", id="live.stop", tooltip="Stop the run; finished rounds are kept"),
         Binding("n", "again", "Start again", id="live.again", tooltip="The same study as a new run"),
-        Binding("left_square_bracket", "lane(-1)", "Curve", key_display="[ ]", id="live.lane-before",
+        Binding("left_square_bracket", "lane(-1)", "Curve before", id="live.lane-before", group=CURVE,
                 tooltip="The learning curve of the lane or round before"),
-        Binding("right_square_bracket", "lane(1)", "Next curve", show=False, id="live.lane-next",
+        Binding("right_square_bracket", "lane(1)", "Next curve", id="live.lane-next", group=CURVE,
                 tooltip="The learning curve of the next lane or round"),
         Binding("z", "close", "Close-up", id="live.close", tooltip="Accuracies near dense, or all of them"),
         Binding("v", "value", "Loss/acc", id="live.value", tooltip="Loss or accuracy in the learning curve"),
         Binding("a", "arm", "Arm", show=False, id="live.arm", tooltip="The layers of the next arm"),
         Binding("t", "trial", "Trial", show=False, id="live.trial", tooltip="The layers of the next trial"),
-        Binding("slash", "find", "Find", key_display="/", id="live.find", tooltip="Look for words in the log"),
+        Binding("slash", "find", "Find", id="live.find", tooltip="Look for words in the log"),
         Binding("down", "into_log", "Into the log", show=False, id="live.into-log", tooltip="To what was found"),
-        Binding("escape", "leave", "Leave log", id="live.leave", tooltip="All events again, and all panels"),
     ]  # fmt: skip
 
     def body(self) -> Iterator[Widget]:
@@ -171,6 +173,7 @@ class LiveScreen(PanelScreen):
         self._find.value = ""
         self.remove_class("-log", "-finding")
         self.set_focus(self._log)
+        self.refresh_bindings()
 
     def action_fill(self) -> None:
         """The focused panel fills the screen, or all are shown again."""
@@ -178,6 +181,7 @@ class LiveScreen(PanelScreen):
             self.action_leave()
         elif self._log.has_focus:
             self.add_class("-log")
+            self.refresh_bindings()
         else:
             super().action_fill()
 

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from engine.views import RunView, TicketView, spreads, spreads_table, tiles_table
 from screens.choice import Chosen, RoundChoice
-from screens.choosing import ChoosingScreen, choosing
+from screens.choosing import ROUND, ChoosingScreen, choosing
 from screens.keys import Advice
 from screens.lab import Lab
 from screens.looks import (
@@ -76,9 +76,9 @@ class TicketScreen(ChoosingScreen):
     BINDINGS = [
         *choosing("ticket", shown=False, measures="Weights left or their mean magnitude; of units, in or out",
                   pages="What is left over the inputs of the layer, of its units, or how its weights are spread"),
-        Binding("left_square_bracket", "round(-1)", "Round", key_display="[ ]", id="ticket.round-before",
+        Binding("left_square_bracket", "round(-1)", "Round before", id="ticket.round-before", group=ROUND,
                 tooltip="The round before"),
-        Binding("right_square_bracket", "round(1)", "Next round", show=False, id="ticket.round",
+        Binding("right_square_bracket", "round(1)", "Next round", id="ticket.round", group=ROUND,
                 tooltip="The next round"),
         Binding("left_curly_bracket", f"round({-FAR})", "First round", show=False, id="ticket.round-first",
                 tooltip="Round 0"),

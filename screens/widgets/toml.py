@@ -21,7 +21,7 @@ class TomlArea(TextArea):
     """The text; what a person does to it is told as Edited, and undone with all else that is typed."""
 
     BINDINGS = [
-        Binding("ctrl+z,super+z", "screen.undo", "Undo", show=False, id="toml.undo",
+        Binding("ctrl+z,super+z", "screen.undo", "Undo", id="toml.undo",
                 tooltip="What was typed last, here or in the form"),
         Binding("ctrl+y,super+y", "screen.redo", "Redo", show=False, id="toml.redo", tooltip="What was undone last"),
     ]  # fmt: skip
