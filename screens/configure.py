@@ -358,7 +358,8 @@ class ConfigureScreen(LabScreen):
             wrong[0].visit()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """What the focused row means, for those without a mouse."""
+        """What the focused row means, for those without a mouse; what is typed there is a step of its own."""
+        self._history.pause()
         self._explain()
 
     def _show_rows(self) -> None:

@@ -62,6 +62,10 @@ class History:
             self._add(step)
         self._place, self._when = place, when
 
+    def pause(self) -> None:
+        """What is typed next is a step of its own, wherever it is."""
+        self._place = ""
+
     def recall(self, drafts: Sequence[Step]) -> None:
         """What was typed before this laboratory was opened, the oldest first: undone to from its first step."""
         self._steps[:0] = drafts

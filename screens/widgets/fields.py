@@ -150,6 +150,7 @@ class FieldRow(Row):
         if self._input is not None:
             with self._input.prevent(Input.Changed):
                 self._input.value = text
+            self._input.select_all()
         self.refresh()
 
     @property
@@ -185,14 +186,14 @@ class FieldRow(Row):
         self.visit()
 
     def visit(self) -> None:
-        """Go to the field, with the cursor in its text if it is one."""
+        """Go to the field; a text is selected, so that what is typed takes its place."""
         if self.spec.kind == "choice":
             super().visit()
             return
         if self._input is None:
-            self._input = Input(self._text, placeholder=self._empty, compact=True, select_on_focus=False)
+            self._input = Input(self._text, placeholder=self._empty, compact=True)
             self.mount(self._input)
-            self._input.cursor_position = len(self._text)
+            self._input.select_all()
             self.can_focus = False
         self.screen.set_focus(self._input, scroll_visible=False)  # which may have no place yet
         self.scroll_visible(animate=False)
@@ -201,7 +202,22 @@ class FieldRow(Row):
         """A key that was pressed before the cursor was in the field belongs there."""
         if self._input is not None and event.is_printable and event.character and not self._input.has_focus:
             event.stop()
-            self._input.insert_text_at_cursor(event.character)
+            self._input.replace(event.character, *self._input.selection)
+            self._input.select_on_focus = False
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """A click that is no visit yet puts the cursor where it was, as one into the text does."""
+        known = self._input is not None and self._input.region.contains_point(event.screen_offset)
+        if self.spec.kind == "choice" or known:
+            return
+        self.visit()
+        if self._input is not None:
+            self._input.cursor_position = max(0, event.x - LABEL_WIDTH)
+            self._input.select_on_focus = False
+
+    def on_input_blurred(self, event: Input.Blurred) -> None:
+        event.stop()
+        event.input.select_on_focus = True
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

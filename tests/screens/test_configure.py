@@ -4,6 +4,7 @@ import shutil
 import threading
 from pathlib import Path
 
+import pytest
 from driving import lab_app, picture_of, tiny_study, until, words
 from textual.widgets import Button, Input, OptionList
 
@@ -13,7 +14,7 @@ from engine.store import RunFolder, Store
 from screens.arm import ArmDialog
 from screens.opening import OpenDialog
 from screens.pick import PickDialog
-from screens.widgets.fields import ArmRow, FieldRow
+from screens.widgets.fields import LABEL_WIDTH, ArmRow, FieldRow
 from screens.widgets.toml import TomlArea
 
 
@@ -172,8 +173,42 @@ async def test_keys_typed_before_the_cursor_is_in_a_field_are_not_commands(tmp_p
         app.screen.set_focus(row)
         for key in "2s":
             app.simulate_key(key)
-        await until(pilot, lambda: row.value == "602s")
+        await until(pilot, lambda: row.value == "2s")
         assert app.current_mode == "configure"
+
+
+async def test_what_is_typed_takes_the_place_of_what_a_visited_field_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("screens.history.PAUSE_SECONDS", 1e9)
+    app = lab_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        seed, trials = field(app, "seed"), field(app, "trials")
+        await go_to(pilot, trials)
+        await pilot.press("down", *"500")
+        await until(pilot, lambda: seed.value == "500")
+        # Arrows put the cursor into it.
+        await pilot.press("up", "down", "left", "9", "home", "8", "end", "7")
+        await until(pilot, lambda: seed.value == "895007")
+        # A click puts the cursor where it is, on a field that was never visited too.
+        await pilot.click(seed, offset=(LABEL_WIDTH + 2, 0))
+        await pilot.press("x")
+        await until(pilot, lambda: seed.value == "89x5007")
+        batch = field(app, "base.train.batch")
+        await pilot.click(batch, offset=(LABEL_WIDTH + 1, 0))
+        await pilot.press("4")
+        await until(pilot, lambda: batch.value == "640")
+        # Each visit is a step that is taken back by itself.
+        await pilot.press("ctrl+z")
+        await until(pilot, lambda: batch.value == "60")
+        for said in ("500", "1"):
+            await pilot.press("ctrl+z")
+            await until(pilot, lambda said=said: seed.value == said)
+        # What undo brought into the focused field is selected as at a visit.
+        await pilot.press("ctrl+y")
+        await go_to(pilot, batch)
+        await pilot.press("1", "ctrl+z", "2")
+        await until(pilot, lambda: batch.value == "2")
 
 
 async def test_the_form_is_walked_by_keys_alone(tmp_path: Path):
