@@ -150,6 +150,10 @@ class LabApp(App[None]):
             # The filter for terminals without colour is chosen above, before the theme is.
             self._filters = [NoColor() if isinstance(item, Monochrome) else item for item in self._filters]
 
+    def on_load(self) -> None:
+        # The first screen is made before Textual styles the App, whose colour of text it has.
+        self.stylesheet.apply(self)
+
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())
