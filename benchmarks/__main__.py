@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import checkpoints, convolutions, interface, lanes, listing, memory
+from benchmarks import checkpoints, convolutions, interface, lanes, listing, memory, start
 
 BENCHMARKS = {
     "lanes": lanes.measure,
     "convolutions": convolutions.measure,
     "checkpoints": checkpoints.measure,
+    "start": start.measure,
     "interface": interface.measure,
     "listing": listing.measure,
     "memory": memory.measure,

@@ -82,7 +82,8 @@ def _study(home: Path, seed: int, rounds: int) -> Path:
 def environment(home: Path) -> dict[str, str]:
     settings = str(home / "settings.toml")
     terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    return {**os.environ, "LTH_TUI_HOME": str(home), "LTH_TUI_SETTINGS": settings, **terminal}
+    compiled = {"PYTHONDONTWRITEBYTECODE": ""}  # Python keeps its compiled modules, as it does for who uses it
+    return {**os.environ, "LTH_TUI_HOME": str(home), "LTH_TUI_SETTINGS": settings, **terminal, **compiled}
 
 
 def _rate(home: Path) -> float:
@@ -167,15 +168,20 @@ def milliseconds(screen: "Screen", key: str, shown: str) -> float:
 
 
 class Screen:
-    """The interface under a pseudo-terminal; leaving it quits the interface."""
+    """The interface under a pseudo-terminal, with a study or as the command alone opens it; leaving it quits the
+    interface. `awaited`: what it shows sooner or later, of which `came` tells when it did."""
 
-    def __init__(self, home: Path, study: Path | str, *, ssh: bool = False):
+    def __init__(
+        self, home: Path, study: Path | str | None = None, *, ssh: bool = False, awaited: tuple[str, ...] = ()
+    ):
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self._news = threading.Condition()
         self.sent = 0
-        self._awaited, self._came = "", 0.0
-        command = [sys.executable, "-c", OPEN, str(home), str(study), "ssh" if ssh else ""]
+        self._came = dict.fromkeys(awaited, 0.0)
+        command = [sys.executable, "-m", "lth_tui"]
+        if study is not None:
+            command = [sys.executable, "-c", OPEN, str(home), str(study), "ssh" if ssh else ""]
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._process = subprocess.Popen(
@@ -213,10 +219,14 @@ class Screen:
     def when(self, key: str, shown: str) -> float:
         """Press a key; the time at which what makes the screen show that had come."""
         with self._news:
-            self._awaited, self._came = shown, 0.0
+            self._came = {shown: 0.0}
             self.press(key)
-        self.wait(lambda: self._came)
-        return self._came
+        return self.came(shown)
+
+    def came(self, shown: str) -> float:
+        """The time at which what makes the screen show that had come."""
+        self.wait(lambda: self._came[shown])
+        return self._came[shown]
 
     def _read(self) -> None:
         while True:
@@ -231,6 +241,7 @@ class Screen:
             with self._news:
                 self.sent += len(data)
                 self._stream.feed(data)
-                if self._awaited and self._awaited in self.text():
-                    self._awaited, self._came = "", came
+                missing = [shown for shown, then in self._came.items() if not then]
+                text = self.text() if missing else ""
+                self._came |= {shown: came for shown in missing if shown in text}
                 self._news.notify_all()
