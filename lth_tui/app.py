@@ -1,5 +1,6 @@
 """The door to the interface."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def open_interface(
     **Raises:** BadInput, before anything is drawn, for a study, run or setting that cannot be used or where there is
     no terminal.
     """
+    gc.disable()  # what is loaded stays; the App lets the collector go on once all of it is
     name = preset_or_study or FIRST_PRESET
     toml = study_text(name)
     study = parse_study(toml, source=name)

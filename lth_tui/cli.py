@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from engine import datasets, places
+from engine import places
 from engine.errors import BadInput, GuardBroken, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import KEPT_DAYS, Store
@@ -344,6 +344,7 @@ def data(context: click.Context) -> None:
 @data.command("list")
 def list_data() -> None:
     """List the data sets and whether each is ready."""
+    from engine import datasets
     from lth_tui.printing import print_data
 
     print_data(datasets.catalogue(places.home()))

@@ -9,10 +9,10 @@ from textual.binding import Binding
 from lth_tui import terminal
 from lth_tui.keymap import keymap
 from lth_tui.settings import Settings, SettingsFile
-from lth_tui.shell import LabApp  # which loads all that has bindings
+from lth_tui.shell import LabApp
 from lth_tui.themes import THEMES
 from screens.base import LabScreen
-from screens.keys import places
+from screens.keys import load_all, places
 
 
 def settings_toml(file: SettingsFile) -> str:
@@ -40,6 +40,7 @@ def _keys(file: SettingsFile, settings: Settings) -> Iterator[str]:
     changed = keymap(settings.keys, file.path)
     yield f"# {Settings.model_fields['keys'].description}"
     yield "[keys]"
+    load_all()
     order = (LabApp, LabScreen, *(place for place in places() if place not in (LabApp, LabScreen)))
     for number, place in enumerate(order):
         if number:

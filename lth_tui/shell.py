@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 
 from rich.color import parse_rgb_hex
 from rich.console import RenderableType
@@ -21,7 +23,6 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from engine.errors import BadInput
-from engine.plan import check_room
 from engine.spec import Study
 from engine.store import Request, Store
 from lth_tui.darker import Darker
@@ -32,26 +33,21 @@ from lth_tui.settings import Settings, SettingsFile
 from lth_tui.themes import ON_DARK, ON_LIGHT, OWN, SIXTEEN, THEMES
 from lth_tui.worker import Ended, Engine, Worker, execute
 from screens.base import MODES, LabScreen
-from screens.compare import CompareScreen
-from screens.configure import ConfigureScreen
 from screens.dialogs import HelpScreen, LeavingDialog, QuitDialog
-from screens.heatmaps import HeatmapsScreen
-from screens.keys import keyed
+from screens.keys import keyed, load_all
 from screens.lab import Lab
-from screens.live import LiveScreen
 from screens.messages import EditStudy, HideHint, OpenRun, PauseRun, ResumeRun, StartStudy, StopRun, TakeUpRun
-from screens.runs import RunsScreen
 from screens.text import plain
-from screens.ticket import TicketScreen
 
 SCREENS = {
-    "configure": ConfigureScreen,
-    "runs": RunsScreen,
-    "live": LiveScreen,
-    "heatmaps": HeatmapsScreen,
-    "ticket": TicketScreen,
-    "compare": CompareScreen,
+    "configure": "screens.configure:ConfigureScreen",
+    "runs": "screens.runs:RunsScreen",
+    "live": "screens.live:LiveScreen",
+    "heatmaps": "screens.heatmaps:HeatmapsScreen",
+    "ticket": "screens.ticket:TicketScreen",
+    "compare": "screens.compare:CompareScreen",
 }
+"""Where the screens of the modes are: each is loaded when it is first opened, and that takes its time."""
 
 
 DARKER = Darker()
@@ -157,10 +153,19 @@ class LabApp(App[None]):
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())
+        self.call_after_refresh(self._load_rest)
+
+    @work
+    async def _load_rest(self) -> None:
+        """Load what the other screens need, once the first one is seen."""
+        await asyncio.to_thread(load_all)
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
 
     def _made(self, mode: str) -> LabScreen:
         """The screen of a mode. It is styled by the rules of now: Textual would read them all anew for it, twice."""
-        screen = SCREENS[mode](self.lab)
+        screen: LabScreen = resolve_name(SCREENS[mode])(self.lab)
         screen._css_update_count = self._css_update_count
         return screen
 
@@ -271,6 +276,8 @@ class LabApp(App[None]):
         self._set_out(lambda: message.run)
 
     def _create(self, study: Study) -> str:
+        from engine.plan import check_room  # with NumPy, here in a thread
+
         check_room(study, self.lab.store)
         with self.lab.store.create(study) as folder:
             return folder.id
@@ -300,9 +307,8 @@ class LabApp(App[None]):
         """Put a study into the form."""
         self.lab.study, self.lab.source, self.lab.toml = message.study, message.source, ""
         self.switch_mode("configure")
-        screen = self.screen
-        if isinstance(screen, ConfigureScreen):
-            self.call_later(screen.reopen)
+        if isinstance(self.screen, LabScreen):
+            self.call_later(self.screen.reopen)
 
     def on_open_run(self, message: OpenRun) -> None:
         """Show a run."""

@@ -135,6 +135,9 @@ class LabScreen(Screen[None]):
     def fitted(self, width: int, height: int) -> None:
         """The window has a new size."""
 
+    async def reopen(self) -> None:
+        """The laboratory holds another study now."""
+
     def _tick(self) -> None:
         if not self.is_current or not self.is_mounted:
             return

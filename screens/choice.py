@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from engine.views import ArmView, LayerTicket, RoundView, RunView
+from engine.views import ArmView, RoundView, RunView
+from engine.views.ticket import LayerTicket
 from screens.looks import MEASURES, Look
 
 

@@ -1,29 +1,34 @@
 """What a study will cost, in words."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from engine import datasets
-from engine.datasets import Entry
 from engine.errors import BadInput
-from engine.plan import Forecast, forecast
 from engine.spec import Study
 from engine.store import Store
 from screens.text import amount, duration, plain, size
+
+if TYPE_CHECKING:
+    from engine.datasets import Entry
+    from engine.plan import Forecast
 
 
 @dataclass(frozen=True)
 class Costs:
     """What a study costs and learns from, as far as that is known, and why it cannot begin, if so."""
 
-    told: Forecast | None
-    data: Entry | None
+    told: "Forecast | None"
+    data: "Entry | None"
     problem: str
 
 
 def costs_of(study: Study, store: Store) -> Costs:
-    """The costs of a study here and now; takes its time for a large one."""
+    """The costs of a study here and now; takes its time for a large one, and the first time for loading NumPy."""
+    from engine import datasets
+    from engine.plan import forecast
+
     told, data, problem = None, None, ""
     try:
         data = datasets.entry(study.base.data.name, store.home)
@@ -62,7 +67,7 @@ def costs_words(costs: Costs) -> Content:
     return Content.assemble(*parts)
 
 
-def _time(told: Forecast) -> list[tuple[str, str]]:
+def _time(told: "Forecast") -> list[tuple[str, str]]:
     if told.iterations == 0:
         return [("time", "nothing to train")]
     if told.rate is None:

@@ -1,19 +1,19 @@
 """Plots drawn by plotext: the same in a window and on standard output. Knows no window."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.segment import Segment
 from rich.text import Text
 
 from screens.layout import Layout, Point, Trace, lay_out, under_cursor
 from screens.legend import BAR, LEVEL_COLOUR, heading, read_out
 from screens.plots import Picture
 from screens.sight import Sight
+from screens.svg import Lines
 from screens.text import plain
 from screens.widgets.braille import dotted
 from screens.widgets.sampling import Numbers, stretches, thin
@@ -29,9 +29,6 @@ MARK_EVERY = 15
 """Columns from mark to mark on a line whose points are not all marked."""
 
 AS_IT_IS = Sight()
-
-Lines: TypeAlias = Sequence[Sequence[Segment]]
-"""A picture in cells."""
 
 Cells: TypeAlias = dict[tuple[int, int], tuple[str, int | str, str]]
 """By column and row from below: a character, its colour and its style."""

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
 from textual.app import App
@@ -17,6 +20,14 @@ _UNICODE = {ours: theirs for theirs, ours in KEY_NAME_REPLACEMENTS.items()}
 """Names of characters as Unicode has them, where Textual has others."""
 
 _NAMED = re.compile(r"\{([a-z0-9.-]+)\}")
+
+
+def load_all() -> None:
+    """Load every screen and widget: what is not loaded has no bindings yet."""
+    import screens
+
+    for module in walk_packages(screens.__path__, "screens."):
+        import_module(module.name)
 
 
 def places() -> dict[type[DOMNode], tuple[Binding, ...]]:
@@ -35,7 +46,7 @@ def _below(kind: type[DOMNode]) -> Iterator[type[DOMNode]]:
 
 
 def bindings() -> dict[str, Binding]:
-    """Every binding by its id, with the keys that it has unless others are set."""
+    """Every binding that is loaded, by its id, with the keys that it has unless others are set."""
     return {str(binding.id): binding for own in places().values() for binding in own}
 
 
@@ -44,9 +55,17 @@ def character_of(key: str) -> str | None:
     return key_to_character(_UNICODE.get(key, key))
 
 
+@cache
+def _binding(id: str) -> Binding:
+    """The binding of that id; words may name one of a screen that is not loaded."""
+    if id not in bindings():
+        load_all()
+    return bindings()[id]
+
+
 def key_of(app: App[Any], id: str) -> str:
     """The key of a binding as it is said in a sentence: the first one, where it has several."""
-    binding = bindings()[id]
+    binding = _binding(id)
     key = app._keymap.get(id)
     shown = binding if key is None else Binding(key, binding.action)
     said = app.get_key_display(next(iter(Binding.make_bindings([shown]))))

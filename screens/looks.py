@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from rich.text import Text
 
-from engine.views import LayerTicket, Spread, TicketView, Tiles
+from engine.views.ticket import LayerTicket, Spread, TicketView, Tiles
 from screens.plots import Line, Picture
 from screens.text import amount, plain
 from screens.widgets.palette import Scale, shade

@@ -15,8 +15,7 @@ from textual.widget import Widget
 from engine.errors import BadInput
 from engine.store.files import write_atomic
 from engine.views import Table, csv_text, tsv_text
-from screens.drawing import Lines
-from screens.svg import svg_of
+from screens.svg import Lines, svg_of
 
 Format = Literal["svg", "png", "csv", "toml"]
 FORMATS: dict[Format, str] = {

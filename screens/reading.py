@@ -5,7 +5,8 @@ from collections import OrderedDict
 from engine import datasets
 from engine.errors import BadInput
 from engine.store import Store
-from engine.views import Curve, TicketView, extended, ticket_view
+from engine.views import Curve, extended
+from engine.views.ticket import TicketView, ticket_view
 
 
 def read_on(store: Store, run: str, key: str, known: Curve, *, at_work: bool) -> Curve:

@@ -15,10 +15,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from engine.errors import BadInput
-from screens.drawing import Lines
 from screens.keys import keyed
 from screens.offers import FORMATS, NO_CONVERTER, Format, Offer, can_make_png, content, file_of, free_file, keep
 from screens.specs import FieldSpec
+from screens.svg import Lines
 from screens.text import plain
 from screens.widgets.fields import FieldRow, Row
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine import datasets
 from engine.networks.shapes import architecture
 from engine.spec import ARM_KINDS, CONTROLS, DRAWN
 
@@ -95,7 +94,14 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
     "data": (
         FieldSpec(
             "data.name", "data set", "choice", "what is learned from",
-            {**dict.fromkeys(datasets.names(), ""), FOLDER: "images of your own"}, base_only=True, paper=True,
+            {
+                "cifar10": "32x32 colour photographs of 10 things",
+                "digits": "8x8 handwritten digits, built in",
+                "fashion_mnist": "28x28 articles of clothing",
+                "mnist": "28x28 handwritten digits",
+                FOLDER: "images of your own",
+            },
+            base_only=True, paper=True,
         ),
         FieldSpec(
             "data.folder", "folder", "words", "has train/CLASS/ with .png or .jpg files, and may have test/CLASS/",

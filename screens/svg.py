@@ -1,8 +1,9 @@
 """Cells as SVG. It loads nothing: text is in the fonts of the machine that shows it, lines and blocks are shapes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
+from typing import TypeAlias
 
 from rich.cells import cell_len
 from rich.color import Color, blend_rgb
@@ -10,7 +11,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 
-from screens.drawing import Lines
+Lines: TypeAlias = Sequence[Sequence[Segment]]
+"""A picture in cells."""
 
 WIDTH, HEIGHT, FONT, BASE = 12, 23, 20, 18
 """Of a cell, of the font, and of its baseline, in pixels."""

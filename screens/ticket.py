@@ -12,7 +12,8 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.views import RunView, TicketView, spreads, spreads_table, tiles_table
+from engine.views import RunView
+from engine.views.ticket import TicketView, spreads, spreads_table, tiles_table
 from screens.choice import Chosen, RoundChoice
 from screens.choosing import ROUND, ChoosingScreen, choosing
 from screens.keys import Advice

@@ -1,21 +1,25 @@
-"""Files of named arrays and facts that are whole and proven, or do not count."""
+"""Files of named arrays and facts that are whole and proven, or do not count.
+
+NumPy is imported by what reads and writes them: whoever asks the store for its runs does not wait for it.
+"""
 
 import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from engine.store.files import write_atomic, writing
 
-Weights = dict[str, dict[str, NDArray[np.float32]]]
-Masks = dict[str, NDArray[np.bool_]]
-Arrays = dict[str, NDArray[Any]]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Weights = dict[str, dict[str, "NDArray[np.float32]"]]
+Masks = dict[str, "NDArray[np.bool_]"]
+Arrays = dict[str, "NDArray[Any]"]
 
 _KEY = re.compile(r"[0-9a-f]{40}")
 
@@ -32,11 +36,14 @@ def keys_in(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("??/*.safetensors") if _KEY.fullmatch(path.stem))
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> int:
+def write_arrays(path: Path, arrays: Mapping[str, "NDArray[Any]"], facts: Mapping[str, str]) -> int:
     """Keep arrays and facts in one safetensors file with their digest, atomically; its size in bytes.
 
     Raises Unwritable.
     """
+    import numpy as np
+    from safetensors.numpy import save
+
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     data = save(whole, metadata={**facts, "digest": _digest(whole, facts)})
     with writing(path):
@@ -60,17 +67,17 @@ def flat(group: str, weights: Weights) -> Arrays:
     return {f"{group}/{layer}/{name}": array for layer, tensors in weights.items() for name, array in tensors.items()}
 
 
-def weights_of(arrays: Mapping[str, NDArray[Any]], group: str, layers: list[str]) -> Weights:
+def weights_of(arrays: Mapping[str, "NDArray[Any]"], group: str, layers: list[str]) -> Weights:
     """The weights of a group. Raises KeyError where one is missing."""
     return {layer: {name: arrays[f"{group}/{layer}/{name}"] for name in ("kernel", "bias")} for layer in layers}
 
 
-def _digest(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> str:
+def _digest(arrays: Mapping[str, "NDArray[Any]"], facts: Mapping[str, str]) -> str:
     whole = hashlib.sha256()
     for name, text in sorted(facts.items()):
         whole.update(f"{name}={text}\n".encode())
     for name in sorted(arrays):
         array = arrays[name]
         whole.update(f"{name}{array.dtype.str}{array.shape}\n".encode())
-        whole.update(array.reshape(-1).view(np.uint8).data)
+        whole.update(array.reshape(-1).view("uint8").data)
     return whole.hexdigest()

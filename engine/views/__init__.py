@@ -37,9 +37,7 @@ from engine.views.numbers import (
     magnitudes_table,
     rounds_table,
     runs_table,
-    spreads_table,
     summary_json,
-    tiles_table,
     tsv_text,
 )
 from engine.views.ordering import ORDERS, ordered
@@ -63,7 +61,6 @@ from engine.views.signals import (
     stabilised_first,
 )
 from engine.views.tables import distance_rows, show_json, table_rows
-from engine.views.ticket import LayerTicket, Spread, TicketView, Tiles, spreads, ticket_view
 from engine.views.trials import StudyRun, accuracy, early_stop
 
 __all__ = [
@@ -78,18 +75,14 @@ __all__ = [
     "Finding",
     "Grid",
     "GridLine",
-    "LayerTicket",
     "LogLine",
     "Measure",
     "Point",
     "RoundView",
     "RunView",
     "Series",
-    "Spread",
     "StudyRun",
     "Table",
-    "TicketView",
-    "Tiles",
     "Track",
     "TrialView",
     "accuracy",
@@ -132,16 +125,12 @@ __all__ = [
     "show_json",
     "sifted",
     "signals_of",
-    "spreads",
-    "spreads_table",
     "stabilised_first",
     "suggested",
     "summary",
     "summary_json",
     "survival_series",
     "table_rows",
-    "ticket_view",
-    "tiles_table",
     "tracks",
     "tsv_text",
 ]

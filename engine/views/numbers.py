@@ -8,15 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from engine.store import RunSummary
 from engine.store.events import Magnitudes
 from engine.views.grids import Grid
 from engine.views.run import RunView
 from engine.views.series import Curve
 from engine.views.signals import signals_of
-from engine.views.ticket import Spread, Tiles
 
 Value: TypeAlias = str | int | float | None
 
@@ -138,19 +135,6 @@ def magnitudes_table(found: Magnitudes) -> Table:
     rows = tuple((*ends, count, *ends_after, count_after) for ends, count, ends_after, count_after in both)
     columns = tuple(f"{name} {when}" for when in ("before", "after") for name in ("|w| from", "|w| to", "weights"))
     return Table(columns, rows)
-
-
-def spreads_table(step: float, found: tuple[Spread, ...]) -> Table:
-    """Histograms of |w|, a row a bin."""
-    rows = ((item.name, x, share) for item in found for x, share in zip(item.x, item.share, strict=True))
-    return Table(("weights", "|w|", f"share per {step:g} of |w| (%)"), tuple(rows))
-
-
-def tiles_table(tiles: Tiles, measure: str) -> Table:
-    """A row a pixel of each tile that has a value."""
-    places = np.argwhere(np.isfinite(tiles.values)).tolist()
-    rows = ((*place, tiles.values[tuple(place)].item()) for place in places)
-    return Table(("tile", "row", "column", measure), tuple(rows))
 
 
 def runs_table(runs: Sequence[RunSummary]) -> Table:

@@ -1,4 +1,7 @@
-"""What survived in a round: its masks and weights as small pictures and counts."""
+"""What survived in a round: its masks and weights as small pictures and counts.
+
+Of the views this one alone needs NumPy, for which what reads the others does not wait: it is not among their names.
+"""
 
 import math
 from collections.abc import Mapping
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.store.arrays import Masks, Weights
 from engine.store.events import Magnitudes
+from engine.views.numbers import Table
 from engine.views.run import TrialView
 
 Reads = Literal["pixels", "places", "units", "channels"]
@@ -248,3 +252,16 @@ def _spread(name: str, counts: tuple[int, ...], top: float, distance: float, ste
     scale = 100 * step / (total * width) if total and width else 0.0
     x = tuple(width * (place + 0.5) for place in range(len(counts)))
     return Spread(name, total, x, tuple(scale * count for count in counts), half, top, distance)
+
+
+def spreads_table(step: float, found: tuple[Spread, ...]) -> Table:
+    """Histograms of |w|, a row a bin."""
+    rows = ((item.name, x, share) for item in found for x, share in zip(item.x, item.share, strict=True))
+    return Table(("weights", "|w|", f"share per {step:g} of |w| (%)"), tuple(rows))
+
+
+def tiles_table(tiles: Tiles, measure: str) -> Table:
+    """A row a pixel of each tile that has a value."""
+    places = np.argwhere(np.isfinite(tiles.values)).tolist()
+    rows = ((*place, tiles.values[tuple(place)].item()) for place in places)
+    return Table(("tile", "row", "column", measure), tuple(rows))

@@ -15,7 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from engine.views import Grid
-from screens.drawing import Lines
+from screens.svg import Lines
 from screens.text import SIGNAL_MARKS, plain
 from screens.widgets.palette import Scale, cell_text, fitted_scale, marked_text, shade
 

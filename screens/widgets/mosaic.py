@@ -15,8 +15,8 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from engine.views import Tiles
-from screens.drawing import Lines
+from engine.views.ticket import Tiles
+from screens.svg import Lines
 from screens.widgets.palette import Scale, shade
 from screens.widgets.tiling import Frame, Pixel, brief, fit, sign
 

@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual_plotext import PlotextPlot
 from textual_plotext.plot import Plot
 
-from screens.drawing import Composed, Lines, compose, lines_of, paint
+from screens.drawing import Composed, compose, lines_of, paint
 from screens.keys import keyed
 from screens.layout import Layout, Point, across, along, first_point, outermost, pointed, under_cursor
 from screens.legend import LINE
@@ -30,6 +30,7 @@ from screens.sight import (
     whole,
     zoomed,
 )
+from screens.svg import Lines
 
 ZOOM = 1.5
 """How much less of an axis a step of zooming shows."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from textual.geometry import Size
 
-from engine.views import Tiles
+from engine.views.ticket import Tiles
 from screens.widgets.palette import Scale
 
 RAMP = ":-=+*#%@"

@@ -15,7 +15,8 @@ from engine.store import (
     RunStarted,
     Stamped,
 )
-from engine.views import RunView, TicketView, fold, spreads, ticket_view
+from engine.views import RunView, fold
+from engine.views.ticket import TicketView, spreads, ticket_view
 
 
 def drawn(shapes: dict[str, tuple[int, ...]], share: float = 0.3, seed: int = 0):

@@ -3,6 +3,7 @@
 import shutil
 import threading
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from driving import Finished, lab_app, picture_of, tiny_study, until
@@ -11,6 +12,7 @@ from textual.command import CommandPalette
 from engine.errors import GuardBroken
 from engine.places import log_file
 from engine.store import Request, RunFinished, RunFolder, Store
+from lth_tui.shell import SCREENS
 from lth_tui.worker import execute
 from screens.dialogs import HelpScreen, LeavingDialog, QuitDialog
 from screens.messages import StartStudy
@@ -73,9 +75,7 @@ async def test_help_is_made_from_the_bindings(tmp_path: Path):
 
 
 def _bindings(app, mode: str):
-    from lth_tui.shell import SCREENS
-
-    return [*SCREENS[mode].BINDINGS, *(binding for binding in app.BINDINGS if not binding.system)]
+    return [*resolve_name(SCREENS[mode]).BINDINGS, *(binding for binding in app.BINDINGS if not binding.system)]
 
 
 async def test_the_palette_has_every_action(tmp_path: Path):

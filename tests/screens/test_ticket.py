@@ -11,7 +11,8 @@ from textual.geometry import Size
 
 from engine.spec import parse_study
 from engine.store import RoundResult, RunStarted, Store, StoredRound
-from engine.views import RunView, Tiles, fold
+from engine.views import RunView, fold
+from engine.views.ticket import Tiles
 from screens.reading import Tickets
 from screens.ticket import TicketScreen
 from screens.widgets.mosaic import Mosaic
