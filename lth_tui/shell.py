@@ -360,9 +360,11 @@ class LabApp(App[None]):
             self.exit()
         elif ended.message or ended.status == "failed":
             self._complain(ended.words)
+        elif ended.status == "stopped":
+            words = keyed(self, "; {live.take-up} in Live ({mode.live}) goes on where it was")
+            self.notify(f"{plain(ended.run)} is stopped{words}", severity="warning", timeout=10, markup=False)
         else:
-            stopped = ended.status == "stopped"
-            self.notify(plain(ended.words), severity="warning" if stopped else "information", timeout=15, markup=False)
+            self.notify(plain(ended.words), timeout=10, markup=False)
 
     def _complain(self, words: str) -> None:
         self.notify(plain(words), severity="error", timeout=15, markup=False)

@@ -106,6 +106,11 @@ def line(run: RunSummary, columns: Sequence[Column], *, picked: bool, here: str 
     return Content.assemble(*cells)
 
 
+def called(run: RunSummary) -> str:
+    """A run's name, and its id where that is another."""
+    return run.name if run.name == run.id else f"{run.name} ({run.id})"
+
+
 def about(run: RunSummary, here: str | None, follow: str, *, tall: bool) -> Content:
     """What is said of a run: which it is and its state, what was found, and its note; where it may not be `tall`, in
     two lines, of which the note takes the second. `follow`: how one of another process is followed."""

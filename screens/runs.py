@@ -18,7 +18,7 @@ from screens.base import LabScreen
 from screens.describing import DescribeDialog
 from screens.keys import Advice, key_of, keyed
 from screens.lab import RESUMABLE
-from screens.listing import Listed, about, orders_of
+from screens.listing import Listed, about, called, orders_of
 from screens.messages import EditStudy, OpenRun, StartStudy, TakeUpRun
 from screens.offers import Offer
 from screens.text import amount, plain
@@ -317,14 +317,15 @@ class RunsScreen(LabScreen):
     async def _delete(self, run: RunSummary) -> None:
         if await self._try(partial(self.lab.store.delete, run.id)):
             words = f"is in the trash for {KEPT_DAYS} days: {key_of(self.app, 'runs.restore')} brings it back"
-            self.notify(f"{plain(run.name)} {words}. Its finished rounds stay.", markup=False)
+            self.notify(f"{plain(called(run))} {words}. Its finished rounds stay.", markup=False)
 
     @work
     async def action_restore(self) -> None:
         """Bring back the run that was deleted last."""
         found: list[str] = []
         if await self._try(lambda: found.append(self.lab.store.restore())):
-            self.notify(plain(f"{found[0]} is back"), markup=False)
+            back = next((called(run) for run in self._runs if run.id == found[0]), found[0])
+            self.notify(plain(f"{back} is back"), markup=False)
             self._table.go_to(found[0])
 
     async def _try(self, change: Callable[[], object]) -> bool:

@@ -143,7 +143,7 @@ async def test_a_run_that_is_to_stop_is_not_handed_over(tmp_path: Path, handed: 
         app.worker.stop()
         app.worker.hand_over()
         assert app.worker.wait(30)
-        await until(pilot, lambda: any("lth-tui resume" in words for words in told(app)))
+        await until(pilot, lambda: any("is stopped; r in Live (3) goes on" in words for words in told(app)))
     assert not handed.runs
 
 
