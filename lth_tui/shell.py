@@ -148,6 +148,7 @@ class LabApp(App[None]):
 
     def on_load(self) -> None:
         # The first screen is made before Textual styles the App, whose colour of text it has.
+        self.stylesheet.set_variables(self.get_css_variables())
         self.stylesheet.apply(self)
 
     def on_mount(self) -> None:
@@ -170,11 +171,9 @@ class LabApp(App[None]):
         return screen
 
     def refresh_css(self, animate: bool = True) -> None:
-        """Style all that is seen anew. Before there is a screen the rules are only told the colours."""
+        """Style all that is seen anew, if anything is."""
         if self.screen_stack:
             super().refresh_css(animate)
-        else:
-            self.stylesheet.set_variables(self.get_css_variables())
 
     def _fitting(self, theme: str) -> str:
         """The theme, or in a terminal of sixteen colours the one that has no more."""

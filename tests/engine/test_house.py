@@ -22,12 +22,37 @@ LIGHT = [
 ]
 
 
+LATER = {"numpy", "plotext", "textual_plotext", "PIL", "requests", "tarfile", "screens.runs", "screens.live"}
+"""What the first screen is drawn without."""
+
+FIRST_SCREEN = """
+import sys
+from pathlib import Path
+from engine.spec import load_study
+from lth_tui.shell import LabApp
+
+def display(app, screen, renderable):
+    if renderable is not None and not loaded:
+        loaded.extend((screen.name, *sys.modules))
+        app.call_after_refresh(app.exit)
+
+loaded = []
+LabApp._display = display
+LabApp(Path(sys.argv[1]), study=load_study("quickstart"), source="quickstart").run(headless=True)
+print(*loaded)
+"""
+
+
 def loaded_by(module: str) -> set[str]:
     """The top-level packages that a fresh interpreter has after importing `module`."""
-    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in printed(f"import sys, {module}; print(*sys.modules)")}
+
+
+def printed(code: str, *arguments: str) -> list[str]:
+    """What a fresh interpreter prints."""
+    ran = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stderr == ""
-    return set(ran.stdout.split())
+    return ran.stdout.split()
 
 
 @pytest.mark.parametrize("module", LIGHT)
@@ -35,8 +60,14 @@ def test_the_light_rooms_load_neither_terminal_nor_jax(module: str) -> None:
     assert loaded_by(module) & (TERMINAL | HEAVY) == set()
 
 
-def test_the_interface_opens_without_what_computes() -> None:
-    assert loaded_by("lth_tui.shell") & HEAVY == set()
+def test_the_first_screen_is_drawn_before_what_others_need_is_loaded(tmp_path: Path) -> None:
+    screen, *loaded = printed(FIRST_SCREEN, str(tmp_path))
+    assert screen == "configure"
+    assert set(loaded) & (HEAVY | LATER) == set()
+
+
+def test_no_screen_loads_what_computes() -> None:
+    assert loaded_by("screens.keys; screens.keys.load_all()") & HEAVY == set()
 
 
 def test_what_trains_loads_no_terminal() -> None:
