@@ -175,6 +175,16 @@ class LabApp(App[None]):
         if self.screen_stack:
             super().refresh_css(animate)
 
+    def delay_update(self, delay: float = 0.05) -> None:
+        """Draw nothing until the screen that takes the place of another knows of it: Textual waits for `delay`."""
+
+        def end() -> None:
+            self._end_batch()
+            self.screen.refresh()
+
+        self._begin_batch()
+        self.call_later(lambda: self.screen.call_later(end))
+
     def _fitting(self, theme: str) -> str:
         """The theme, or in a terminal of sixteen colours the one that has no more."""
         if not self._few_colours or theme in SIXTEEN:

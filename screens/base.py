@@ -85,8 +85,21 @@ class TopBar(Widget):
             self.refresh()
 
 
+class TooSmall(Widget):
+    """Takes the place of all else in a window in which it has no room."""
+
+    def render(self) -> Content:
+        width, height = self.app.size
+        least = f"{SMALLEST[0]}x{SMALLEST[1]}"
+        words = f"This window is {width}x{height}; {least} is the least that works. Make it larger, or "
+        return Content(words + keyed(self.app, "{quit} to quit."))
+
+
 class LabScreen(Screen[None]):
-    """A mode of the laboratory. `update` is called twice a second while the screen can be seen."""
+    """A mode of the laboratory. `update` is called twice a second while the screen can be seen.
+
+    What begins with `on_` is called here beside that of a subclass, after it, and never by it.
+    """
 
     MODE = ""
     PERIOD = 0.5
@@ -105,32 +118,48 @@ class LabScreen(Screen[None]):
     def __init__(self, lab: Lab):
         super().__init__(name=self.MODE)
         self.lab = lab
+        self._window = (0, 0)
 
     def compose(self) -> ComposeResult:
+        self._fit(*self.app.size)  # while it is empty: what it has would be styled and laid out twice
         yield TopBar(self.lab, self.MODE)
         yield from self.body()
         yield KeyBar()
-        yield Static("", id="too-small", markup=False)
+        yield TooSmall()
 
     def body(self) -> Iterator[Widget]:
         """The widgets between the bar of modes and the footer."""
         yield from ()
 
     def on_mount(self) -> None:
+        self._styled_for = self._looks
         self.set_interval(self.PERIOD * (SLOWER if self.lab.slow else 1), self._tick)
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        # Finding all styles anew takes as long as all else, and only with the App's do they change unseen.
+        event.refresh_styles = self._styled_for != self._looks
+        self._styled_for = self._looks
         self._tick()
 
+    def _compositor_refresh(self) -> None:
+        if self.app._batch_count:
+            self._repaint_required = True  # Textual renders all of it, and then shows nothing
+        else:
+            super()._compositor_refresh()
+
+    @property
+    def _looks(self) -> tuple[object, ...]:
+        """What of the App the styles depend on."""
+        return (self.app.classes, self.app.pseudo_classes, self._css_update_count)
+
     def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        tiny = width < SMALLEST[0] or height < SMALLEST[1]
-        self.set_class(tiny, "-tiny")
-        if tiny:
-            least = f"{SMALLEST[0]}x{SMALLEST[1]}"
-            words = f"This window is {width}x{height}; {least} is the least that works. Make it larger, or "
-            self.query_one("#too-small", Static).update(words + keyed(self.app, "{quit} to quit."))
-        self.fitted(width, height)
+        self._fit(*event.size)
+
+    def _fit(self, width: int, height: int) -> None:
+        if self._window != (width, height):
+            self._window = (width, height)
+            self.set_class(width < SMALLEST[0] or height < SMALLEST[1], "-tiny")
+            self.fitted(width, height)
 
     def fitted(self, width: int, height: int) -> None:
         """The window has a new size."""

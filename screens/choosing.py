@@ -49,7 +49,6 @@ class ChoosingScreen(PanelScreen):
         self._run = ""
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._turn_to(self.choice.page)
 
     @abstractmethod
@@ -96,8 +95,7 @@ class ChoosingScreen(PanelScreen):
     def _turn_to(self, page: str) -> None:
         self.choice.page = page
         self.maximized = None
-        for other in self.PAGES:
-            self.set_class(other == page, f"-{other}")
+        self.update_classes({f"-{other}": other == page for other in self.PAGES})
         self.redraw()
         self.refresh_bindings()
 
@@ -106,7 +104,6 @@ class ChoosingScreen(PanelScreen):
         self.query_one(self.PAGES[self.choice.page]).focus()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         if self.focused is None:
             self.focus_page()
 

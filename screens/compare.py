@@ -108,7 +108,6 @@ class CompareScreen(PanelScreen):
         yield Advice(EMPTY, id="no-compare")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._page = "accuracy"
         self._at: float | None = None
         self._base = ""
@@ -321,13 +320,11 @@ class CompareScreen(PanelScreen):
     def _turn_to(self, page: str) -> None:
         self._page = page
         self._plot.look(replace(self._plot.sight, x=None, y=None, at=None))  # another page has other axes
-        for other in PAGES:
-            self.set_class(other == page, f"-{other}")
-        self.set_class(page in ("studies", "claims"), "-numbers")
+        pages = {f"-{other}": other == page for other in PAGES}
+        self.update_classes(pages | {"-numbers": page in ("studies", "claims")})
         self._redraw()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         self._focus()
 
     def _focus(self) -> None:

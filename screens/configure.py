@@ -73,7 +73,6 @@ class ConfigureScreen(LabScreen):
         yield Hint()
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._before_toml: Widget | None = None
         self._unread: str | None = None
         self._unread_problem = ""
@@ -339,7 +338,6 @@ class ConfigureScreen(LabScreen):
         self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
-        super().on_screen_resume()
         if self.is_mounted:
             self._explain()
             self._outcome.forecast()

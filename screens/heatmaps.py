@@ -124,7 +124,6 @@ class HeatmapsScreen(ChoosingScreen):
         yield Advice(EMPTY, id="no-heatmap")
 
     def on_mount(self) -> None:
-        super().on_mount()
         for heatmap in self.query(Heatmap):
             self.watch(heatmap, "cursor", partial(self._cursor_moved, heatmap), init=False)
         lines = self.query_one("#lines", LinePlot)

@@ -95,7 +95,6 @@ class LiveScreen(PanelScreen):
         yield Advice(EMPTY, id="no-run")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._run: str | None = None
         self._drawn_event = -1
         self._shown_allowed: dict[str, bool] = {}

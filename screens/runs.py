@@ -76,7 +76,6 @@ class RunsScreen(LabScreen):
         yield Advice(EMPTY, id="no-runs")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._runs: list[RunSummary] = []
         self._by, self._reverse = "when", False
         self._left = 0

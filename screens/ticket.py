@@ -119,7 +119,6 @@ class TicketScreen(ChoosingScreen):
 
     def on_mount(self) -> None:
         self._film = self.set_interval(self.FRAME, self._next_frame, pause=True)
-        super().on_mount()
         self.watch(self.query_one(Mosaic), "cursor", self._tell, init=False)
 
     def fitted(self, width: int, height: int) -> None:
