@@ -1,6 +1,7 @@
 """What every screen has: the bar of modes, the keys, the timer, and a word for windows that are too small."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from screens.idle import idle_words
 from screens.keys import key_of, keyed
 from screens.lab import Lab
 from screens.offers import Offer, copied
@@ -31,6 +33,9 @@ MODES = {
 """The modes in the order of their digit keys."""
 
 SMALLEST = (60, 16)
+
+IDLE_SECONDS = 4.0
+"""For which it is told why a key does nothing."""
 
 SLOWER = 5
 """Times as long between two drawings, over a slow line."""
@@ -103,7 +108,7 @@ class LabScreen(Screen[None]):
 
     MODE = ""
     PERIOD = 0.5
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
     ALLOW_IN_MAXIMIZED_VIEW = ".-textual-system, KeyBar"
 
     BINDINGS = [
@@ -119,6 +124,7 @@ class LabScreen(Screen[None]):
         super().__init__(name=self.MODE)
         self.lab = lab
         self._window = (0, 0)
+        self._idle = "", 0.0
 
     def compose(self) -> ComposeResult:
         self._fit(*self.app.size)  # while it is empty: what it has would be styled and laid out twice
@@ -177,6 +183,20 @@ class LabScreen(Screen[None]):
 
     def update(self) -> None:
         """Draw what changed."""
+
+    # Keys
+
+    def on_key(self, event: events.Key) -> None:
+        """Tell why a key that types something does nothing; once, while it is told."""
+        if event.is_printable and event.key not in self.active_bindings:
+            words, now = idle_words(self, event.key, self.refusal, MODES), time.monotonic()
+            if words and (words != self._idle[0] or now > self._idle[1] + IDLE_SECONDS):
+                self._idle = words, now
+                self.notify(plain(words), timeout=IDLE_SECONDS, markup=False)
+
+    def refusal(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why an action of this screen is not offered."""
+        return "not in this view" if self.lab.follower else "no run is shown"
 
     # Saving and copying
 

@@ -49,6 +49,16 @@ class Choice:
         """The layer's place."""
         return self._at["layer"] % len(view.layers)
 
+    def several(self, what: str, view: RunView | None) -> bool:
+        """Whether there is another arm, trial, layer or measure to choose."""
+        if what == "measure":
+            return len(self._measures[self.page]) > 1
+        if view is None:
+            return False
+        if what == "trial":
+            return any(len(arm.trials) > 1 for arm in view.arms)
+        return len(view.arms if what == "arm" else view.layers) > 1
+
     def choose_layer(self, place: int) -> None:
         """The layer at that place."""
         self._at["layer"] = place

@@ -58,6 +58,7 @@ class ChoosingScreen(PanelScreen):
     def begin(self) -> None:
         """Another run is followed."""
         self.choice.begin()
+        self.refresh_bindings()
 
     def update(self) -> None:
         """Draw what changed."""
@@ -87,6 +88,10 @@ class ChoosingScreen(PanelScreen):
         if empty != self.has_class("-empty"):
             self.set_class(empty, "-empty")
             self.refresh_bindings()
+            if empty:
+                self.set_focus(None)
+            elif self.focused is None:
+                self.focus_page()
 
     def write(self, selector: str, words: Text, *, fixed: bool = True) -> bool:
         """Write words if they are others, as `rewrite` does."""
@@ -104,7 +109,7 @@ class ChoosingScreen(PanelScreen):
         self.query_one(self.PAGES[self.choice.page]).focus()
 
     def on_screen_resume(self) -> None:
-        if self.focused is None:
+        if self.focused is None and not self.has_class("-empty"):
             self.focus_page()
 
     def action_page(self, by: int) -> None:
@@ -117,3 +122,10 @@ class ChoosingScreen(PanelScreen):
         """The next or the one before of arms, trials, layers or measures."""
         self.choice.step(what, by)
         self.redraw()
+
+    def refusal(self, action: str, parameters: tuple[object, ...]) -> str:
+        """What there is but one of."""
+        one = {"arm": "the run has one arm", "trial": "the run has one trial", "layer": "the network has one layer"}
+        if self.view is None or action != "step":
+            return super().refusal(action, parameters)
+        return one.get(str(parameters[0]), "this view has one")

@@ -328,8 +328,9 @@ class CompareScreen(PanelScreen):
         self._focus()
 
     def _focus(self) -> None:
-        """To the part that the page is about."""
-        self.query_one(NumbersTable if self.has_class("-numbers") else LinePlot).focus()
+        """To the part that the page is about; what is hidden has no focus."""
+        part = NumbersTable if self.has_class("-numbers") else LinePlot
+        self.set_focus(None if self.has_class("-empty") else self.query_one(part))
 
     def action_page(self, by: int) -> None:
         """The next page, or the one before."""

@@ -383,6 +383,10 @@ class ConfigureScreen(LabScreen):
         """Back to the start button, where there is something to start."""
         self.set_focus(None if self._button.disabled else self._button)
 
+    def refusal(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why there is nothing to go back to, or to hide."""
+        return {"undo": "nothing was typed", "redo": "nothing was undone"}.get(action, "no hint is shown")
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leaving a field is offered inside one alone, and going back where there is something to go back to."""
         if action == "hide_hint":

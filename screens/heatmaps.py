@@ -370,6 +370,6 @@ class HeatmapsScreen(ChoosingScreen):
             "round": page == "magnitudes",
             "scale": page != "magnitudes" and not self.as_lines,
             "lines": page in self.LINED,
-            "step": page in ("layers", "rounds") or parameters[:1] != ("measure",),
+            "step": action == "step" and self.choice.several(str(parameters[0]), self.view),
         }
         return self.chosen is not None and fits.get(action, True)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
-from engine.store import RunSummary
+from engine.store import AT_WORK, RunSummary
 from engine.views import ORDERS
 from screens.text import duration, moment, percent, plain, sparkline, status_text
 
-AT_WORK = ("new", "running", "paused")
 PICKED = "●"
 RISING, FALLING = "▲", "▼"
 _FULL_WORDS_FROM, _WIDE_FROM = 92, 110

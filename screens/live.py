@@ -136,6 +136,8 @@ class LiveScreen(PanelScreen):
 
     def _begin(self, run: str) -> None:
         self._run, self._drawn_event = run, -1
+        if self.focused is None:
+            self.query_one("#accuracy").focus()
         self._curve.begin()
         self._arm = self._trial = 0
         for plot in self.query(LinePlot):
@@ -293,20 +295,39 @@ class LiveScreen(PanelScreen):
             return self.has_class("-log")
         if action == "into_log":
             return self.has_class("-finding")
-        if action in ("find", "lane", "value", "arm", "trial", "fill", "close"):
-            return self.lab.follower is not None
-        return self._allowed().get(action, True)
+        return self._allowed().get(action, True) if self.is_mounted else True
+
+    def refusal(self, action: str, parameters: tuple[object, ...]) -> str:
+        """What the run is, or that there is no other to choose."""
+        follower = self.lab.follower
+        if follower is None:
+            return "no run is shown"
+        alone = {
+            "lane": "there is one curve at most",
+            "value": "both are shown",
+            "arm": "the run has one arm",
+            "trial": "the arm has one trial",
+            "close": "nothing near dense is known",
+        }
+        return alone.get(action, f"{follower.run} is {self.lab.state()}")
 
     def _allowed(self) -> dict[str, bool]:
         follower = self.lab.follower
         at_work = follower is not None and follower.at_work and self.lab.state() != "stopping"
         paused = follower is not None and follower.pausing
+        arms = follower.view.arms if follower is not None else ()
         return {
             "pause": at_work and not paused,
             "resume": at_work and paused,
             "take_up": follower is not None and follower.status in RESUMABLE and self.lab.state() == follower.status,
             "stop": at_work,
             "again": follower is not None and not at_work,
+            "lane": follower is not None and self._curve.several,
+            "value": follower is not None and not self._curve.both,
+            "arm": len(arms) > 1,
+            "trial": any(len(arm.trials) > 1 for arm in arms),
+            "close": follower is not None and self.query_one("#accuracy", LinePlot).picture.level is not None,
+            **dict.fromkeys(("find", "fill"), follower is not None),
         }
 
 

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from engine.errors import BadInput, LabError
 from engine.spec import Study
-from engine.store import KEPT_DAYS, RunSummary
+from engine.store import AT_WORK, KEPT_DAYS, RunSummary
 from engine.views import ordered, runs_table
 from screens.base import LabScreen
 from screens.describing import DescribeDialog
@@ -44,6 +44,7 @@ class RunsScreen(LabScreen):
     PERIOD = 2.0
 
     BINDINGS = [
+        Binding("escape", "clear", "Clear", id="runs.clear", tooltip="Show all runs; then pick none"),
         Binding("enter,o", "open", "Open", id="runs.open",
                 tooltip="Show the run in Live, Heatmaps and Ticket"),
         Binding("r", "take_up", "Resume", id="runs.resume", tooltip="Go on with the run here, where it was"),
@@ -59,7 +60,6 @@ class RunsScreen(LabScreen):
                 tooltip="The run that was deleted last, and then those before it"),
         Binding("n", "again", "Start again", show=False, id="runs.again", tooltip="The same study as a new run"),
         Binding("e", "edit", "Edit", show=False, id="runs.edit", tooltip="Put the run's study into the form"),
-        Binding("escape", "clear", "Clear", show=False, id="runs.clear", tooltip="Show all runs; then pick none"),
         Binding("f5", "reread", "Reread", id="runs.reread", tooltip="Read the list anew", show=False),
         Binding("down,j", "move(1)", "Down", id="runs.down", tooltip="The next run", show=False),
         Binding("up,k", "move(-1)", "Up", id="runs.up", tooltip="The run before", show=False),
@@ -171,7 +171,7 @@ class RunsScreen(LabScreen):
         words = Content("") if run is None else self._about(run)
         self.query_one("#chosen-run", Static).update(words, layout=False)
         # The footer is made anew with its bindings: only when they differ.
-        allowed = (run is not None, self._can_go_on(run), bool(self._runs))
+        allowed = (run is not None, self._can_go_on(run), bool(self._runs), self._limited)
         if allowed != self._allowed:
             self._allowed = allowed
             self.refresh_bindings()
@@ -180,19 +180,34 @@ class RunsScreen(LabScreen):
         follow = f"{key_of(self.app, 'runs.open')} follows it"
         return about(run, self.lab.active, follow, tall=self.has_class("-tall"))
 
+    @property
+    def _limited(self) -> bool:
+        """Whether there is a filter to clear, or a run to pick no longer."""
+        return self._line.used or bool(self.lab.picked)
+
     def _can_go_on(self, run: RunSummary | None) -> bool:
         return run is not None and run.status in RESUMABLE and run.id != self.lab.active
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without runs there is nothing to open; only what did not come to its end goes on."""
-        one, resumable, some = getattr(self, "_allowed", ()) or (False, False, False)
+        one, resumable, some, _ = getattr(self, "_allowed", ()) or (False,) * 4
         if action == "take_up":
             return resumable
+        if action == "clear":
+            return self.is_mounted and self._limited
         if action in ("open", "again", "edit", "pick", "describe", "delete"):
             return one
         if action in ("filter", "sort"):
             return some
         return True
+
+    def refusal(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why a run cannot go on, or that there is none."""
+        run = self.chosen
+        if run is None:
+            return keyed(self.app, NONE_FOUND) if self._runs else "there is no run"
+        words = f"{run.name} is {run.status}"
+        return words if run.status in AT_WORK else words + keyed(self.app, "; {runs.again} starts its study again")
 
     def offers(self) -> list[Offer]:
         """The list as it is shown."""
@@ -289,7 +304,10 @@ class RunsScreen(LabScreen):
     def action_describe(self) -> None:
         """Give it a title and a note."""
         run = self.chosen
-        if run is None or run.status == "damaged":
+        if run is None:
+            return
+        if run.status == "damaged":
+            self.notify("Note: a damaged run takes none", severity="warning", markup=False)
             return
 
         def answered(given: tuple[str, str] | None) -> None:

@@ -357,4 +357,6 @@ class TicketScreen(ChoosingScreen):
             return False
         if action in ("unit", "everything"):
             return self.choice.page == "inputs"
-        return self.choice.page != "spreads" or (action != "look" and parameters[:1] != ("measure",))
+        if action == "step":
+            return self.choice.several(str(parameters[0]), self.view)
+        return self.choice.page != "spreads" or action != "look"

@@ -71,10 +71,14 @@ class FilterLine(Vertical):
         self._input.can_focus = True
         self._input.focus()
 
+    @property
+    def used(self) -> bool:
+        """Whether it has words, or is being typed into."""
+        return bool(self._input.value) or self.typing
+
     def clear(self) -> bool:
         """Ask for all runs, and leave the field; whether it was in use."""
-        used = bool(self._input.value) or self.typing
-        if used:
+        if used := self.used:
             self._input.value = ""
             self._leave()
         return used

@@ -56,15 +56,21 @@ class LearningCurve(Vertical):
         self._fit()
 
     def _fit(self) -> None:
-        both = self.size.height >= BOTH_FROM
-        self.query_one("#loss").display = both or self._show_loss
-        self.query_one("#validation").display = both or not self._show_loss
+        self.query_one("#loss").display = self.both or self._show_loss
+        self.query_one("#validation").display = self.both or not self._show_loss
+
+    @property
+    def both(self) -> bool:
+        """Whether there is room for both."""
+        return self.size.height >= BOTH_FROM
 
     def begin(self) -> None:
         """Another run is followed."""
         self._lane: int | None = None
         self._key = ""
         self._curve: Curve | None = None
+        self.several = False
+        """Whether there is another curve."""
 
     def turn(self) -> None:
         """Loss or accuracy, where both do not fit."""
@@ -79,6 +85,7 @@ class LearningCurve(Vertical):
     def follow(self, follower: Follower, *, chosen: bool = False) -> None:
         """Have the chosen curve read, or read on; `chosen` just now."""
         lanes = _lanes(follower)
+        self.several = len(lanes) > 1
         if not lanes:
             self._draw("", None)
             return

@@ -4,11 +4,13 @@ import re
 from functools import partial
 from pathlib import Path
 
-from driving import finished, idle_engine, picture_of, started, tiny_study, until, write_run
+from driving import Finished, idle_engine, lab_app, picture_of, started, tiny_study, until, write_run
+from driving import finished as ended
 
 from lth_tui.settings import Settings
 from lth_tui.shell import LabApp
 from screens.widgets.key_bar import MORE, Entry, fitted
+from screens.widgets.log import EventLog
 
 MODES = dict(zip("123456", ("configure", "runs", "live", "heatmaps", "ticket", "compare"), strict=True))
 WALK = """1 down a down down down T escape T escape
@@ -44,7 +46,7 @@ def test_a_click_is_for_the_key_that_it_hits():
 
 async def test_help_and_quit_are_told_whole_in_every_state(tmp_path: Path):
     """At 80 columns, in ASCII and with keys of long names; in a field by the keys which do not type there."""
-    run = write_run(tmp_path, [started("one"), *(finished(number) for number in range(3))])
+    run = write_run(tmp_path, [started("one"), *(ended(number) for number in range(3))])
     settings = Settings(ascii=True, keys={"help": "ctrl+shift+f11", "live.again": "ctrl+f9", "runs.pick": "shift+f10"})
     app = LabApp(tmp_path, study=tiny_study(), source="tiny.toml", engine=idle_engine, settings=settings)
     app.lab.follow(run)
@@ -60,7 +62,7 @@ async def test_help_and_quit_are_told_whole_in_every_state(tmp_path: Path):
 
 
 async def test_keys_of_a_pair_are_told_as_they_are_and_a_click_presses_them(tmp_path: Path):
-    run = write_run(tmp_path, [started("one"), *(finished(number) for number in range(3))])
+    run = write_run(tmp_path, [started("one"), *(ended(number) for number in range(3))])
     settings = Settings(keys={"ticket.round-before": "f5", "ticket.film": "ctrl+f"})
     app = LabApp(
         tmp_path, study=tiny_study(), source="tiny.toml", first="ticket", engine=idle_engine, settings=settings
@@ -74,3 +76,30 @@ async def test_keys_of_a_pair_are_told_as_they_are_and_a_click_presses_them(tmp_
         await until(pilot, lambda: "round 1 of 2" in picture_of(app))
         await pilot.click("KeyBar", offset=(line.index("] Round"), 0))
         await until(pilot, lambda: "round 2 of 2" in picture_of(app))
+
+
+async def test_why_a_key_does_nothing_is_told_once(tmp_path: Path, finished: Finished):
+    def told(app: LabApp) -> list[str]:
+        return [notification.message for notification in app._notifications]
+
+    app = lab_app(tmp_path, first="compare")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.has_class("-empty"))
+        assert app.focused is None, "what is hidden takes no keys"
+        await pilot.press("slash", "slash", "escape", "up", "Z", "g")
+        await until(pilot, lambda: len(told(app)) == 2)
+        assert told(app) == ["Nothing here: Filter in Runs, Find in Live", "View: no run is shown"]
+    app = lab_app(finished.home, first="runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "tiny" in picture_of(app))
+        await pilot.press("r")
+        await until(pilot, lambda: told(app) == ["Resume: tiny is done; n starts its study again"])
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "live")
+        await until(pilot, lambda: "ticket t1" in picture_of(app))
+        await pilot.press("x", "o", "plus")
+        app.screen.query_one(EventLog).focus()
+        await pilot.press("e")
+        await until(pilot, lambda: len(told(app)) == 3)
+        assert told(app)[1] == f"Stop: {finished.run} is done"
+        assert told(app)[2] == "Log y is for a part of the screen: tab goes there"
