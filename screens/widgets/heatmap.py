@@ -17,7 +17,7 @@ from textual.widget import Widget
 from engine.views import Grid
 from screens.svg import Lines
 from screens.text import SIGNAL_MARKS, plain
-from screens.widgets.palette import Scale, cell_text, fitted_scale, marked_text, shade
+from screens.widgets.palette import CURSOR, Scale, cell_text, fitted_scale, marked_text, shade
 
 WIDEST_CELL = 7
 TALLEST_CELL = 3
@@ -223,7 +223,7 @@ class Heatmap(Widget, can_focus=True):
             return text, style + Style(bold=True, underline=True)
         if self.app.no_color:
             return text, Style(reverse=True, bold=True)
-        return text, Style(color="bright_white", bgcolor="red", bold=True)
+        return text, CURSOR
 
 
 def _whole(grid: Grid | None, scale: Scale) -> Lines:

@@ -17,13 +17,11 @@ from textual.widget import Widget
 
 from engine.views.ticket import Tiles
 from screens.svg import Lines
-from screens.widgets.palette import Scale, shade
+from screens.widgets.palette import CURSOR, Scale, shade
 from screens.widgets.tiling import Frame, Pixel, brief, fit, sign
 
-_CURSOR = Style(color="bright_white", bgcolor="red", bold=True)
 _REVERSE = Style(reverse=True, bold=True)
 _QUIET = Style(dim=True)
-_RED = Color.parse("red")
 _SHADES = 60
 
 
@@ -227,7 +225,7 @@ class Mosaic(Widget, can_focus=True):
         nothing = self.rich_style.bgcolor or Color.default()
         colours = [self._style(value).bgcolor or nothing for value in pair] + [nothing]
         if cursor is not None:
-            colours[cursor] = _RED
+            colours[cursor] = CURSOR.bgcolor or nothing
         return Segment("▀", Style.from_color(colours[0], colours[1]))
 
     def _marked(self, style: Style, here: bool) -> Style:
@@ -235,7 +233,7 @@ class Mosaic(Widget, can_focus=True):
             return style
         if not self.has_focus:
             return style + Style(bold=True, underline=True)
-        return _REVERSE if self.app.no_color else _CURSOR
+        return _REVERSE if self.app.no_color else CURSOR
 
     def _sign(self, value: float) -> str:
         return sign(value, self._scale, signed=self._signed)

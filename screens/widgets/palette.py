@@ -16,6 +16,9 @@ _SIXTEEN = (
     Style(color="black", bgcolor="white"),
 )
 
+CURSOR = Style(color="#ffffff", bgcolor="#b00020", bold=True)
+"""The cell under the cursor; a theme's own red may be a light one."""
+
 
 class Scale(NamedTuple):
     """The values at the two ends of the palette."""

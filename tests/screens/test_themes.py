@@ -10,10 +10,11 @@ from textual.theme import Theme
 from lth_tui.darker import Darker
 from lth_tui.themes import SIXTEEN, THEMES
 from screens.plots import COLOURS
+from screens.widgets.palette import CURSOR
 
 WORDS = ("foreground", "text-muted", "text-success", "text-warning", "text-error", "text-primary", "text-accent")
 KEYS = (("footer-key-foreground", "footer-background"), ("footer-foreground", "footer-background"))
-CURSOR = (("block-cursor-foreground", "block-cursor-background"), ("button-color-foreground", "success"))
+BLOCKS = (("block-cursor-foreground", "block-cursor-background"), ("button-color-foreground", "success"))
 
 
 def luminance(colour: Color) -> float:
@@ -42,11 +43,12 @@ def test_text_stands_out_from_what_it_is_on(name: str, tmp_path):
     theme: Theme = app.current_theme
     found = theme.to_color_system().generate()
     background = Color.parse(found["background"])
-    pairs = [(word, back) for word in WORDS for back in ("background", "panel", "surface")] + [*KEYS, *CURSOR]
+    pairs = [(word, back) for word in WORDS for back in ("background", "panel", "surface")] + [*KEYS, *BLOCKS]
     least = {}
     for word, back in pairs:
         behind = background + Color.parse(found[back])
         least[word, back] = contrast(on(behind, found[word]), behind)
+    least["cell under the cursor"] = contrast(*(Color.parse(colour.name) for colour in (CURSOR.color, CURSOR.bgcolor)))
     ansi = app.ansi_theme
     for number in {*COLOURS, 1, 2, 3, 7}:
         least["terminal colour", number] = contrast(Color(*ansi.ansi_colors[number]), background)
