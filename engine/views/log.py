@@ -84,6 +84,8 @@ def sifted(log: Sequence[LogLine], words: str) -> list[int]:
     """The places of the lines that have all the words, whatever their case; a word that is a level's name stands for
     that level."""
     wanted = words.lower().split()
+    if not wanted:
+        return list(range(len(log)))
     levels = {word for word in wanted if word in LEVELS}
     texts = [word for word in wanted if word not in LEVELS]
     return [

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.visual import Visual
 
 from engine.views import LogLine, sifted
+from screens.latest import Latest
 from screens.text import plain
 
 LEVEL_MARKS = {
@@ -27,7 +28,7 @@ LEVEL_MARKS = {
 
 class EventLog(ScrollView, can_focus=True, inherit_bindings=False):
     """The lines that a person looks for, the newest last. It stays with the newest unless the cursor is put elsewhere;
-    the cursor stays on its event whatever is looked for."""
+    the cursor stays on its event whatever is looked for. A long log is looked through in a thread."""
 
     COMPONENT_CLASSES = {"event-log--cursor"}
 
@@ -48,7 +49,10 @@ class EventLog(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None):
         super().__init__(id=id)
         self._log: Sequence[LogLine] = ()
-        self._words = ""
+        self._wanted = self._words = ""  # what is looked for, and what the lines that are shown have
+        self._sifting = Latest[tuple[Sequence[LogLine], str], list[int]](
+            self, lambda asked: sifted(*asked), self._sifted
+        )
         self._shown: list[int] = []
         self._place: int | None = None
 
@@ -71,22 +75,35 @@ class EventLog(ScrollView, can_focus=True, inherit_bindings=False):
     def show(self, log: Sequence[LogLine]) -> None:
         """Show a log, or what came to it since."""
         if len(log) < len(self._log) or (self._log and log[0] != self._log[0]):
-            self._shown, self._place, self._log = [], None, ()
+            self._sifting.forget()
+            self._shown, self._place, self._log, self._words = [], None, (), self._wanted
         known = len(self._log)
         self._log = log
-        if len(log) > known:
+        if self._words and not known:
+            self._seek()
+            self._laid_out()
+        elif len(log) > known:
             scrolled_back = self.scroll_offset.y + self.size.height < len(self._shown)
             self._shown += [known + place for place in sifted(log[known:], self._words)]
             self._laid_out(stay=scrolled_back)
 
     def sift(self, words: str) -> None:
         """Show the lines that have these words alone; with none the one under the cursor among all others."""
-        if words != self._words:
-            if not words and self._shown:
-                self._place = self._shown[self._at]
-            self._words = words
-            self._shown = sifted(self._log, words)
-            self._laid_out()
+        if words != self._wanted:
+            self._wanted = words
+            self._seek()
+
+    def _seek(self) -> None:
+        self._sifting.ask((self._log, self._wanted))
+
+    def _sifted(self, asked: tuple[Sequence[LogLine], str], places: list[int]) -> None:
+        """Show what was found, and of what came to the log since what is like it."""
+        log, words = asked
+        if not words and self._shown:
+            self._place = self._shown[self._at]
+        self._words = words
+        self._shown = places + [len(log) + place for place in sifted(self._log[len(log) :], words)]
+        self._laid_out()
 
     def _laid_out(self, *, stay: bool = False) -> None:
         self.virtual_size = Size(0, len(self._shown))
