@@ -184,7 +184,7 @@ class Heatmap(Widget, can_focus=True):
         text = " " * layout.label
         for number in range(layout.first_column, min(len(grid.columns), layout.first_column + layout.columns)):
             marks = "".join(SIGNAL_MARKS[kind] for kind in grid.column_marks.get(number, ()))
-            text += marks[: layout.cell_width].center(layout.cell_width)
+            text += marks[: max(1, layout.cell_width - 1)].center(layout.cell_width)
         return [Segment(text, Style(bold=True))]
 
     def _cells(self, layout: Layout, y: int) -> list[Segment]:

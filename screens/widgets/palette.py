@@ -61,11 +61,11 @@ def shade(fraction: float, *, sixteen: bool) -> Style:
 
 
 def marked_text(value: float, mark: str, width: int) -> str:
-    """A value and a mark in `width` cells; where both do not fit, the mark, and the sign of a negative value."""
-    number = cell_text(value, width).strip()
-    if len(number) >= width:
-        number = "-" if value < 0 else ""
-    return f"{number}{mark}"[-width:].center(width)
+    """A value and a mark in `width` cells, one of which stays free where there are two; what does not fit is told in
+    hundredths, by the sign of a negative value, or not at all."""
+    numbers = [cell_text(value, room).strip() for room in (width, 3) if room <= width]
+    number = next((text for text in (*numbers, "-" if value < 0 else "") if len(text) + 1 < width), "")
+    return f"{number}{mark}".center(width)
 
 
 def cell_text(value: float, width: int) -> str:

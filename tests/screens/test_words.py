@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from screens.sight import Axis
 from screens.text import bar, duration, moment, plain, size
-from screens.widgets.palette import Scale, cell_text, fitted_scale, shade
+from screens.widgets.palette import Scale, cell_text, fitted_scale, marked_text, shade
 from screens.widgets.sampling import limits, log_ticks, places, tick_label, ticks
 
 
@@ -78,7 +78,10 @@ def test_an_axis_never_has_no_width():
 @pytest.mark.parametrize("width", range(1, 8))
 @given(value=st.one_of(st.floats(-1, 1), st.just(math.nan)))
 def test_a_cell_is_as_wide_as_it_should_be(width, value):
-    assert len(cell_text(value, width)) == width
+    marked = marked_text(value, "✓", width)
+    assert len(cell_text(value, width)) == len(marked) == width
+    assert "✓" in marked
+    assert " " in (marked[0], marked[-1]) or width == 1, "no mark touches the number of the next cell"
 
 
 def test_cells_of_three_say_hundredths():
@@ -90,6 +93,8 @@ def test_cells_of_three_say_hundredths():
         "-1.",
         " · ",
     ]
+    assert [marked_text(0.89, "✓", width) for width in range(1, 7)] == ["✓", "✓ ", " ✓ ", "89✓ ", " .89✓", " .89✓ "]
+    assert [marked_text(-0.3, "✓", width) for width in (3, 4, 5)] == [" -✓", " -✓ ", " -30✓"]
     assert [cell_text(value, 1) for value in (1, 0.93, 0.12, -0.3)] == ["#", "9", "1", "-"]
 
 
