@@ -22,7 +22,7 @@ _SCREENS = {
     "5": ("Ticket", "of each input pixel"),
     "6": ("Compare", "P_m %  ticket"),
     "?": ("Help over Compare", "Keys in Compare"),
-    "\x1b": ("Compare without it", "early stop  to dense"),
+    "q": ("Compare without it", "early stop  to dense"),
     "1": ("Configure", "the pruning rate"),
 }
 """What is shown once a key has done its work, and by no screen before it."""
@@ -72,7 +72,7 @@ def measure() -> bool:
         met.append(line(f"{name}, first", Spread.of([it.first[key] for it in opened]), 300, at_most=True))
         line(f"{name}, later", Spread.of([value for it in opened for value in it.later[key]]))
     every = [value for it in opened for values in it.later.values() for value in values]
-    met.append(line("all of these, later", Spread.of(every), 100, at_most=True))
+    met.append(line("all of these, later", Spread.of(every), 50, at_most=True))
     return all(met)
 
 

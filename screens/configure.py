@@ -88,7 +88,7 @@ class ConfigureScreen(LabScreen):
         self._rows, self._outcome = self.query_one(FormRows), self.query_one(Outcome)
         self._button, self._toml = self._outcome.button, self._outcome.toml
         self._hint = self.query_one(Hint)
-        self.call_after_refresh(self._check)
+        self._check()
         self._recall()
         self._button.focus()
 
