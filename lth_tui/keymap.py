@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from engine.errors import BadInput
 from engine.spec.problems import dotted, shown
 from screens.base import LabScreen
-from screens.keys import bindings, load_all, places
+from screens.keys import bindings, places
 
 Chosen = Mapping[str, str]
 """Keys by the id of a binding, several with commas between them."""
@@ -36,7 +36,6 @@ def keymap(chosen: Chosen, source: object = "settings") -> dict[str, str]:
 
 
 def _keymap(chosen: Chosen) -> dict[str, str]:
-    load_all()
     known = bindings()
     for id, text in chosen.items():
         if id not in known:

@@ -12,7 +12,7 @@ from lth_tui.settings import Settings, SettingsFile
 from lth_tui.shell import LabApp
 from lth_tui.themes import THEMES
 from screens.base import LabScreen
-from screens.keys import load_all, places
+from screens.keys import places
 
 
 def settings_toml(file: SettingsFile) -> str:
@@ -40,7 +40,6 @@ def _keys(file: SettingsFile, settings: Settings) -> Iterator[str]:
     changed = keymap(settings.keys, file.path)
     yield f"# {Settings.model_fields['keys'].description}"
     yield "[keys]"
-    load_all()
     order = (LabApp, LabScreen, *(place for place in places() if place not in (LabApp, LabScreen)))
     for number, place in enumerate(order):
         if number:

@@ -13,6 +13,8 @@ from textual.dom import DOMNode
 from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
 from textual.widgets import Static
 
+import screens
+
 OURS = ("screens.", "lth_tui.")
 """Packages whose bindings have ids."""
 
@@ -22,16 +24,20 @@ _UNICODE = {ours: theirs for theirs, ours in KEY_NAME_REPLACEMENTS.items()}
 _NAMED = re.compile(r"\{([a-z0-9.-]+)\}")
 
 
+@cache
 def load_all() -> None:
     """Load every screen and widget: what is not loaded has no bindings yet."""
-    import screens
-
     for module in walk_packages(screens.__path__, "screens."):
         import_module(module.name)
 
 
 def places() -> dict[type[DOMNode], tuple[Binding, ...]]:
-    """Every screen, widget and app of ours that is loaded and has bindings of its own, and those."""
+    """Every screen, widget and app of ours that has bindings of its own, and those."""
+    load_all()
+    return _loaded()
+
+
+def _loaded() -> dict[type[DOMNode], tuple[Binding, ...]]:
     return {
         place: tuple(binding for binding in place.__dict__["BINDINGS"] if isinstance(binding, Binding) and binding.id)
         for place in _below(DOMNode)
@@ -46,7 +52,7 @@ def _below(kind: type[DOMNode]) -> Iterator[type[DOMNode]]:
 
 
 def bindings() -> dict[str, Binding]:
-    """Every binding that is loaded, by its id, with the keys that it has unless others are set."""
+    """Every binding by its id, with the keys that it has unless others are set."""
     return {str(binding.id): binding for own in places().values() for binding in own}
 
 
@@ -57,10 +63,9 @@ def character_of(key: str) -> str | None:
 
 @cache
 def _binding(id: str) -> Binding:
-    """The binding of that id; words may name one of a screen that is not loaded."""
-    if id not in bindings():
-        load_all()
-    return bindings()[id]
+    # Words on the first screen name its own keys: for them nothing else is loaded.
+    found = (binding for own in _loaded().values() for binding in own if binding.id == id)
+    return next(found, None) or bindings()[id]
 
 
 def key_of(app: App[Any], id: str) -> str:
