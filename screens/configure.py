@@ -99,6 +99,8 @@ class ConfigureScreen(LabScreen):
     def fitted(self, width: int, height: int) -> None:
         """In a narrow window the TOML has the place of the form."""
         self.set_class(width < NARROW_BELOW, "-narrow")
+        if self.is_mounted:
+            self.call_after_refresh(self._explain)
 
     # What is in the form, and how it came there
 

@@ -515,7 +515,11 @@ async def test_what_was_typed_is_there_after_another_preset_and_after_the_end(tm
     (tmp_path / "drafts" / "bad.json").write_text("{")
 
     app = lab_app(tmp_path)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "crops and flips" in picture_of(app))
+        assert "reads on" not in picture_of(app)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "pgdn reads on" in picture_of(app))
         await until(pilot, lambda: "a draft of again" in words(app, "#note"))
         assert "a damaged draft was put aside" in words(app, "#note")
         assert field(app, "name").value == "quickstart"

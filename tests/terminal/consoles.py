@@ -8,6 +8,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyte
@@ -45,7 +46,7 @@ class Console:
         **variables: str,
     ):
         hidden = {"NO_COLOR", "COLORTERM", "COLUMNS", "LINES", "TERM_PROGRAM", "TEXTUAL", "LC_ALL", "LC_CTYPE"}
-        hidden |= {"SSH_CONNECTION", "SSH_TTY", "LTH_TUI_ASCII", "LTH_TUI_SSH"}
+        hidden |= {"SSH_CONNECTION", "SSH_TTY", "LTH_TUI_ASCII", "LTH_TUI_SSH", "TMUX", "TMUX_PANE"}
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
@@ -95,6 +96,13 @@ class Console:
             assert self.read(), f"ended early:\n{self.text}"
             assert time.monotonic() < deadline, f"{told} never shown:\n{self.text}"
 
+    def shows(self, condition: Callable[[], object], seconds: float = 30) -> None:
+        """Draw what arrives until that holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.read(), f"ended early:\n{self.text}"
+            assert time.monotonic() < deadline, f"never so:\n{self.text}"
+
     def keys(self, data: bytes) -> None:
         os.write(self.master, data)
 
@@ -124,3 +132,11 @@ class Console:
             self.process.wait(5)
         if self.master >= 0:
             os.close(self.master)
+
+
+def until(condition: Callable[[], object], seconds: float = 90) -> None:
+    """Wait until that holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
+        time.sleep(0.05)

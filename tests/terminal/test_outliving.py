@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from consoles import COMMAND, OPEN, ROOT, Console
+from consoles import COMMAND, OPEN, ROOT, Console, until
 
 from engine.spec import load_study
 from engine.store import CurvePoint, Paused, Request, RoundFinished, RunResumed, Store, StoredRound
@@ -78,13 +77,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     with store.create(load_study(str(home / "study.toml"))) as folder:
         assert run(folder, store) == "done"
         return home, folder.id
-
-
-def until(condition: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.05)
 
 
 def begin(terminal: Console) -> None:
