@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -246,6 +246,14 @@ def rewrite(place: Static, words: Text, *, fixed: bool = True) -> bool:
         return False
     place.update(words, layout=not fixed)
     return True
+
+
+def seen(entries: Sequence[Text], here: int, width: int) -> Text:
+    """Entries in a line, and before them a sign where some had to go for the one `here` to be seen in that width."""
+    first = 0
+    while first < here and sum(entry.cell_len for entry in entries[first : here + 1]) > width - bool(first):
+        first += 1
+    return Text.assemble("‹" if first else "", *entries[first:])
 
 
 class PanelScreen(LabScreen):

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from engine.spec import differences
 from engine.views import StudyRun, Track, tracks
-from screens.base import PanelScreen, rewrite
+from screens.base import PanelScreen, rewrite, seen
 from screens.comparing import field_rows, field_table, run_words
 from screens.keys import Advice, keyed
 from screens.offers import Offer
@@ -69,7 +69,6 @@ SHORTEST_CLAIM = 24
 """Columns of a claim at the least; where they are too many, the table scrolls."""
 STRIP = 3
 """Lines of numbers under the plot."""
-
 P_M = Binding.Group("P_m")
 
 
@@ -184,17 +183,17 @@ class CompareScreen(PanelScreen):
     def _tell_pages(self) -> None:
         titles = PAGES | ({"arm": f"to {plain(self._base)[:14]}"} if self._base else {})
         tabs = [Text(f" {title} ", "reverse bold" if page == self._page else "") for page, title in titles.items()]
-        here = list(titles).index(self._page) + 1
-        while sum(tab.cell_len for tab in tabs[:here]) > self.size.width - 2:
-            tabs, here = tabs[1:], here - 1
-        rewrite(self.query_one("#compare-pages", Static), Text().join(tabs))
+        here = [*titles].index(self._page)
+        rewrite(self.query_one("#compare-pages", Static), seen(tabs, here, self.size.width - 2))
 
     def _tell_runs(self) -> None:
-        words = Text()
         if len(self._runs) == 1:
-            words.append(plain(run_words(self._names[0], self._runs[0].study)), "dim")
+            words = Text(plain(run_words(self._names[0], self._runs[0].study)), "dim")
         else:
-            words.append("  ".join(f"{number} {plain(name)}" for number, name in enumerate(self._names, 1)))
+            chosen = (it.run for it in self._tracks if it.name == self._plot.sight.line)
+            names = [Text(f"{number} {plain(name)}  ") for number, name in enumerate(self._names, 1)]
+            words = seen(names, self._runs.index(next(chosen, self._runs[0])) if names else 0, self.size.width - 2)
+            words.rstrip()
         for item in self._overlay.laid():
             if item.problem:
                 words.append(f"  ! {plain(item.name)} is left out: {plain(item.problem)}", "bold")
@@ -258,8 +257,9 @@ class CompareScreen(PanelScreen):
         sheet = self._sheet
         words = Text()
         if sheet is not None and sheet.levels:
-            room, hidden = (max(20, self.size.width - 2), STRIP), self._plot.sight.hidden
-            words = level_words(sheet, self._level(sheet), room, hidden)
+            room, sight = (max(20, self.size.width - 2), STRIP), self._plot.sight
+            more = keyed(self.app, ": {plot.line} goes on" if self._plot.has_focus else "")
+            words = level_words(sheet, self._level(sheet), room, sight.hidden, sight.line, more)
         rewrite(self.query_one("#compare-told", Static), words)
 
     @on(NumbersTable.RowHighlighted)
@@ -279,6 +279,7 @@ class CompareScreen(PanelScreen):
             if at is not None and self._page not in ("data", "claims"):
                 self._at = at
                 self._follow_level()
+        self._tell_runs()
         if self._page != "claims":
             self._tell_level()
 
@@ -373,15 +374,13 @@ class CompareScreen(PanelScreen):
         return self._allowed().get(action, True) if hasattr(self, "_page") else True
 
     def _allowed(self) -> dict[str, bool]:
-        begun = bool(self._tracks)
-        over = self._page in ("accuracy", "stop", "arm") and len(self._tracks) > 1
-        plots = self._page not in ("studies", "claims")
+        begun, page = bool(self._tracks), self._page
         return {
             "page": begun,
-            "numbers": begun and self._page != "studies",
-            "level": begun and plots,
-            "base": begun and over,
-            "close": begun and self._page == "accuracy",
+            "numbers": begun and page != "studies",
+            "level": begun and page not in ("studies", "claims"),
+            "base": len(self._tracks) > 1 and page in ("accuracy", "stop", "arm"),
+            "close": begun and page == "accuracy",
             "fill": begun,
         }
 

@@ -384,6 +384,7 @@ class ConfigureScreen(LabScreen):
     def action_leave(self) -> None:
         """Back to the start button, where there is something to start."""
         self.set_focus(None if self._button.disabled else self._button)
+        self._explain()
 
     def refusal(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why there is nothing to go back to, or to hide."""

@@ -28,14 +28,17 @@ HINT = (
 
 
 def heading(picture: Picture, sight: Sight, width: int, height: int, *, focused: bool) -> list[Text]:
-    """Title and legend in as few lines as they fit, and not more than `height`."""
+    """Title and legend in as few lines as they fit, and not more than `height`: of those the ones about the chosen line
+    of the legend."""
     title = Text.assemble((plain(picture.title), "bold reverse" if focused else "bold"), no_wrap=True)
     entries = [Text.assemble((words, "bold")) for words in _chosen(picture, sight)]
     shown = [line for line in picture.lines if line.name not in sight.hidden]
     chosen = sight.line if sight.line is not None else next((line.name for line in shown), None)
     several = len(picture.lines) > 1
+    at = here = 0
     for line in picture.lines:
         if line.name or line not in shown:
+            at = len(entries) if line.name == chosen else at
             entries.append(_entry(picture, line, sight, chosen=focused and several and line.name == chosen))
     if picture.level is not None:
         entries.append(Text.assemble(("- -", Style(color=f"color({LEVEL_COLOUR})")), f" {plain(picture.level[0])}"))
@@ -43,13 +46,16 @@ def heading(picture: Picture, sight: Sight, width: int, height: int, *, focused:
         entries.append(Text.assemble((BAR, "bold"), f" {sight.bars}"))
     entries += [Text.assemble((char, "bold"), f" {words}") for char, words in picture.signs]
     rows = [title]
-    for entry in entries:
+    for number, entry in enumerate(entries):
         if rows[-1].cell_len + entry.cell_len + 2 > width:
             rows.append(Text(no_wrap=True))
         if rows[-1].cell_len:
             rows[-1].append("  ")
         rows[-1].append_text(entry)
+        here = len(rows) - 1 if number == at else here
     if len(rows) > (most := max(1, height)):
+        if most > 1:
+            del rows[1 : max(1, here - most + 2 + (here < len(rows) - 1 and most > 2))]
         rows[most - 1 :] = [Text("  ").join(rows[most - 1 :])]
     for row in rows:
         row.truncate(max(1, width), overflow="ellipsis")

@@ -206,9 +206,16 @@ def _judged_levels(claim: Claim, verdict: Verdict) -> tuple[float, float]:
     return (100.0, 0.0) if verdict.p_m is None else (verdict.p_m, verdict.p_m)
 
 
-def level_words(sheet: Sheet, level: float, room: tuple[int, int], hidden: Collection[str] = ()) -> Text:
-    """What every course but the hidden ones has at that level, as far as there is room for it (columns, lines); of a
-    sheet with a note that instead."""
+def level_words(
+    sheet: Sheet,
+    level: float,
+    room: tuple[int, int],
+    hidden: Collection[str] = (),
+    chosen: str | None = None,
+    more: str = "",
+) -> Text:
+    """What every course but the hidden ones has at that level, as far as there is room for it (columns, lines), of the
+    `chosen` one in any case; `more` tells how to get to the others. Of a sheet with a note that instead."""
     if sheet.note:
         return Text(sheet.note, "dim")
     found = [(item, *item.near(level)) for item in sheet.courses if item.name not in hidden]
@@ -219,29 +226,44 @@ def level_words(sheet: Sheet, level: float, room: tuple[int, int], hidden: Colle
     if any(over for _, _, over in found):
         words.append(f" (less {plain(sheet.base)}, by seed)", "dim")
     entries: list[Text] = []
+    at = 0
     for item, here, over in found:
         if here is not None:
+            at = len(entries) if item.name == chosen else at
             line = Line(item.name, (), (), item.style)
             entry = Text.assemble((line.marker, f"color({line.colour})"), f" {plain(item.name)} ")
             entry.append(mean_words(here, digits=sheet.digits, signed=sheet.signed), "bold")
             entry.append(f" ({mean_words(over, digits=sheet.digits, signed=True)})" if over else "")
             entry.append(f" n={here.count}" if counts else "", "dim")
             entries.append(entry)
-    return _flow(words, entries, *room)
+    return _flow(words, entries, *room, at, more)
 
 
-def _flow(words: Text, entries: Sequence[Text], width: int, lines: int) -> Text:
-    """Entries after the words in so many lines; what does not fit is counted."""
-    rows = [words]
+def _flow(words: Text, entries: Sequence[Text], width: int, lines: int, at: int, more: str) -> Text:
+    """The words and entries after them in so many lines. Where they do not all fit, a part of them with the one `at`
+    that place, and how many others there are."""
+    rows, count = _packed(words, entries, width, lines)
+    if count < len(entries):
+        first, room = 0, len(f" +{len(entries)}{more}")
+        while (last := first + (packed := _packed(words, entries[first:], width, lines, room))[1]) <= at:
+            first = last
+        rows, count = packed
+        rows[-1].append(f" +{len(entries) - count}{more}", "dim")
+    return Text("\n").join(rows)
+
+
+def _packed(words: Text, entries: Sequence[Text], width: int, lines: int, room: int = 0) -> tuple[list[Text], int]:
+    """Rows that begin with the words, the last of which leaves some room, and how many entries they have: one at
+    least."""
+    rows = [words.copy()]
     for number, entry in enumerate(entries):
-        if rows[-1].cell_len + entry.cell_len + 2 > width:
-            if len(rows) == lines:
-                rows[-1].append(f" +{len(entries) - number}", "dim")
-                break
+        if rows[-1].cell_len + entry.cell_len + 2 > width - (room if len(rows) == lines else 0):
+            if len(rows) == lines and number:
+                return rows, number
             rows.append(Text())
         rows[-1].append("  " if rows[-1].cell_len else "")
         rows[-1].append_text(entry)
-    return Text("\n").join(rows)
+    return rows, len(entries)
 
 
 def _courses(

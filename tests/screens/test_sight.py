@@ -1,16 +1,22 @@
 """How a plot is looked at: numbers in, numbers out, and no window."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 
+from engine.views import Point
+from screens.base import seen
+from screens.comparing import Course
 from screens.layout import across, along, first_point, lay_out, outermost, pointed, under_cursor
 from screens.legend import heading, read_out
 from screens.plots import Line, Picture
+from screens.sheets import Sheet, level_words
 from screens.sight import Axis, Frame, Sight, Span, panned, rescaled, revealing, turned, whole, zoomed
 from screens.widgets.braille import dotted
 from screens.widgets.sampling import smoothed, stretches, thin
@@ -247,6 +253,26 @@ def test_the_point_is_read_out_in_full_and_in_short():
         "{plot.whole} shows all  {plot.left} {plot.right} {plot.up} {plot.down} "
     )
     assert read(turned(Sight(line="reinit", at=25.0), "reinit"), 80) == "reinit is hidden: {plot.turn} shows it"
+
+
+def test_the_chosen_line_is_in_view_in_the_legend_and_in_the_numbers():
+    names = [f"{number} arm" for number in range(16)]
+    several = Picture("accuracy", tuple(Line(name, (1.0, 2.0), (1.0, 2.0), place) for place, name in enumerate(names)))
+    points = [(Point(50.0, 1, 90.0, None, 90.0, 90.0, 1),)] * 16
+    sheet = Sheet("", tuple(map(Course, names, points, [1] * 16)), "", "", (50.0,))
+    for name in names:
+        for height in range(2, 9):
+            rows = [row.plain for row in heading(several, Sight(line=name), 40, height, focused=True)]
+            assert len(rows) <= height
+            assert any(re.search(f"›. {name}", row) for row in rows), (name, height)
+        told = level_words(sheet, 50.0, (60, 3), chosen=name, more=": . goes on").plain
+        assert len(told.splitlines()) <= 3
+        assert max(map(len, told.splitlines())) <= 60
+        assert f" {name} " in told
+        assert int(re.search(r"\+(\d+): . goes on$", told)[1]) == 16 - told.count("arm")
+    line = [Text(f"{name}  ") for name in names]
+    assert seen(line[:5], 4, 40).plain == "".join(map(str, line[:5]))
+    assert seen(line, 9, 30).plain.startswith("‹6 arm  7 arm  8 arm  9 arm  10 arm")
 
 
 def test_the_legend_says_how_it_is_looked_at():
