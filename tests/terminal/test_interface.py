@@ -7,6 +7,7 @@ import sys
 import termios
 from pathlib import Path
 
+import pyte
 import pytest
 from consoles import OPEN, ROOT
 
@@ -55,6 +56,12 @@ sys.exit(open_interface(Path(sys.argv[1])))
 """It is told to leave while it tells of the run's end."""
 
 
+def hidden(screen: pyte.Screen) -> str:
+    """What is written in the colour that it stands on."""
+    cells = (screen.buffer[y][x] for y in range(screen.lines) for x in range(screen.columns))
+    return "".join(cell.data for cell in cells if cell.data.strip() and cell.fg == cell.bg != "default")
+
+
 @pytest.mark.parametrize(
     "variables",
     [{"TERM": "xterm-256color"}, {"TERM": "screen"}, {"TERM": "xterm-256color", "NO_COLOR": "1"}],
@@ -63,8 +70,10 @@ sys.exit(open_interface(Path(sys.argv[1])))
 def test_open_use_resize_and_quit(console, tmp_path: Path, variables: dict[str, str]):
     terminal = console(OPEN, tmp_path, **variables)
     terminal.until("1 Configure", "quickstart", "165,000 iterations", "s Start")
+    assert not hidden(terminal.screen)
     terminal.keys(b"2")
     terminal.until("No runs yet")
+    assert not hidden(terminal.screen)
     terminal.resize(120, 36)
     terminal.until("^p palette")
     terminal.keys(b"?")
