@@ -183,7 +183,7 @@ class LabApp(App[None]):
             self.screen.refresh()
 
         self._begin_batch()
-        self.call_later(lambda: self.screen.call_later(end))
+        self.call_later(lambda: self.screen.call_later(end) or end())
 
     def _fitting(self, theme: str) -> str:
         """The theme, or in a terminal of sixteen colours the one that has no more."""
