@@ -78,7 +78,7 @@ def test_detach_and_attach(console: Callable[..., Console], server: dict[str, st
     first.keys(b"lab\r")
     first.until("s Start", "165,000 iterations")
     first.keys(b"s")
-    first.until("▶ training")
+    first.until("▶ training", seconds=90)
     first.keys(b"2")
     first.until("1 run", "⏎ Open")
     first.keys(b"\x02d")
@@ -91,6 +91,7 @@ def test_detach_and_attach(console: Callable[..., Console], server: dict[str, st
 
     second = console(CLIENT, home, "attach", size=(120, 36), **server)
     second.until("‖ paused", "quickstart on digits")
+    second.shows(lambda: "paused" in second.screen.display[0])
     for size in ((120, 36), (80, 24)):
         second.resize(*size)
         second.shows(lambda: is_whole(second, server))
@@ -106,7 +107,7 @@ def test_detach_and_attach(console: Callable[..., Console], server: dict[str, st
     second.keys(b"q")
     second.until("is at work")
     second.keys(b"s")
-    second.until("ended with 0")
+    second.until("ended with 0", seconds=90)
     assert Store(home).runs()[0].status == "stopped"
     second.keys(b"exit\r")
     assert second.end() == 0
