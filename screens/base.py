@@ -134,7 +134,7 @@ class LabScreen(Screen[None]):
         yield TooSmall()
 
     def body(self) -> Iterator[Widget]:
-        """The widgets between the bar of modes and the footer."""
+        """The widgets between the bar of modes and that of keys."""
         yield from ()
 
     def on_mount(self) -> None:

@@ -19,7 +19,7 @@ ROUND = Binding.Group("Round")
 
 def choosing(mode: str, *, shown: bool, pages: str, measures: str) -> list[Binding]:
     """The keys of a mode that choose; `pages` and `measures` tell what there is, `shown` has arm and trial in the
-    footer."""
+    last line."""
     return [
         Binding("g,tab", "page(1)", "View", id=f"{mode}.page", priority=True, tooltip=pages),
         Binding("G,shift+tab", "page(-1)", "View before", show=False, id=f"{mode}.page-before", priority=True,

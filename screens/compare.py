@@ -112,7 +112,6 @@ class CompareScreen(PanelScreen):
         self._base = ""
         self._cursor: float | None = None
         self._overlay, self._judge = Overlay(self.lab), Judge()
-        self._shown_allowed: dict[str, bool] = {}
         self._drawn: object = None
         self._runs: tuple[StudyRun, ...] = ()
         self._names: list[str] = []
@@ -169,9 +168,7 @@ class CompareScreen(PanelScreen):
         if begun == self.has_class("-empty"):
             self.set_class(not begun, "-empty")
             self.call_after_refresh(self._focus)
-        if (allowed := self._allowed()) != self._shown_allowed:  # making the footer anew takes as long as all else
-            self._shown_allowed = allowed
-            self.refresh_bindings()
+        self.refresh_bindings()
         names = [track.name for track in self._tracks]
         if names and self._base not in names:
             self._base = names[0]

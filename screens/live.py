@@ -97,7 +97,6 @@ class LiveScreen(PanelScreen):
     def on_mount(self) -> None:
         self._run: str | None = None
         self._drawn_event = -1
-        self._shown_allowed: dict[str, bool] = {}
         self._ticks = 0
         self._arm = self._trial = 0
         self._log, self._find = self.query_one(EventLog), self.query_one("#find", Input)
@@ -116,11 +115,7 @@ class LiveScreen(PanelScreen):
         self.query_one(RunStatus).show(follower, state)
         if follower is None:
             return
-        # The footer is made anew with its bindings, which takes as long as all else: only when they differ.
-        allowed = self._allowed()
-        if allowed != self._shown_allowed:
-            self._shown_allowed = allowed
-            self.refresh_bindings()
+        self.refresh_bindings()
         self._ticks += 1
         if follower.run != self._run:
             self._begin(follower.run)

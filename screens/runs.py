@@ -80,7 +80,6 @@ class RunsScreen(LabScreen):
         self._by, self._reverse = "when", False
         self._left = 0
         self._reading = self._swept = False
-        self._allowed: tuple[bool, ...] = ()
         self._table.focus()
         self.watch(self._table, "chosen", self._tell_chosen, init=False)
 
@@ -170,35 +169,28 @@ class RunsScreen(LabScreen):
         run = self.chosen
         words = Content("") if run is None else self._about(run)
         self.query_one("#chosen-run", Static).update(words, layout=False)
-        # The footer is made anew with its bindings: only when they differ.
-        allowed = (run is not None, self._can_go_on(run), bool(self._runs), self._limited)
-        if allowed != self._allowed:
-            self._allowed = allowed
-            self.refresh_bindings()
+        self.refresh_bindings()
 
     def _about(self, run: RunSummary) -> Content:
         follow = f"{key_of(self.app, 'runs.open')} follows it"
         return about(run, self.lab.active, follow, tall=self.has_class("-tall"))
 
-    @property
-    def _limited(self) -> bool:
-        """Whether there is a filter to clear, or a run to pick no longer."""
-        return self._line.used or bool(self.lab.picked)
-
     def _can_go_on(self, run: RunSummary | None) -> bool:
         return run is not None and run.status in RESUMABLE and run.id != self.lab.active
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without runs there is nothing to open; only what did not come to its end goes on."""
-        one, resumable, some, _ = getattr(self, "_allowed", ()) or (False,) * 4
+        """Without runs there is nothing to open; only what did not come to its end goes on; and a filter or picked
+        runs are cleared where there are some."""
+        if not self.is_mounted:
+            return False
         if action == "take_up":
-            return resumable
+            return self._can_go_on(self.chosen)
         if action == "clear":
-            return self.is_mounted and self._limited
+            return self._line.used or bool(self.lab.picked)
         if action in ("open", "again", "edit", "pick", "describe", "delete"):
-            return one
+            return self.chosen is not None
         if action in ("filter", "sort"):
-            return some
+            return bool(self._runs)
         return True
 
     def refusal(self, action: str, parameters: tuple[object, ...]) -> str:
