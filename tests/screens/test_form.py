@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import datasets
 from engine.errors import BadInput
 from engine.spec import Recipe, Study, load_study, parse_study, preset_names, study_problems
 from screens.form import ArmChoice, Form, Typed, arm_words, fresh_name, new_arm, with_arm
 from screens.hints import PAPERS, hint
-from screens.specs import ARM_FIELDS, OVERRIDING_FIELDS, RECIPE_FIELDS, STUDY_FIELDS
+from screens.specs import ARM_FIELDS, FOLDER, OVERRIDING_FIELDS, RECIPE_FIELDS, STUDY_FIELDS
 from screens.texts import read_rounds, rounds_text, text_of, value_of
 
 SPECS = {spec.path: spec for spec in (*STUDY_FIELDS, *ARM_FIELDS, *RECIPE_FIELDS)}
@@ -37,6 +38,10 @@ def change(form: Form, name: str, **texts: str) -> None:
     number = form.arms.index(arm(form, name))
     typed = {path.replace("__", "."): text for path, text in texts.items()}
     form.arms[number] = replace(form.arms[number], texts={**form.arms[number].texts, **typed}, on=True)
+
+
+def test_every_data_set_is_offered():
+    assert set(SPECS["data.name"].choices) == {*datasets.names(), FOLDER}
 
 
 def made(form: Form) -> Study:
