@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyte
+
+from engine.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -140,3 +143,12 @@ def until(condition: Callable[[], object], seconds: float = 90) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
         time.sleep(0.05)
+
+
+def end_runs(home: Path) -> None:
+    """Let nothing be at work in that home."""
+    for name in Store(home).names():
+        with Store(home).open(name) as folder:
+            found = folder.owner()
+            if found is not None and folder.owner_alive():
+                os.kill(found[0].pid, signal.SIGKILL)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from consoles import COMMAND, OPEN, ROOT, Console, until
+from consoles import COMMAND, OPEN, ROOT, Console, end_runs, until
 
 from engine.spec import load_study
 from engine.store import CurvePoint, Paused, Request, RoundFinished, RunResumed, Store, StoredRound
@@ -60,10 +60,7 @@ def study(tmp_path: Path) -> Callable[[str], str]:
 def home(tmp_path: Path) -> Iterator[Path]:
     """A home in which nothing is at work once the test is over."""
     yield tmp_path / "home"
-    for run in Store(tmp_path / "home").runs():
-        with Store(tmp_path / "home").open(run.id) as folder:
-            if folder.owner_alive():
-                os.kill(pid_of(tmp_path / "home"), signal.SIGKILL)
+    end_runs(tmp_path / "home")
 
 
 @pytest.fixture(scope="module")

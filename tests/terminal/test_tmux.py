@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from consoles import Console, until
+from consoles import Console, end_runs, until
 
 from engine.store import Request, Store
 
@@ -32,6 +32,7 @@ def server(tmp_path: Path) -> Iterator[dict[str, str]]:
         "LTH_TUI_HOME": str(tmp_path / "home"),
     }
     yield variables
+    end_runs(tmp_path / "home")  # first: an interface whose terminal goes away hands its run over
     tmux(variables, "kill-server")
 
 
