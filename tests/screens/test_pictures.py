@@ -28,8 +28,8 @@ FOUND = Path(__file__).parents[2] / "build" / "pictures"
 """What was drawn instead."""
 
 DRAWN_BY = " ".join(f"{name} {version(name)}" for name in ("textual", "textual-plotext", "plotext", "rich"))
-THEN = 1_577_934_245.0
-"""Seconds since the epoch on the day of the runs, long ago."""
+THEN, DAY = 1_577_934_245.0, 86_400.0
+"""Seconds since the epoch when the first of the runs was made, long ago; the other was made a day later."""
 
 SMALL, LARGE = (80, 24), (120, 36)
 SCREENS = {"configure": SMALL, "runs": SMALL, "live": LARGE, "heatmaps": SMALL, "ticket": LARGE, "compare": LARGE}
@@ -71,9 +71,9 @@ def home(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "rounds").symlink_to(finished.home / "rounds")
     with Store(finished.home).open(finished.run) as source:
         events = retold([stamped.event for stamped in source.events()])
-        for name, kept in (("cut-short", events[: len(events) // 2]), ("tiny", events)):
+        for name, then, kept in (("cut-short", THEN, events[: len(events) // 2]), ("tiny", THEN + DAY, events)):
             with Store(home).create(source.study(), name) as folder:
-                folder.restore(THEN, [(THEN + number, event) for number, event in enumerate(kept)])
+                folder.restore(then, [(then + number, event) for number, event in enumerate(kept)])
                 for event in kept:
                     if isinstance(event, RoundFinished):
                         folder.append_curve(event.key, source.curve(event.key))
