@@ -1,7 +1,7 @@
 """The interface beside the training: what it costs, how long a key takes to reach the screen meanwhile, and how much
 is sent to the terminal.
 
-The interface is a process of its own under a pseudo-terminal of 120x36, read as a terminal would read it.
+The interface is a process of its own under a pseudo-terminal of 120x40, read as a terminal would read it.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ from benchmarks.sides import Sides, Spread, line
 from engine.spec import load_study, to_toml
 from engine.store import RoundFinished, Store
 
-COLUMNS, ROWS = 120, 36
+COLUMNS, ROWS = 120, 40
 ITERATIONS, ROUNDS, KEYS = 12_000, 7, 300
 PATIENCE = 120.0
 WATCHED = 20.0
