@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ def _execute(folder: RunFolder, store: Store, *, as_json: bool, show: bool) -> s
             status = _as_json(folder, store) if as_json else _with_progress(folder, store)
         except KeyboardInterrupt:
             sys.stderr.write(hint)
+            if signal.SIGTERM in signals.came:
+                raise SystemExit(128 + signal.SIGTERM) from None
             raise
         if status == "stopped" and signals.terminal_lost:
             go_on_detached(folder.id, store.home, signals.asked)
@@ -215,7 +218,8 @@ class _Signals:
 
 @contextmanager
 def _signals(store: Store, run: str) -> Iterator[_Signals]:
-    """The first ctrl-c, SIGTERM or SIGHUP asks the run to stop, through the store; a second ctrl-c stops at once.
+    """The first ctrl-c, SIGTERM or SIGHUP asks the run to stop, through the store; where it cannot be asked, or at a
+    second ctrl-c, it stops at once.
 
     Without a terminal there is none to lose: SIGHUP is then ignored.
     """
@@ -228,7 +232,8 @@ def _signals(store: Store, run: str) -> Iterator[_Signals]:
                     found.asked = folder.requested()
                 folder.request(Request.STOP)
         except LabError as error:
-            sys.stderr.write(f"it cannot be asked to stop: {error}\n")
+            sys.stderr.write(f"it cannot be asked to stop, and stops at once: {error}\n")
+            interrupt_main()
 
     def handle(number: int, frame: FrameType | None) -> None:
         first = not found.came

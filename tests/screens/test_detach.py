@@ -1,5 +1,8 @@
 """A run at work goes on without the interface: handed over by key, by quitting, and as it was."""
 
+import os
+import shutil
+import signal
 import threading
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from textual.pilot import Pilot
 
 from engine.errors import LabError
 from engine.store import Request, RunFinished, RunFolder, RunResumed, Store
-from lth_tui.headless import follow_headless
+from lth_tui.headless import follow_headless, run_headless
 from lth_tui.shell import LabApp
 from screens.dialogs import LeavingDialog, QuitDialog
 from screens.lab import Follower
@@ -196,3 +199,22 @@ def test_following_ends_with_the_run_and_not_before(
     assert follow_headless(run, store) == "done"
     assert looks[:4] == ["new", "stopped", "stopped", "stopped"]
     assert f"{run}: done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_run_that_cannot_be_asked_to_stop_ends_at_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int, code: object
+):
+    def deaf_engine(folder: RunFolder, store: Store, report: object) -> str:
+        shutil.rmtree(store.home)
+        os.kill(os.getpid(), number)
+        for _ in range(2000):
+            threading.Event().wait(0.02)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr("engine.runner.run", deaf_engine)
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as left:
+        run_headless(tiny_study(), Store(tmp_path / "home"), "r", as_json=True)
+    assert code in (left.type, getattr(left.value, "code", None))
+    told = capfd.readouterr().err
+    assert "it cannot be asked to stop, and stops at once: run 'r': there is none of that name" in told
