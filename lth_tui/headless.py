@@ -221,7 +221,7 @@ def _signals(store: Store, run: str) -> Iterator[_Signals]:
     """The first ctrl-c, SIGTERM or SIGHUP asks the run to stop, through the store; where it cannot be asked, or at a
     second ctrl-c, it stops at once.
 
-    Without a terminal there is none to lose: SIGHUP is then ignored.
+    Without a terminal there is none to lose: SIGHUP is then ignored, as it is where the run cannot be asked.
     """
     found = _Signals()
 
@@ -232,8 +232,10 @@ def _signals(store: Store, run: str) -> Iterator[_Signals]:
                     found.asked = folder.requested()
                 folder.request(Request.STOP)
         except LabError as error:
-            sys.stderr.write(f"it cannot be asked to stop, and stops at once: {error}\n")
-            interrupt_main()
+            found.came &= {signal.SIGINT, signal.SIGTERM}  # without its terminal alone it goes on, here
+            if found.came:
+                sys.stderr.write(f"it cannot be asked to stop, and stops at once: {error}\n")
+                interrupt_main()
 
     def handle(number: int, frame: FrameType | None) -> None:
         first = not found.came

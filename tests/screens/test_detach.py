@@ -10,7 +10,7 @@ import pytest
 from driving import lab_app, picture_of, started, tiny_study, until, write_run
 from textual.pilot import Pilot
 
-from engine.errors import LabError
+from engine.errors import BadInput, LabError
 from engine.store import Request, RunFinished, RunFolder, RunResumed, Store
 from lth_tui.headless import follow_headless, run_headless
 from lth_tui.shell import LabApp
@@ -218,3 +218,20 @@ def test_a_run_that_cannot_be_asked_to_stop_ends_at_once(
     assert code in (left.type, getattr(left.value, "code", None))
     told = capfd.readouterr().err
     assert "it cannot be asked to stop, and stops at once: run 'r': there is none of that name" in told
+
+
+def test_a_run_that_cannot_be_asked_goes_on_without_its_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def no_room(folder: RunFolder, request: Request) -> None:
+        raise BadInput("the disk is full; allowed: a disk with room")
+
+    def engine(folder: RunFolder, store: Store, report: object) -> str:
+        os.kill(os.getpid(), signal.SIGHUP)
+        for asking in threading.enumerate():
+            if asking.name == "stop":
+                asking.join()
+        return "done"
+
+    monkeypatch.setattr(RunFolder, "request", no_room)
+    monkeypatch.setattr("engine.runner.run", engine)
+    monkeypatch.setattr("lth_tui.terminal.can_be_lost", lambda: True)
+    assert run_headless(tiny_study(), Store(tmp_path / "home"), "r", as_json=True) == "done"
