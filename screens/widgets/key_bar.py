@@ -131,9 +131,9 @@ class KeyBar(Widget):
         return Content(" ").join(parts)
 
     def _at(self, x: int) -> tuple[Entry, int] | None:
-        """What is told there, and how far into it that is."""
+        """What is told there, and how far into it that is; nothing between two."""
         for entry in self.entries:
-            if x < len(entry.text):
+            if 0 <= x < len(entry.text):
                 return entry, x
             x -= len(entry.text) + 1
         return None
