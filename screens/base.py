@@ -189,10 +189,16 @@ class LabScreen(Screen[None]):
     def on_key(self, event: events.Key) -> None:
         """Tell why a key that types something does nothing; once, while it is told."""
         if event.is_printable and event.key not in self.active_bindings:
-            words, now = idle_words(self, event.key, self.refusal, MODES), time.monotonic()
+            words, now = idle_words(self, event.key, self._refusal, MODES), time.monotonic()
             if words and (words != self._idle[0] or now > self._idle[1] + IDLE_SECONDS):
                 self._idle = words, now
                 self.notify(plain(words), timeout=IDLE_SECONDS, markup=False)
+
+    def _refusal(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why an action is not offered, of this screen or of the App."""
+        if action == "detach":
+            return "only a run at work here can go on elsewhere"
+        return self.refusal(action, parameters)
 
     def refusal(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why an action of this screen is not offered."""

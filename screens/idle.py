@@ -17,9 +17,10 @@ def idle_words(screen: Screen[Any], key: str, refusal: Refusal, titles: Mapping[
     """What is to be told of a key without an action: why the one that it has here cannot be, that it is for another
     part of the screen, or in which modes, by their `titles`, the last line has it; '' for any other."""
     chain = {node: bindings.key_to_bindings for node, bindings in screen._modal_binding_chain}
-    for binding in chain.get(screen, {}).get(key, ()):
-        _, action, parameters = parse(binding.action)
-        return f"{binding.description}: {refusal(action, parameters)}"
+    for node in (screen, screen.app):
+        for binding in chain.get(node, {}).get(key, ()):
+            _, action, parameters = parse(binding.action)
+            return f"{binding.description}: {refusal(action, parameters)}"
     keymap = screen.app._keymap
     for part in screen.focus_chain:
         for binding in _made(type(part).BINDINGS, keymap):
