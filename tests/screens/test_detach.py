@@ -80,14 +80,15 @@ async def test_d_hands_the_run_over_and_the_screens_follow_it(tmp_path: Path, ha
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: app.current_mode == "live")
         await pilot.press("d")
+        await until(pilot, lambda: told(app) == ["Detach: only a run at work here can go on elsewhere"])
         assert "Detach" not in commands(app)
         run = await at_work(pilot, app)
         handed.ready.clear()
         await pilot.press("d")
         await until(pilot, lambda: "stopping…" in picture_of(app) and "Detach" not in commands(app))
         handed.ready.set()
-        await until(pilot, lambda: told(app))
-        assert told(app) == [f"{run} goes on without this terminal; to follow it: lth-tui attach {run}"]
+        words = f"{run} goes on without this terminal; to follow it: lth-tui attach {run}"
+        await until(pilot, lambda: told(app)[-1:] == [words])
         assert handed.runs == [(run, None)]
         assert not handed.alive, "it is nobody's when it is handed over"
         assert (app.lab.active, app.lab.follower.run, app.worker.active) == (None, run, False)

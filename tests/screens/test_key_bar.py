@@ -105,4 +105,4 @@ async def test_why_a_key_does_nothing_is_told_once(tmp_path: Path, finished: Fin
         assert told(app)[1] == f"Stop: {finished.run} is done"
         assert told(app)[2] == "Log y is for a part of the screen: tab goes there"
         await pilot.press("d")
-        await until(pilot, lambda: told(app)[3:] == ["Detach: only a run at work here can go on elsewhere"])
+        await until(pilot, lambda: told(app)[-1:] == ["Detach: only a run at work here can go on elsewhere"])
