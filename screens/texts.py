@@ -1,5 +1,6 @@
 """Values of a study as people type them, and back."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,7 @@ def _whole(text: str) -> int | str:
 
 def _number(text: str) -> float | str:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    return text if math.isnan(number) else number  # which equals nothing, not even itself

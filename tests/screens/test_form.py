@@ -343,6 +343,12 @@ def test_numbers_read_back(number):
     assert float(text_of(number)) == number
 
 
+def test_what_is_no_number_stays_text_and_is_refused():
+    form = edited(Form(load_study("quickstart")), data__fraction="NaN")
+    assert form.check().of(None) == {"base.data.fraction": "allowed: a number"}
+    assert Form.of(form.typed()).check() == form.check()
+
+
 def test_every_field_of_a_recipe_is_in_the_form_and_explained():
     def paths(tables, above=""):
         for name, value in tables.items():
