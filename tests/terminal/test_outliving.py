@@ -272,6 +272,7 @@ def test_run_outlives_its_terminal(
     assert_same(home, uninterrupted(tmp_path_factory.mktemp("whole"), text))
 
 
+@pytest.mark.slow
 def test_run_detached_resumed_and_followed_to_its_end(study: Callable[[str], str], home: Path, whole: tuple[Path, str]):
     begun = command(home, "run", study(SHORT), "--name", "r", "--detach")
     assert (begun.returncode, begun.stderr) == (0, "")
