@@ -147,15 +147,15 @@ class Heatmap(Widget, can_focus=True):
         return Layout(label, header, cell_width, cell_height, columns, rows, self._first[1], self._first[0])
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width, style = self.size.width, self.visual_style.rich_style
         layout = self._layout(self.size)
         if layout is None or self._grid is None:
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, style)
         if y == 0:
             line = self._header(layout)
         else:
             line = self._marks(layout) if y < layout.header else self._cells(layout, y - layout.header)
-        return Strip(line).apply_style(self.rich_style).adjust_cell_length(width, self.rich_style)
+        return Strip(line).apply_style(style).adjust_cell_length(width, style)
 
     def _header(self, layout: Layout) -> list[Segment]:
         grid = self._grid
