@@ -96,9 +96,14 @@ def _rate(home: Path) -> float:
 
 
 def _without(home: Path, seed: int) -> float:
-    command = [sys.executable, "-m", "lth_tui", "run", str(_study(home, seed, 1)), "--json"]
-    subprocess.run(command, env=environment(home), check=True, stdout=subprocess.DEVNULL)
+    train(home, _study(home, seed, 1))
     return _rate(home)
+
+
+def train(home: Path, study: Path, *options: str) -> None:
+    """Run the study of that file to its end, without the interface."""
+    command = [sys.executable, "-m", "lth_tui", "run", str(study), *options, "--json"]
+    subprocess.run(command, env=environment(home), check=True, stdout=subprocess.DEVNULL)
 
 
 def _with_interface(home: Path, seed: int) -> float:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.interface import Screen, environment, milliseconds
+from benchmarks.interface import Screen, milliseconds, train
 from benchmarks.sides import Spread, line
 from engine.store import Store
 
@@ -59,8 +59,7 @@ def _fill(home: Path) -> int:
     """A run that the engine made, many times over; the bytes of its database."""
     path = home / "bench.toml"
     path.write_text(STUDY)
-    command = [sys.executable, "-m", "lth_tui", "run", str(path), "--name", "bench", "--json"]
-    subprocess.run(command, env=environment(home), check=True, stdout=subprocess.DEVNULL)
+    train(home, path, "--name", "bench")
     made = home / "runs" / "bench"
     for number in range(1, RUNS):
         shutil.copytree(made, made.with_name(f"bench-{number:04}"))

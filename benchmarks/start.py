@@ -1,14 +1,12 @@
 """How soon the interface is there: from the command to its first whole screen, and from a key to each of the others,
 opened for the first time and later, in a home with a small finished run."""
 
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.interface import Screen, environment, milliseconds
+from benchmarks.interface import Screen, milliseconds, train
 from benchmarks.sides import Spread, line
 
 TIMES, AGAIN = 7, 2
@@ -59,8 +57,7 @@ def measure() -> bool:
         home = Path(folder)
         study = home / "bench.toml"
         study.write_text(STUDY)
-        command = [sys.executable, "-m", "lth_tui", "run", str(study), "--name", "bench", "--json"]
-        subprocess.run(command, env=environment(home), check=True, stdout=subprocess.DEVNULL)
+        train(home, study, "--name", "bench")
         _open(home)  # which leaves the modules compiled
         opened = [_open(home) for _ in range(TIMES)]
     print(f"start: the command alone, in a home with one finished run, {TIMES} times; in ms")
