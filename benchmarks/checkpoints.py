@@ -12,10 +12,10 @@ import numpy as np
 
 from benchmarks.sample import CLASSES, half_lane, noise
 from benchmarks.sides import Sides, Spread, line
-from engine.lanes import DataOnDevices, Kept, Pace, Pack, Program, Reading, machine, prepare_jax, train
-from engine.runner.saving import CHECKPOINT_SECONDS, Saving
+from engine.runner.checkpoints import CHECKPOINT_SECONDS, CheckpointWriter
 from engine.spec import Train
 from engine.store import Checkpoint, CheckpointStore
+from engine.training import DataOnDevices, Evaluation, Kept, LaneBatch, Program, StepTimer, machine, prepare_jax, train
 
 NETWORKS = {"lenet-300-100": (28, 28, 1), "conv-2": (32, 32, 3)}
 EXAMPLES, BATCH, LANES = 5_000, 60, 2
@@ -48,7 +48,7 @@ def _cost(network: str, store: CheckpointStore) -> bool:
 
 def _segments(network: str, store: CheckpointStore) -> Callable[[bool], float]:
     """Trains for some seconds, with a checkpoint or without; iterations a second."""
-    pack, pace = _pack(network), Pace()
+    pack, pace = _pack(network), StepTimer()
 
     def run(saved: bool) -> float:
         begun, before, left = time.perf_counter(), pack.iteration, int(saved)
@@ -60,9 +60,9 @@ def _segments(network: str, store: CheckpointStore) -> Callable[[bool], float]:
             left -= 1
             return True
 
-        with Saving(store) as saving:
+        with CheckpointWriter(store) as saving:
 
-            def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
+            def between(iteration: int, readings: list[list[Evaluation]], kept: Kept | None) -> bool:
                 if kept is not None:
                     saving.save([_checkpoint(lane, state) for lane, state in enumerate(kept.states())])
                 return time.perf_counter() - begun < SECONDS
@@ -78,10 +78,10 @@ def _checkpoint(lane: int, state: dict[str, np.ndarray]) -> Checkpoint:
     return Checkpoint(f"{lane:040x}", int(state["iteration"]), 0.0, state, None, [], {}, None, [])
 
 
-def _pack(network: str) -> Pack:
+def _pack(network: str) -> LaneBatch:
     image = NETWORKS[network]
     recipe = Train(iterations=STEPS, batch=BATCH, evaluate_every=STEPS)
     pixels, labels = noise(image, EXAMPLES)
     data = DataOnDevices.put(min(LANES, machine().devices), (pixels, labels), (pixels[:100], labels[:100]))
     program = Program.of(network, image, CLASSES, recipe)
-    return Pack(program, [half_lane(network, image, EXAMPLES, recipe, seed) for seed in range(LANES)], data, LANES)
+    return LaneBatch(program, [half_lane(network, image, EXAMPLES, recipe, seed) for seed in range(LANES)], data, LANES)

@@ -16,18 +16,18 @@ import optax
 
 from benchmarks.sample import CLASSES, MEAN, STD, half_lane, noise
 from benchmarks.sides import Sides, line
-from engine.lanes import (
+from engine.networks.build import forward
+from engine.networks.shapes import architecture
+from engine.spec import Train
+from engine.training import (
     DataOnDevices,
-    Pack,
+    LaneBatch,
     Program,
     batch_order,
     machine,
     prepare_jax,
 )
-from engine.lanes.program import optimizer_of
-from engine.networks.build import forward
-from engine.networks.shapes import architecture
-from engine.spec import Train
+from engine.training.program import optimizer_of
 
 NETWORKS = {"conv-2": 5, "conv-6": 3}
 """Steps that are timed together."""
@@ -76,7 +76,7 @@ def _inside(network: str, steps: int, count: int) -> Callable[[], float]:
     program = Program.of(network, IMAGE, CLASSES, recipe)
     pixels, labels = noise(IMAGE, EXAMPLES)
     data = DataOnDevices.put(min(count, machine().devices), (pixels, labels), (pixels[:1], labels[:1]))
-    pack = Pack(program, [half_lane(network, IMAGE, EXAMPLES, recipe, seed) for seed in range(count)], data, count)
+    pack = LaneBatch(program, [half_lane(network, IMAGE, EXAMPLES, recipe, seed) for seed in range(count)], data, count)
 
     def run() -> float:
         begun = time.perf_counter()

@@ -14,17 +14,17 @@ import numpy as np
 
 from benchmarks.sample import CLASSES, MEAN, STD, half_lane, noise
 from benchmarks.sides import Sides, line
-from engine.lanes import (
+from engine.networks import layer_shapes
+from engine.spec import Train
+from engine.training import (
     DataOnDevices,
-    Pace,
-    Pack,
+    LaneBatch,
     Program,
+    StepTimer,
     machine,
     prepare_jax,
     train,
 )
-from engine.networks import layer_shapes
-from engine.spec import Train
 
 EXAMPLES, BATCH, STEPS = 20_000, 60, 1_500
 NETWORK, IMAGE = "lenet-300-100", (28, 28, 1)
@@ -82,10 +82,10 @@ def _lanes(count: int) -> Callable[[], float]:
     pixels, labels = noise(IMAGE, EXAMPLES)
     data = DataOnDevices.put(devices, (pixels, labels), (pixels[:100], labels[:100]))
     lanes = [half_lane(NETWORK, IMAGE, EXAMPLES, recipe, seed) for seed in range(count)]
-    pace = Pace()
+    pace = StepTimer()
 
     def run() -> float:
-        pack = Pack(program, lanes, data, width)
+        pack = LaneBatch(program, lanes, data, width)
         ticks: list[tuple[float, int]] = []
 
         def between(iteration: int, *_: object) -> bool:

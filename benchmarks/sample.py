@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.lanes import Lane, batch_order, learning_rates
-from engine.masks import masked, random_masks
 from engine.networks import layer_shapes
 from engine.networks.build import initial_weights
+from engine.pruning import masked, random_masks
 from engine.spec import Train
+from engine.training import Lane, batch_order, learning_rates
 
 CLASSES = 10
 MEAN, STD = 0.5, 0.3

@@ -13,7 +13,7 @@ class Unwritable(LabError):
     """What is to be kept cannot be written for now: the disk is full, failing, or not to be written to."""
 
 
-class GuardBroken(LabError):
+class InvariantViolated(LabError):
     """A law that every round must obey does not hold. The run stops.
 
     **Arguments:** `law`, what must hold; `layer` and `round`, where it does not; `found`, what was seen.

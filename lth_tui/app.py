@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import BadInput
-from engine.places import log_file, settings_file
+from engine.paths import log_file, settings_file
 from engine.spec import parse_study, study_text
 from lth_tui import terminal
 from lth_tui.settings import SettingsFile

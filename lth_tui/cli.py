@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from engine import places
-from engine.errors import BadInput, GuardBroken, LabError
+from engine import paths
+from engine.errors import BadInput, InvariantViolated, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import KEPT_DAYS, Store
 from engine.views import StudyRun, compare_json, parse_filter, read_run, show_json, summary_json, tracks
@@ -34,7 +34,7 @@ def main() -> int:
         return STOPPED
     except BadInput as error:
         return _fail(str(error), BAD_INPUT)
-    except GuardBroken as error:
+    except InvariantViolated as error:
         return _fail(str(error), BROKEN_GUARD)
     except (LabError, click.ClickException) as error:
         return _fail(str(error), FAILED)
@@ -84,7 +84,7 @@ def command_line(context: click.Context, ascii: bool | None, ssh: bool | None) -
     if is_terminal():
         from lth_tui.app import open_interface
 
-        return open_interface(places.home(), FIRST_STUDY, ascii=ascii, ssh=ssh)
+        return open_interface(paths.home(), FIRST_STUDY, ascii=ascii, ssh=ssh)
     return _run(FIRST_STUDY, (), None, as_json=False)
 
 
@@ -107,7 +107,7 @@ def _run(study: str, settings: tuple[str, ...], name: str | None, *, as_json: bo
     from lth_tui.headless import run_headless
 
     _refuse_both(as_json, detach)
-    return _code(run_headless(load_study(study, settings), Store(places.home()), name, as_json=as_json, detach=detach))
+    return _code(run_headless(load_study(study, settings), Store(paths.home()), name, as_json=as_json, detach=detach))
 
 
 def _refuse_both(as_json: bool, detach: bool) -> None:
@@ -131,7 +131,7 @@ def resume(run: str, as_json: bool, detach: bool) -> int:
     from lth_tui.headless import resume_headless
 
     _refuse_both(as_json, detach)
-    return _code(resume_headless(run, Store(places.home()), as_json=as_json, detach=detach))
+    return _code(resume_headless(run, Store(paths.home()), as_json=as_json, detach=detach))
 
 
 @command_line.command()
@@ -147,10 +147,10 @@ def attach(before: dict[str, bool | None], run: str, **given: bool | None) -> in
         from lth_tui.app import open_interface
 
         known = {name: before[name] if value is None else value for name, value in given.items()}
-        return open_interface(places.home(), run=run, **known)
+        return open_interface(paths.home(), run=run, **known)
     from lth_tui.headless import follow_headless
 
-    return _code(follow_headless(run, Store(places.home())))
+    return _code(follow_headless(run, Store(paths.home())))
 
 
 @command_line.command()
@@ -175,7 +175,7 @@ def runs(wanted: tuple[str, ...], as_json: bool) -> None:
     acc>0.98 rounds<10 took>1h age<2d, and - before any of them for those without.
     """
     only = parse_filter(" ".join(wanted))
-    found = only.of(Store(places.home()).runs())
+    found = only.of(Store(paths.home()).runs())
     if as_json:
         click.echo(json.dumps([summary_json(item) for item in found], indent=1))
         return
@@ -191,7 +191,7 @@ def delete(run: str) -> None:
 
     What was deleted more than 30 days ago goes for good then. Finished rounds stay: other runs share them.
     """
-    Store(places.home()).delete(run)
+    Store(paths.home()).delete(run)
     click.echo(f"{run} is in the trash for {KEPT_DAYS} days; to bring it back: lth-tui restore {run}")
 
 
@@ -199,7 +199,7 @@ def delete(run: str) -> None:
 @click.argument("run", required=False)
 def restore(run: str | None) -> None:
     """Bring back the run that was deleted last, or RUN."""
-    name = Store(places.home()).restore(run)
+    name = Store(paths.home()).restore(run)
     click.echo(f"{name} is back; look at it: lth-tui show {name}")
 
 
@@ -208,7 +208,7 @@ def restore(run: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def show(run: str, as_json: bool) -> None:
     """Show what RUN found: its title and note, its table, accuracy against P_m, and what the numbers say."""
-    with Store(places.home()).open(run) as folder:
+    with Store(paths.home()).open(run) as folder:
         view = read_run(folder)
         status = folder.status(view.status)
         study = None if as_json else folder.study()
@@ -230,7 +230,7 @@ def compare(runs: tuple[str, ...], base: str | None, as_json: bool) -> None:
 
     Differences are taken within trials of the same seed.
     """
-    store = Store(places.home())
+    store = Store(paths.home())
     found: list[StudyRun] = []
     for run in dict.fromkeys(runs):
         with store.open(run) as folder:
@@ -253,7 +253,7 @@ def claims(run: str, as_json: bool) -> None:
     """Score what the paper and the article found against RUN."""
     from engine.claims import judge, verdict_rows
 
-    with Store(places.home()).open(run) as folder:
+    with Store(paths.home()).open(run) as folder:
         study = folder.study()
         view = read_run(folder)
         status = folder.status(view.status)
@@ -278,7 +278,7 @@ def reproduce(quick: bool, instead: tuple[str, ...], as_json: bool) -> int:
     from lth_tui.reproduce import experiment_rows, read_instead, reproduce
     from lth_tui.verdicts import print_reproduction
 
-    store = Store(places.home())
+    store = Store(paths.home())
     found = list(reproduce(store, quick=quick, instead=read_instead(instead), quiet=as_json))
     if as_json:
         click.echo(json.dumps(experiment_rows(found), allow_nan=False, indent=1))
@@ -299,7 +299,7 @@ def bundle(run: str, file: Path) -> None:
     from screens.text import size
 
     with progress_bar(f"bundling {run}") as report:
-        made = write_bundle(run, Store(places.home()), file, report)
+        made = write_bundle(run, Store(paths.home()), file, report)
     missing = f" ({made.missing} more are missing or damaged here)" if made.missing else ""
     held = f"{made.events} events, {made.points} validations and {made.rounds} rounds{missing}, {size(made.unpacked)}"
     click.echo(_one_line(f"{made.run}: {held}, are in {file}, {size(made.size)}"))
@@ -318,7 +318,7 @@ def open_run(file: Path) -> None:
     from screens.text import size
 
     with progress_bar("opening") as report:
-        found = open_bundle(file, Store(places.home()), report)
+        found = open_bundle(file, Store(paths.home()), report)
     click.echo(
         f"{found.run}: {found.events} events and {found.new + found.known} rounds, {found.known} of them known before, "
         f"{size(found.size)}; look at it: lth-tui show {found.run}"
@@ -330,7 +330,7 @@ def settings() -> None:
     """Print the settings, as the TOML that their file can have."""
     from lth_tui.setting_out import settings_toml
 
-    click.echo(settings_toml(SettingsFile(places.settings_file())), nl=False)
+    click.echo(settings_toml(SettingsFile(paths.settings_file())), nl=False)
 
 
 @command_line.group(invoke_without_command=True)
@@ -347,7 +347,7 @@ def list_data() -> None:
     from engine import datasets
     from lth_tui.printing import print_data
 
-    print_data(datasets.catalogue(places.home()))
+    print_data(datasets.catalogue(paths.home()))
 
 
 @data.command("prepare")
@@ -357,7 +357,7 @@ def prepare_data(name: str, source: Path | None) -> None:
     """Bring the data set NAME into the form that loads at once: downloaded, or from the original files."""
     from lth_tui.headless import prepare_with_progress
 
-    click.echo(f"{name} is ready in {prepare_with_progress(name, places.home(), source)}")
+    click.echo(f"{name} is ready in {prepare_with_progress(name, paths.home(), source)}")
 
 
 @command_line.command()
@@ -369,4 +369,4 @@ def doctor(repair: bool) -> int:
     """
     from lth_tui.doctor import examine
 
-    return DONE if examine(places.home(), repair=repair) else FAILED
+    return DONE if examine(paths.home(), repair=repair) else FAILED

@@ -10,7 +10,7 @@ import psutil
 
 from engine import datasets
 from engine.errors import BadInput, LabError
-from engine.places import cache_folder
+from engine.paths import cache_folder
 from engine.store import Amiss, Store, amiss
 from lth_tui.printing import console
 
@@ -46,7 +46,7 @@ def examine(home: Path, *, repair: bool = False) -> bool:
 
 def _devices(home: Path) -> tuple[bool, str, str]:
     try:
-        from engine.lanes import machine, prepare_jax
+        from engine.training import machine, prepare_jax
 
         prepare_jax(cache_folder(home))
         return True, "devices", f"{machine().words}; a lane on each"

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from engine import datasets
 from engine.errors import BadInput, LabError
-from engine.plan import check_room
+from engine.experiment import check_room
 from engine.spec import Study
 from engine.store import Request, RunFolder, Stamped, Store
 from engine.views import read_run

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from engine.claims import Verdict, judge, verdict_rows
-from engine.errors import BadInput, GuardBroken, LabError
-from engine.plan import check_room, forecast
+from engine.errors import BadInput, InvariantViolated, LabError
+from engine.experiment import check_room, forecast
 from engine.spec import EXPERIMENTS, QUICK, Study, load_study
 from engine.store import Store
 from engine.views import read_run
@@ -42,7 +42,7 @@ def reproduce(store: Store, *, quick: bool, instead: Mapping[str, str], quiet: b
 
     One that was done before is taken as it is, one that was cut short goes on. `instead`: names of data sets, and of
     those to take for them. What cannot run here does not hinder the others. Ends after an experiment that was stopped.
-    Raises GuardBroken.
+    Raises InvariantViolated.
     """
     for number, name in enumerate(EXPERIMENTS, 1):
         study = load_study(name + QUICK if quick else name)
@@ -62,7 +62,7 @@ def reproduce(store: Store, *, quick: bool, instead: Mapping[str, str], quiet: b
                     with store.create(study) as folder:
                         run = folder.id
                 status = resume_headless(run, store, as_json=False, show=not quiet)
-        except GuardBroken:
+        except InvariantViolated:
             raise
         except LabError as error:
             click.echo(f"{words} cannot run: {error}", err=True)

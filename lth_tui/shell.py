@@ -285,7 +285,7 @@ class LabApp(App[None]):
         self._set_out(lambda: message.run)
 
     def _create(self, study: Study) -> str:
-        from engine.plan import check_room  # with NumPy, here in a thread
+        from engine.experiment import check_room  # with NumPy, here in a thread
 
         check_room(study, self.lab.store)
         with self.lab.store.create(study) as folder:

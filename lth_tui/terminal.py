@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from engine.places import make_folder
+from engine.paths import make_folder
 from lth_tui.ascii_only import ERRORS
 
 LOG_LIMIT = 4_000_000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import BadInput, LabError
-from engine.places import log_file
+from engine.paths import log_file
 from engine.store import Request, RunFinished, RunFolder, Store
 from lth_tui.detach import attach_words, go_on_detached
 

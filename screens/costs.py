@@ -12,7 +12,7 @@ from screens.text import amount, duration, plain, size
 
 if TYPE_CHECKING:
     from engine.datasets import Entry
-    from engine.plan import Forecast
+    from engine.experiment import Forecast
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Costs:
 def costs_of(study: Study, store: Store) -> Costs:
     """The costs of a study here and now; takes its time for a large one, and the first time for loading NumPy."""
     from engine import datasets
-    from engine.plan import forecast
+    from engine.experiment import forecast
 
     told, data, problem = None, None, ""
     try:

@@ -44,7 +44,7 @@ class Tickets:
     def read(self, key: str, data: str | None) -> TicketView | None:
         """Read a round that learned from the data set `data`, and sum it up."""
         stored = self._store.rounds.read(key)
-        return None if stored is None else ticket_view(stored.masks, stored.final, self._image_shape(data))
+        return None if stored is None else ticket_view(stored.masks, stored.final.params, self._image_shape(data))
 
     def keep(self, key: str, view: TicketView | None) -> None:
         """Keep what was read, the one before it, and as many of those before them as there is room for."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.networks.shapes import architecture
+from engine.networks import build
 from engine.spec import ARM_KINDS, CONTROLS, DRAWN
 
 FOLDER = "folder:"
@@ -53,7 +53,7 @@ def _below_one(text: str) -> bool:
 
 
 def _convolutional(network: str) -> bool:
-    return bool(architecture(network).blocks)
+    return any(layer.kind == "conv" for layer in build(network, (64, 64, 3), 10).layers)
 
 
 YES_NO = {"no": "", "yes": ""}

@@ -13,7 +13,7 @@ from engine.datasets.fashion_mnist import FASHION_MNIST
 from engine.datasets.mnist import MNIST
 from engine.datasets.recipe import Entry, Recipe, Report
 from engine.errors import BadInput
-from engine.places import data_folder
+from engine.paths import data_folder
 
 _RECIPES = {recipe.name: recipe for recipe in (CIFAR10, DIGITS, FASHION_MNIST, MNIST)}
 

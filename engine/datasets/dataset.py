@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.draws import permutation
+from engine.rng import permutation
 
 # Keeps this draw apart from others that are made from the same seed.
 _SPLIT_STREAM = 0x5B117

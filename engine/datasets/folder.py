@@ -14,8 +14,8 @@ import numpy as np
 from engine.datasets import pictures
 from engine.datasets.listing import listing, shown
 from engine.datasets.recipe import Arrays, Recipe, Report
-from engine.draws import permutation
 from engine.errors import BadInput
+from engine.rng import permutation
 
 PREFIX = "folder:"
 SLUG = "folder-"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.datasets.dataset import Dataset
 from engine.datasets.recipe import Arrays, Recipe
-from engine.places import make_folder
+from engine.paths import make_folder
 
 SHEET = "dataset.json"
 _DRAFT = ".draft"

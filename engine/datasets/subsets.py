@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.datasets.dataset import Dataset, Split
-from engine.draws import permutation
 from engine.errors import BadInput
+from engine.rng import permutation
 
 # Keep these draws apart from each other and from others that are made from the same seed.
 _STRATIFIED_STREAM = 0x57A7

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from engine.networks import layer_of
 from engine.spec import DRAWN, Study
 from engine.store import (
     CurvePoint,
@@ -89,20 +90,22 @@ class Account:
     def check_round(self, stored: StoredRound) -> None:
         """A round's arrays fit each other and what the events say of it. Raises Unlikely."""
         layers = self.keys[stored.key].layers
-        _expect(stored.masks.keys() == layers.keys(), f"masks of the layers {', '.join(stored.masks)}")
-        for name, mask in stored.masks.items():
+        named = {layer_of(name): mask for name, mask in stored.masks.items()}
+        _expect(named.keys() == layers.keys(), f"masks of the layers {', '.join(stored.masks)}")
+        for name, mask in named.items():
             _expect(mask.dtype == bool and mask.ndim in (2, 4), f"a mask of {mask.dtype} {mask.shape}")
             counted = (int(mask.sum()), mask.size)
             _expect(counted == (layers[name].survivors, layers[name].size), f"{counted[0]} weights of {counted[1]}")
-        for weights in (stored.final, stored.best, *stored.marks.values()):
-            for name, tensors in weights.items():
-                kernel, bias = tensors["kernel"], tensors["bias"]
-                _expect(kernel.dtype == bias.dtype == "float32", f"weights of {kernel.dtype} and {bias.dtype}")
-                _expect(kernel.shape == stored.masks[name].shape, f"a kernel of {kernel.shape}")
-                _expect(bias.shape == kernel.shape[-1:], f"a bias of {bias.shape}")
+        shapes = {name: array.shape for name, array in stored.final.params.items()}
+        for snapshot in (stored.final, stored.best, *stored.marks.values()):
+            _expect({name: it.shape for name, it in snapshot.params.items()} == shapes, "weights of several shapes")
+            for name, array in (*snapshot.params.items(), *snapshot.state.items()):
+                _expect(array.dtype == "float32", f"{name} of {array.dtype}")
+            for name, mask in stored.masks.items():
+                _expect(shapes.get(name) == mask.shape, f"{name} of {shapes.get(name)} under a mask of {mask.shape}")
         _expect(all(type(mark) is int and mark > 0 for mark in stored.marks), "a mark that is no iteration")
         _check_values(stored.result.model_dump())
-        _check_result(stored.result, {name: mask.size for name, mask in stored.masks.items()})
+        _check_result(stored.result, {name: mask.size for name, mask in named.items()})
 
     def _check_start(self, event: RunStarted) -> None:
         told = [(arm.name, arm.kind) for arm in event.arms]

@@ -22,7 +22,7 @@ from engine.datasets.listing import shown
 from engine.errors import BadInput
 from engine.export.account import Account, CurveLine, EventLine, Unlikely
 from engine.export.archive import CURVES, EVENTS, STUDY, Bundle, Manifest, Packer, first_problem, round_member
-from engine.places import make_folder
+from engine.paths import make_folder
 from engine.spec import Study, parse_study, to_toml
 from engine.store import Event, RoundStore, RunStarted, Store, StoredRound
 from engine.store.files import sync_folder

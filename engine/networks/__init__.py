@@ -1,5 +1,37 @@
-"""The networks: their layers as plain shapes here, their computation in `engine.networks.build` (which imports JAX)."""
+"""Networks: pure functions of flat parameters, one file a family, each registered under its name.
 
-from engine.networks.shapes import ARCHITECTURES, LayerShape, computed, image_problem, layer_shapes, weight_count
+A *layer* has a kernel that can be pruned; its *parameter* is the kernel's path, `conv1/kernel`. *State* is what
+training changes without a gradient. What needs JAX imports it when it is called, so that layers are known without it.
+"""
 
-__all__ = ["ARCHITECTURES", "LayerShape", "computed", "image_problem", "layer_shapes", "weight_count"]
+from engine.networks.base import (
+    HostArrays,
+    LayerShape,
+    Network,
+    Params,
+    Snapshot,
+    State,
+    Training,
+    build,
+    glorot,
+    image_problem,
+    initial_weights,
+    layer_of,
+    weight_count,
+)
+
+__all__ = [
+    "HostArrays",
+    "LayerShape",
+    "Network",
+    "Params",
+    "Snapshot",
+    "State",
+    "Training",
+    "build",
+    "glorot",
+    "image_problem",
+    "initial_weights",
+    "layer_of",
+    "weight_count",
+]

@@ -4,15 +4,15 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from engine.errors import GuardBroken, LabError
-from engine.lanes import machine, prepare_jax
-from engine.places import cache_folder
-from engine.runner.bench import Bench
-from engine.runner.heart import Heart
-from engine.runner.past import Past
-from engine.runner.pilot import Pilot, Stopped
-from engine.runner.walk import Walk
-from engine.store import GuardFailed, RunFinished, RunFolder, RunResumed, Stamped, Store
+from engine.errors import InvariantViolated, LabError
+from engine.paths import cache_folder
+from engine.runner.heartbeat import Heartbeat
+from engine.runner.history import RunHistory
+from engine.runner.scheduler import Scheduler
+from engine.runner.session import RunSession, Stopped
+from engine.runner.train import Trainer
+from engine.store import InvariantFailed, RunFinished, RunFolder, RunResumed, Stamped, Store
+from engine.training import machine, prepare_jax
 
 Report = Callable[[Stamped], None]
 
@@ -28,12 +28,12 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
     """
     folder.own()
     try:
-        past = Past(folder)
+        past = RunHistory(folder)
         if past.status == "done":
             return "done"
-        with Heart(folder.id, store):
+        with Heartbeat(folder.id, store):
             prepare_jax(cache_folder(store.home))
-            bench = Bench(folder.study(), store) if past.started else None
+            bench = Trainer(folder.study(), store) if past.started else None
             if bench is not None:
                 past.refuse_unlike(bench.plan, machine().tag)
             return _execute(folder, store, past, bench, report)
@@ -41,23 +41,23 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
         folder.release()
 
 
-def _execute(folder: RunFolder, store: Store, past: Past, bench: Bench | None, report: Report | None) -> str:
+def _execute(folder: RunFolder, store: Store, past: RunHistory, bench: Trainer | None, report: Report | None) -> str:
     begun = time.perf_counter()
-    pilot = Pilot(folder, report)
-    work: Walk | None = None
+    pilot = RunSession(folder, report)
+    work: Scheduler | None = None
     status: Literal["done", "stopped", "failed"] = "failed"
     message = ""
     try:
         pilot.prepare()
         if past.status != "new":
             pilot.say(RunResumed())
-        work = Walk(bench or Bench(folder.study(), store), store, past, pilot)
+        work = Scheduler(bench or Trainer(folder.study(), store), store, past, pilot)
         status = "done" if work.walk() else "stopped"
     except Stopped:
         status = "stopped"
     except LabError as error:
-        if isinstance(error, GuardBroken):
-            pilot.conclude(GuardFailed(law=error.law, layer=error.layer, round=error.round, found=error.found))
+        if isinstance(error, InvariantViolated):
+            pilot.conclude(InvariantFailed(law=error.law, layer=error.layer, round=error.round, found=error.found))
         message = str(error)
         raise
     except KeyboardInterrupt:

@@ -35,7 +35,7 @@ EXPERIMENTS = (
     "dropout-conv6",
 )
 """The article's experiments in its order, and last the paper's on dropout, as presets; each has a quick twin."""
-_PRESETS = resources.files("engine") / "presets"
+_PRESETS = resources.files("engine.spec") / "presets"
 _FIELDS_AT = FieldsAt(Study)
 
 

@@ -21,7 +21,7 @@ Criterion = Literal[
 ]
 Treatment = Literal["reset", "rewind", "reinit", "reshuffle", "keep", "lr-rewind"]
 EarlyBird = Literal["off", "watch", "stop"]
-LayerKind = Literal["dense", "conv", "output"]
+LayerKind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 MAX_EXAMPLES = 1_000_000_000
 """Drawn in one round at the most; their order is drawn before it begins and takes 4 bytes each."""
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -153,10 +153,9 @@ class Prune(Model):
         """Times that the network is pruned."""
         return len(self.levels) or self.rounds
 
-    def rate_of(self, kind: LayerKind) -> float:
+    def rate_of(self, kind: str) -> float:
         """The rate of a kind of layer in layerwise scope."""
-        usual: dict[LayerKind, float] = {"dense": self.rate, "conv": self.rate, "output": self.rate / 2}
-        return (usual | self.rates)[kind]
+        return self.rates.get(kind, self.rate / 2 if kind == "output" else self.rate)
 
 
 class Restart(Model):

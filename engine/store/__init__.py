@@ -14,13 +14,14 @@ from engine.store.events import (
     Diverged,
     EarlyBird,
     Event,
-    GuardFailed,
+    InvariantFailed,
     LaneProgress,
     LayerCount,
     Magnitudes,
     Note,
     Paused,
     Progress,
+    ResourceUsage,
     Resumed,
     RoundFinished,
     RoundResult,
@@ -31,7 +32,6 @@ from engine.store.events import (
     Signal,
     SignalKind,
     Similarity,
-    Use,
 )
 from engine.store.health import Amiss, amiss
 from engine.store.leases import Lease, Leases
@@ -60,7 +60,7 @@ __all__ = [
     "Drafts",
     "EarlyBird",
     "Event",
-    "GuardFailed",
+    "InvariantFailed",
     "LaneProgress",
     "LayerCount",
     "Lease",
@@ -71,6 +71,7 @@ __all__ = [
     "Paused",
     "Progress",
     "Request",
+    "ResourceUsage",
     "Resumed",
     "RoundFinished",
     "RoundMean",
@@ -90,6 +91,5 @@ __all__ = [
     "Store",
     "StoredRound",
     "Trash",
-    "Use",
     "amiss",
 ]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from engine.networks import Snapshot
 from engine.store.files import write_atomic, writing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Weights = dict[str, dict[str, "NDArray[np.float32]"]]
 Masks = dict[str, "NDArray[np.bool_]"]
 Arrays = dict[str, "NDArray[Any]"]
 
@@ -62,14 +62,27 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]] | None:
     return (arrays, facts) if facts.pop("digest", None) == _digest(arrays, facts) else None
 
 
-def flat(group: str, weights: Weights) -> Arrays:
-    """Weights as arrays named group/layer/kernel and group/layer/bias."""
-    return {f"{group}/{layer}/{name}": array for layer, tensors in weights.items() for name, array in tensors.items()}
+def grouped(group: str, arrays: Mapping[str, "NDArray[Any]"]) -> Arrays:
+    """The arrays under names that begin with the group's."""
+    return {f"{group}/{name}": array for name, array in arrays.items()}
 
 
-def weights_of(arrays: Mapping[str, "NDArray[Any]"], group: str, layers: list[str]) -> Weights:
-    """The weights of a group. Raises KeyError where one is missing."""
-    return {layer: {name: arrays[f"{group}/{layer}/{name}"] for name in ("kernel", "bias")} for layer in layers}
+def group_of(arrays: Mapping[str, "NDArray[Any]"], group: str) -> Arrays:
+    """The arrays of a group, by the rest of their names."""
+    return {name.removeprefix(f"{group}/"): array for name, array in arrays.items() if name.startswith(f"{group}/")}
+
+
+def flat(group: str, snapshot: Snapshot) -> Arrays:
+    """A snapshot as arrays named group/params/path and group/state/path."""
+    return grouped(f"{group}/params", snapshot.params) | grouped(f"{group}/state", snapshot.state)
+
+
+def snapshot_of(arrays: Mapping[str, "NDArray[Any]"], group: str) -> Snapshot:
+    """The snapshot of a group. Raises KeyError where there is none."""
+    params = group_of(arrays, f"{group}/params")
+    if not params:
+        raise KeyError(group)
+    return Snapshot(params, group_of(arrays, f"{group}/state"))
 
 
 def _digest(arrays: Mapping[str, "NDArray[Any]"], facts: Mapping[str, str]) -> str:

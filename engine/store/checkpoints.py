@@ -7,7 +7,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from engine.store.arrays import Arrays, Masks, Weights, flat, keyed, keys_in, read_arrays, weights_of, write_arrays
+from engine.networks import Snapshot
+from engine.store.arrays import (
+    Arrays,
+    Masks,
+    flat,
+    group_of,
+    grouped,
+    keyed,
+    keys_in,
+    read_arrays,
+    snapshot_of,
+    write_arrays,
+)
 from engine.store.events import CurvePoint, EarlyBird
 from engine.store.files import PART
 from engine.store.rounds import CURVE
@@ -29,7 +41,7 @@ class Checkpoint:
     state: Arrays
     ended: Arrays | None
     curve: list[CurvePoint]
-    marks: dict[int, Weights]
+    marks: dict[int, Snapshot]
     early_bird: EarlyBird | None
     recent: list[Masks]
 
@@ -46,20 +58,20 @@ class CheckpointStore:
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Keep a checkpoint, atomically, in place of the one before. Raises Unwritable."""
-        arrays = _grouped("state", checkpoint.state)
+        arrays = grouped("state", checkpoint.state)
         if checkpoint.ended is not None:
-            arrays |= _grouped("ended", checkpoint.ended)
-        for iteration, weights in checkpoint.marks.items():
-            arrays |= flat(f"at{iteration}", weights)
+            arrays |= grouped("ended", checkpoint.ended)
+        for iteration, snapshot in checkpoint.marks.items():
+            arrays |= flat(f"at{iteration}", snapshot)
         for place, masks in enumerate(checkpoint.recent):
-            arrays |= _grouped(f"mask{place}", masks)
+            arrays |= grouped(f"mask{place}", masks)
         bird = checkpoint.early_bird
         facts = {
             "key": checkpoint.key,
             "iteration": str(checkpoint.iteration),
             "seconds": repr(checkpoint.seconds),
             "curve": CURVE.dump_json(checkpoint.curve).decode(),
-            "marks": json.dumps({at: list(weights) for at, weights in checkpoint.marks.items()}),
+            "marks": json.dumps(list(checkpoint.marks)),
             "early_bird": "" if bird is None else bird.model_dump_json(),
             "recent": str(len(checkpoint.recent)),
         }
@@ -93,26 +105,18 @@ class CheckpointStore:
             arrays, facts = found
             try:
                 if facts["key"] == key:
-                    marks: dict[str, list[str]] = json.loads(facts["marks"])
+                    marks: list[int] = json.loads(facts["marks"])
                     return Checkpoint(
                         key=key,
                         iteration=int(facts["iteration"]),
                         seconds=float(facts["seconds"]),
-                        state=_group(arrays, "state"),
-                        ended=_group(arrays, "ended") or None,
+                        state=group_of(arrays, "state"),
+                        ended=group_of(arrays, "ended") or None,
                         curve=CURVE.validate_json(facts["curve"]),
-                        marks={int(at): weights_of(arrays, f"at{at}", layers) for at, layers in marks.items()},
+                        marks={at: snapshot_of(arrays, f"at{at}") for at in marks},
                         early_bird=EarlyBird.model_validate_json(facts["early_bird"]) if facts["early_bird"] else None,
-                        recent=[_group(arrays, f"mask{place}") for place in range(int(facts["recent"]))],
+                        recent=[group_of(arrays, f"mask{place}") for place in range(int(facts["recent"]))],
                     )
             except (KeyError, ValueError, TypeError, RecursionError, ValidationError):
                 pass
         return None
-
-
-def _grouped(group: str, arrays: Arrays | Masks) -> Arrays:
-    return {f"{group}/{name}": array for name, array in arrays.items()}
-
-
-def _group(arrays: Arrays, group: str) -> Arrays:
-    return {name.removeprefix(f"{group}/"): array for name, array in arrays.items() if name.startswith(f"{group}/")}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from engine.errors import BadInput, LabError, Unwritable
-from engine.places import make_folder
+from engine.paths import make_folder
 from engine.spec import Study
 from engine.store import proof
 from engine.store.events import CurvePoint, Event, Progress

@@ -176,7 +176,7 @@ class Signal(Model):
     text: str
 
 
-class GuardFailed(Model):
+class InvariantFailed(Model):
     event: Literal["guard-broken"] = "guard-broken"
     law: str
     layer: str | None
@@ -215,7 +215,7 @@ Event = (
     | RoundFinished
     | Diverged
     | Signal
-    | GuardFailed
+    | InvariantFailed
     | Note
     | Paused
     | Resumed
@@ -233,7 +233,7 @@ class LaneProgress(Model):
     key: str
 
 
-class Use(Model):
+class ResourceUsage(Model):
     """What the process of a run uses of its machine: `cpu` in cores kept busy, of `cores`; memory in bytes, of all that
     there is; likewise that of its devices, 0 where they have none of their own."""
 
@@ -260,7 +260,7 @@ class Progress(Model):
     rounds_total: int = 0
     rate: float | None = None
     eta: float | None = None
-    use: Use | None = None
+    use: ResourceUsage | None = None
 
 
 class CurvePoint(Model):

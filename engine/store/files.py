@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from engine.errors import Unwritable
-from engine.places import make_folder
+from engine.paths import make_folder
 
 PART = ".part"
 """How the names of files end that are not whole yet."""

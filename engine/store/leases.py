@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from engine.places import make_folder
+from engine.paths import make_folder
 from engine.store.files import writing
 from engine.store.owners import Owner
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from engine.store.arrays import Masks, Weights, flat, keyed, keys_in, read_arrays, weights_of, write_arrays
+from engine.networks import Snapshot
+from engine.store.arrays import Masks, flat, grouped, keyed, keys_in, read_arrays, snapshot_of, write_arrays
 from engine.store.events import CurvePoint, RoundResult
 
 CURVE = TypeAdapter(list[CurvePoint])
@@ -16,18 +17,17 @@ CURVE = TypeAdapter(list[CurvePoint])
 class StoredRound:
     """What a round leaves behind.
 
-    `masks`: layer name to True where a weight lives. `final` and `best`: layer name to
-    {"kernel", "bias"}, after the last iteration and at the lowest validation loss; `marks`: likewise, after the
-    iterations that others rewind to.
+    `masks`: by parameter, True where a weight is left. `final` and `best`: the network after the last iteration and at
+    the lowest validation loss; `marks`: likewise, after the iterations that others rewind to.
     """
 
     key: str
     result: RoundResult
     curve: list[CurvePoint]
     masks: Masks
-    final: Weights
-    best: Weights
-    marks: dict[int, Weights] = field(default_factory=dict)
+    final: Snapshot
+    best: Snapshot
+    marks: dict[int, Snapshot] = field(default_factory=dict)
 
 
 class RoundStore:
@@ -50,13 +50,12 @@ class RoundStore:
 
     def write(self, stored: StoredRound) -> int:
         """Keep a round, atomically; its size in bytes. Raises Unwritable."""
-        arrays = {f"mask/{name}": mask for name, mask in stored.masks.items()}
-        arrays |= flat("final", stored.final) | flat("best", stored.best)
-        for iteration, weights in stored.marks.items():
-            arrays |= flat(f"at{iteration}", weights)
+        arrays = grouped("mask", stored.masks) | flat("final", stored.final) | flat("best", stored.best)
+        for iteration, snapshot in stored.marks.items():
+            arrays |= flat(f"at{iteration}", snapshot)
         facts = {
             "key": stored.key,
-            "layers": json.dumps(list(stored.masks)),
+            "masked": json.dumps(list(stored.masks)),
             "marks": json.dumps(list(stored.marks)),
             "result": stored.result.model_dump_json(),
             "curve": CURVE.dump_json(stored.curve).decode(),
@@ -70,15 +69,14 @@ class RoundStore:
             if found is None or found[1]["key"] != key:
                 return None
             arrays, facts = found
-            layers: list[str] = json.loads(facts["layers"])
             return StoredRound(
                 key=key,
                 result=RoundResult.model_validate_json(facts["result"]),
                 curve=CURVE.validate_json(facts["curve"]),
-                masks={layer: arrays[f"mask/{layer}"] for layer in layers},
-                final=weights_of(arrays, "final", layers),
-                best=weights_of(arrays, "best", layers),
-                marks={mark: weights_of(arrays, f"at{mark}", layers) for mark in json.loads(facts["marks"])},
+                masks={name: arrays[f"mask/{name}"] for name in json.loads(facts["masked"])},
+                final=snapshot_of(arrays, "final"),
+                best=snapshot_of(arrays, "best"),
+                marks={mark: snapshot_of(arrays, f"at{mark}") for mark in json.loads(facts["marks"])},
             )
         except (KeyError, ValueError, TypeError, RecursionError, ValidationError):
             return None

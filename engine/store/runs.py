@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import BadInput, Unwritable
-from engine.places import make_folder
+from engine.paths import make_folder
 from engine.spec import Study, to_toml
 from engine.store.checkpoints import CheckpointStore
 from engine.store.database import RunFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from engine.errors import BadInput, LabError
-from engine.places import make_folder
+from engine.paths import make_folder
 from engine.store.checkpoints import CheckpointStore
 from engine.store.database import RunFolder
 from engine.store.events import RoundFinished, RoundStarted

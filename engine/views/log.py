@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.store.events import Diverged, GuardFailed, RoundFinished, RunStarted, Signal
+from engine.store.events import Diverged, InvariantFailed, RoundFinished, RunStarted, Signal
 
 if TYPE_CHECKING:
     from engine.views.run import ArmView
@@ -74,7 +74,7 @@ def signal_words(event: Signal) -> tuple[str, str]:
     return level, f"{_where(event.arm, event.trial, event.round)}: {event.text.rpartition(' (')[0] or event.text}"
 
 
-def guard_words(event: GuardFailed) -> str:
+def guard_words(event: InvariantFailed) -> str:
     """What was not as it always must be."""
     where = f"round {event.round}" if event.layer is None else f"layer {event.layer}, round {event.round}"
     return f"guard broken at {where}: {event.law} ({event.found})"

@@ -7,7 +7,7 @@ from engine.store.events import (
     DatasetFacts,
     Diverged,
     EarlyBird,
-    GuardFailed,
+    InvariantFailed,
     LayerCount,
     Magnitudes,
     Note,
@@ -144,7 +144,7 @@ def fold(view: RunView, events: Iterable[Stamped]) -> RunView:
             case Signal():
                 say(*signal_words(event))
                 view = replace(view, signals=(*view.signals, event))
-            case GuardFailed():
+            case InvariantFailed():
                 say("error", guard_words(event))
             case Note():
                 say("info", event.text)

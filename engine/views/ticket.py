@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.store.arrays import Masks, Weights
+from engine.networks import HostArrays, layer_of
+from engine.store.arrays import Masks
 from engine.store.events import Magnitudes
 from engine.views.numbers import Table
 from engine.views.run import TrialView
@@ -117,8 +118,8 @@ class TicketView:
         return sum(layer.weights.nbytes for layer in self.layers.values())
 
 
-def ticket_view(masks: Masks, weights: Weights, image_shape: tuple[int, int, int] | None) -> TicketView:
-    """The pictures and counts of a round's masks and weights, for images `[H, W, C]`.
+def ticket_view(masks: Masks, params: HostArrays, image_shape: tuple[int, int, int] | None) -> TicketView:
+    """The pictures and counts of a round's masks and parameters, for images `[H, W, C]`.
 
     Without an image shape, or with one that the first layer does not have, pixels are shown as units are.
     """
@@ -130,7 +131,9 @@ def ticket_view(masks: Masks, weights: Weights, image_shape: tuple[int, int, int
         mask = masks[name].reshape(shape)
         after = names[place + 1] if place + 1 < len(names) else None
         outgoing = None if after is None else masks[after].reshape(shapes[after][1]).sum((0, 1, 3))
-        found[name] = _layer(name, reads, mask, weights[name], outgoing)
+        layer = layer_of(name)
+        bias = params.get(f"{layer}/bias", np.zeros(shape[-1], np.float32))
+        found[layer] = _layer(layer, reads, mask, params[name], bias, outgoing)
     return TicketView(found)
 
 
@@ -157,10 +160,11 @@ def _layer(
     name: str,
     reads: Reads,
     mask: NDArray[np.bool_],
-    weights: Mapping[str, NDArray[np.float32]],
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32],
     outgoing: NDArray[np.int64] | None,
 ) -> LayerTicket:
-    kernel = np.where(mask, weights["kernel"].reshape(mask.shape), np.float32(0.0))
+    kernel = np.where(mask, weights.reshape(mask.shape), np.float32(0.0))
     magnitudes = np.abs(kernel)
     over: int | tuple[int, int]
     order: tuple[int, ...]
@@ -181,7 +185,7 @@ def _layer(
         name=name,
         reads=reads,
         weights=kernel,
-        bias=weights["bias"],
+        bias=bias,
         counts=counts,
         means=_mean(sums, counts),
         incoming=incoming,

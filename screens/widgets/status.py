@@ -3,7 +3,7 @@
 from textual.content import Content
 from textual.widget import Widget
 
-from engine.store import Use
+from engine.store import ResourceUsage
 from engine.views import summary
 from screens.keys import keyed
 from screens.lab import Follower
@@ -100,7 +100,7 @@ class RunStatus(Widget):
         return Content.assemble((f"{label:<10}", "dim"), (drawn, "$success"), f" {fraction:4.0%}  {count}  {after}")
 
 
-def _use_words(use: Use) -> list[Content | str | tuple[str, str]]:
+def _use_words(use: ResourceUsage) -> list[Content | str | tuple[str, str]]:
     """How busy the cores are that a run may use, and what it has of the memory, of its devices where they have some."""
     parts: list[Content | str | tuple[str, str]] = []
     busy, told = use.cpu / use.cores, ("memory", use.memory, use.memory_total)

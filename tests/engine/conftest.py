@@ -23,7 +23,7 @@ settings.load_profile("lab")
 @pytest.fixture(scope="session")
 def jax_ready(tmp_path_factory: pytest.TempPathFactory) -> None:
     """JAX as the runner sets it up, which must come before anything asks it for devices."""
-    from engine.lanes import prepare_jax
+    from engine.training import prepare_jax
 
     prepare_jax(tmp_path_factory.mktemp("compiled"))
 

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from engine import views
-from engine.lanes import Pack
-from engine.lanes import pack as packs
-from engine.runner import run, saving
+from engine.runner import checkpoints as saving
+from engine.runner import run
 from engine.spec import Study
 from engine.store import RunFolder, Store, StoredRound, arrays
+from engine.training import LaneBatch
+from engine.training import lanes as packs
 
 STUDY = """
 name = "cut"
@@ -114,7 +115,7 @@ def mortal(at: int | None, every: float) -> Iterator[Mortal]:
         for name in ("append", "append_curve", "set_progress", "release"):
             patch.setattr(RunFolder, name, life.around(getattr(RunFolder, name)))
         patch.setattr(arrays, "write_atomic", life.around(arrays.write_atomic))
-        patch.setattr(packs.Pace, "fitting", 4)
+        patch.setattr(packs.StepTimer, "fitting", 4)
         patch.setattr(saving, "CHECKPOINT_SECONDS", every)
         yield life
 
@@ -203,7 +204,7 @@ def copied(home: Path, to: Path) -> Path:
     return to
 
 
-class Restored(Pack):
+class Restored(LaneBatch):
     """Keeps where packs went on, and how many lanes they had."""
 
     at: list[tuple[int, int]] = []

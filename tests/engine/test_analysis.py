@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from engine.analysis import Ranked, chance_jaccard, jaccard, spearman, spearman_all
-from engine.masks import random_masks
+from engine.pruning import random_masks
 
 
 def layer(seed: int, *, alive: float = 0.5, levels: int | None = None, size: int = 240) -> Ranked:

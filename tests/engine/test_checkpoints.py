@@ -6,16 +6,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine.networks.build import initial_weights
 
 from engine import datasets
-from engine.lanes import DataOnDevices, Kept, Lane, LaneState, Pace, Pack, Program, Reading, batch_order, learning_rates
-from engine.lanes import train as train_pack
-from engine.masks import Weights, masked
 from engine.networks import layer_shapes
-from engine.networks.build import initial_weights
-from engine.runner.saving import Saving
+from engine.pruning import Weights, masked
+from engine.runner.checkpoints import CheckpointWriter
 from engine.spec import Train
 from engine.store import Checkpoint, CheckpointStore, CurvePoint, EarlyBird
+from engine.training import (
+    DataOnDevices,
+    Evaluation,
+    Lane,
+    LaneBatch,
+    LaneState,
+    Program,
+    Snapshot,
+    StepTimer,
+    batch_order,
+    learning_rates,
+)
+from engine.training import train as train_pack
 
 KEY, OTHER = "ab" + "0" * 38, "cd" + "0" * 38
 LENET, SHAPE = "lenet-300-100", (8, 8, 1)
@@ -116,7 +127,7 @@ def test_what_goes_wrong_while_writing_is_told_when_asked(
     def full(_: CheckpointStore, __: Checkpoint) -> None:
         raise OSError(28, "No space left on device")
 
-    with Saving(store) as saving:
+    with CheckpointWriter(store) as saving:
         saving.save([a_checkpoint(), a_checkpoint(OTHER)])
         saving.settle()
         assert store.read(KEY) is not None
@@ -151,27 +162,27 @@ def lane_of(train: Train, seed: int, data: datasets.Dataset) -> Lane:
     )
 
 
-def pack_of(train: Train, lanes: list[Lane], data: datasets.Dataset) -> Pack:
+def pack_of(train: Train, lanes: list[Lane], data: datasets.Dataset) -> LaneBatch:
     on_devices = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
-    return Pack(Program.of(LENET, SHAPE, 10, train), lanes, on_devices, len(lanes))
+    return LaneBatch(Program.of(LENET, SHAPE, 10, train), lanes, on_devices, len(lanes))
 
 
-Gone = tuple[list[list[Reading]], dict[int, list[LaneState]]]
+Gone = tuple[list[list[Evaluation]], dict[int, list[LaneState]]]
 
 
-def gone(pack: Pack, *, keep: bool = False) -> Gone:
+def gone(pack: LaneBatch, *, keep: bool = False) -> Gone:
     """The readings of a pack trained to its end in calls of a few steps, and its states after each where asked for."""
-    curves: list[list[Reading]] = [[] for _ in range(pack.count)]
+    curves: list[list[Evaluation]] = [[] for _ in range(pack.count)]
     states: dict[int, list[LaneState]] = {}
 
-    def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
+    def between(iteration: int, readings: list[list[Evaluation]], kept: Snapshot | None) -> bool:
         for curve, new in zip(curves, readings, strict=True):
             curve.extend(new)
         if kept is not None:
             states[iteration] = kept.states()
         return True
 
-    assert train_pack(pack, Pace(0.03), between, due=lambda: keep)
+    assert train_pack(pack, StepTimer(0.03), between, due=lambda: keep)
     return curves, states
 
 

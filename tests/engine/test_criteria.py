@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.masks import Ladder, Masks, Weights, full_masks, guards, ladder, prune, scores
 from engine.networks import LayerShape
+from engine.pruning import Masks, PruningSchedule, Weights, full_masks, invariants, prune, pruning_schedule, scores
 from engine.spec import Criterion, Prune
 
 LAYERS = (
@@ -60,7 +60,7 @@ def plain_scores(criterion: str, start: Weights, end: Weights, seed: int) -> dic
     }
 
 
-def plain_prune(given: dict[str, list[float]], masks: Masks, steps: Ladder, number: int) -> Masks:
+def plain_prune(given: dict[str, list[float]], masks: Masks, steps: PruningSchedule, number: int) -> Masks:
     """Sort the living by score, layer and place, and take the first away."""
     left = {name: mask.copy() for name, mask in masks.items()}
     for group, target in zip(steps.groups, steps.survivors[number], strict=True):
@@ -90,7 +90,7 @@ def test_all_nine_are_here() -> None:
 def test_a_criterion_is_a_line_of_arithmetic(
     criterion: Criterion, seed: int, distinct: int | None, scope: str, rate: float
 ) -> None:
-    steps = ladder(LAYERS, Prune.model_validate({"scope": scope, "rounds": 3, "rate": rate}))
+    steps = pruning_schedule(LAYERS, Prune.model_validate({"scope": scope, "rounds": 3, "rate": rate}))
     masks = full_masks(LAYERS)
     for number in (1, 2, 3):
         start, end = weights_of(seed + 2 * number, distinct), weights_of(seed + 2 * number + 1, distinct)
@@ -102,13 +102,13 @@ def test_a_criterion_is_a_line_of_arithmetic(
         pruned, plain = prune(found, masks, steps, number), plain_prune(expected, masks, steps, number)
         for name in masks:
             np.testing.assert_array_equal(pruned[name], plain[name])
-        guards.on_ladder(pruned, steps, number)
-        guards.only_shrinks(pruned, masks, number)
+        invariants.on_schedule(pruned, steps, number)
+        invariants.only_shrinks(pruned, masks, number)
         masks = pruned
 
 
 def test_largest_first_is_the_opposite_of_magnitude() -> None:
-    steps = ladder(LAYERS, Prune(rate=0.5, rates={"output": 0.4}, rounds=1))
+    steps = pruning_schedule(LAYERS, Prune(rate=0.5, rates={"output": 0.4}, rounds=1))
     weights = weights_of(1, None)
     small, large = (
         prune(scores(of, weights, weights, 1), full_masks(LAYERS), steps, 1) for of in ("largest", "magnitude")
@@ -132,7 +132,7 @@ def test_a_random_order_is_its_seeds_and_another_in_each_layer() -> None:
 
 @pytest.mark.parametrize("scope", ["layerwise", "global"])
 def test_random_masks_of_a_seed_are_nested_whatever_the_way_down(scope: str) -> None:
-    steps = ladder(LAYERS, Prune.model_validate({"scope": scope, "rounds": 6}))
+    steps = pruning_schedule(LAYERS, Prune.model_validate({"scope": scope, "rounds": 6}))
     order = scores("random", weights_of(1, None), weights_of(2, None), 5)
     masks = full_masks(LAYERS)
     for number in range(1, 7):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engine.networks.build import initial_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,24 +21,23 @@ from engine.analysis import (
     ranks_collapsed,
     stabilised,
 )
-from engine.lanes import (
+from engine.networks import layer_shapes
+from engine.pruning import Weights, full_masks, prune, pruning_schedule
+from engine.spec import Study, parse_study
+from engine.store import RoundFinished, RunFolder, Signal, Store, StoredRound
+from engine.training import (
     DataOnDevices,
-    Kept,
     Lane,
-    LaneEnd,
+    LaneBatch,
+    LaneResult,
     LaneState,
-    Pace,
-    Pack,
     Program,
+    Snapshot,
+    StepTimer,
     batch_order,
     learning_rates,
     train,
 )
-from engine.masks import Weights, full_masks, ladder, prune
-from engine.networks import layer_shapes
-from engine.networks.build import initial_weights
-from engine.spec import Study, parse_study
-from engine.store import RoundFinished, RunFolder, Signal, Store, StoredRound
 
 NewHome = Callable[[], Path]
 Execute = Callable[..., tuple[str, RunFolder]]
@@ -194,7 +194,7 @@ def epochs(iterations: int) -> list[int]:
     return [at for at in range(1, iterations + 1) if (at * 30) // PART > ((at - 1) * 30) // PART]
 
 
-def by_hand(study: Study, home: Path) -> tuple[dict[int, Weights], dict[int, LaneEnd]]:
+def by_hand(study: Study, home: Path) -> tuple[dict[int, Weights], dict[int, LaneResult]]:
     """The dense round of a study by a pack alone: its weights, and what it would leave, at the end of each epoch."""
     data, recipe = datasets.load("digits", home), study.base
     split = datasets.split(data, 0)
@@ -210,16 +210,16 @@ def by_hand(study: Study, home: Path) -> tuple[dict[int, Weights], dict[int, Lan
         std=split.std,
     )
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
-    pack = Pack(Program.of("lenet-300-100", (8, 8, 1), 10, recipe.train), [lane], on_device, 1)
+    pack = LaneBatch(Program.of("lenet-300-100", (8, 8, 1), 10, recipe.train), [lane], on_device, 1)
     weights: dict[int, Weights] = {}
     states: dict[int, LaneState] = {}
 
-    def between(iteration: int, _: Any, kept: Kept | None) -> bool:
+    def between(iteration: int, _: Any, kept: Snapshot | None) -> bool:
         if kept is not None:
             (weights[iteration],), (states[iteration],) = kept.weights(), kept.states()
         return True
 
-    assert train(pack, Pace(1.0), between, frozenset(epochs(recipe.train.iterations)))
+    assert train(pack, StepTimer(1.0), between, frozenset(epochs(recipe.train.iterations)))
     return weights, {iteration: pack.finish({0: state})[0] for iteration, state in states.items()}
 
 
@@ -231,7 +231,7 @@ def test_a_watched_round_tells_the_distances_of_its_epochs_and_is_else_as_it_was
     watched = results(execute(study, home)[1])
     plain = results(execute(parse_study(BIRDS, source="birds.toml"), home)[1])
     weights, _ = by_hand(study, home)
-    steps = ladder(LAYERS, study.base.prune)
+    steps = pruning_schedule(LAYERS, study.base.prune)
     masks = [
         prune({name: np.abs(it["kernel"]) for name, it in weights[at].items()}, full_masks(LAYERS), steps, 1)
         for at in epochs(80)

@@ -16,10 +16,11 @@ import pytest
 from resuming import SMALL, checkpoints, execute, same_run, view_of
 
 from engine.errors import BadInput, LabError, Unwritable
-from engine.lanes import machine
-from engine.runner import bench, pilot
+from engine.runner import session as pilot
+from engine.runner import train as bench
 from engine.spec import parse_study
 from engine.store import Note, Progress, Request, RoundFinished, RunFolder, Store, files
+from engine.training import machine
 from lth_tui import cli
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
@@ -177,7 +178,7 @@ def test_a_database_that_is_full_for_a_while_is_waited_for(
     sound: Path, new_home: NewHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, left = new_home(), [0]
-    append, bide = RunFolder.append, pilot.Pilot._bide
+    append, bide = RunFolder.append, pilot.RunSession._bide
 
     def fill(folder: RunFolder, event: object) -> object:
         if isinstance(event, RoundFinished) and left[0] == 0:
@@ -185,14 +186,14 @@ def test_a_database_that_is_full_for_a_while_is_waited_for(
             folder._connection.execute("PRAGMA max_page_count = 1")
         return append(folder, event)  # type: ignore[arg-type]
 
-    def empty(self: pilot.Pilot, seconds: float) -> None:
+    def empty(self: pilot.RunSession, seconds: float) -> None:
         left[0] -= 1
         if left[0] == 1:
             self._folder._connection.execute("PRAGMA max_page_count = 1000000")
         bide(self, seconds)
 
     monkeypatch.setattr(RunFolder, "append", fill)
-    monkeypatch.setattr(pilot.Pilot, "_bide", empty)
+    monkeypatch.setattr(pilot.RunSession, "_bide", empty)
     assert execute(home, STUDY)[0] == "done"
     assert left[0] == 1
     same_run(home, sound)
@@ -202,21 +203,21 @@ def test_a_database_that_is_full_for_a_while_is_waited_for(
 def test_a_run_whose_database_is_full_stops_when_asked(
     sound: Path, new_home: NewHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, append, bide = new_home(), RunFolder.append, pilot.Pilot._bide
+    home, append, bide = new_home(), RunFolder.append, pilot.RunSession._bide
 
     def fill(folder: RunFolder, event: object) -> object:
         if isinstance(event, RoundFinished):
             folder._connection.execute("PRAGMA max_page_count = 1")
         return append(folder, event)  # type: ignore[arg-type]
 
-    def ask(self: pilot.Pilot, seconds: float) -> None:
+    def ask(self: pilot.RunSession, seconds: float) -> None:
         with Store(home).open("r") as other:
             other.request(Request.STOP)
         bide(self, 1e9)
 
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "append", fill)
-        patch.setattr(pilot.Pilot, "_bide", ask)
+        patch.setattr(pilot.RunSession, "_bide", ask)
         assert execute(home, STUDY)[0] == "stopped"
     with Store(home).open("r") as folder:
         assert folder.status(view_of(folder).status) in ("interrupted", "stopped")
@@ -270,8 +271,8 @@ def test_a_home_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 DYING = """
 import os, sys
 from pathlib import Path
-from engine.lanes import pack
-from engine.runner import saving
+from engine.training import lanes as pack
+from engine.runner import checkpoints as saving
 from engine.store import files
 pack.Pace.fitting, saving.CHECKPOINT_SECONDS = 4, 0.0
 left, synced, renamed = [int(sys.argv.pop(1))], os.fsync, Path.replace
@@ -313,7 +314,7 @@ def test_a_run_that_dies_in_a_write_ends_as_if_it_had_not(sound: Path, new_home:
 # Devices
 
 
-class Crowded(bench.Pack):
+class Crowded(bench.LaneBatch):
     """A pack for which the devices have no memory when it is wide."""
 
     most = 1
@@ -332,7 +333,7 @@ def test_a_pack_too_wide_for_the_devices_is_halved(
     if machine().devices < 2:
         pytest.skip("one device only")
     home = new_home()
-    monkeypatch.setattr(bench, "Pack", Crowded)
+    monkeypatch.setattr(bench, "LaneBatch", Crowded)
     monkeypatch.setattr(Crowded, "tried", [])
     assert execute(home, STUDY)[0] == "done"
     assert Crowded.tried[0] == min(2, machine().devices)
@@ -345,7 +346,7 @@ def test_a_pack_too_wide_for_the_devices_is_halved(
 
 def test_a_network_too_large_for_a_device_is_said_in_words(new_home: NewHome, monkeypatch: pytest.MonkeyPatch) -> None:
     home = new_home()
-    monkeypatch.setattr(bench, "Pack", Crowded)
+    monkeypatch.setattr(bench, "LaneBatch", Crowded)
     monkeypatch.setattr(Crowded, "most", 0)
     with pytest.raises(LabError, match=r"^base.train.batch 30 of lenet-300-100: one network is more than the memory"):
         execute(home, STUDY)
@@ -357,7 +358,7 @@ def test_a_network_too_large_for_a_device_is_said_in_words(new_home: NewHome, mo
 def test_a_device_that_disappears_leaves_a_run_that_can_be_taken_up(
     sound: Path, new_home: NewHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Vanishing(bench.Pack):
+    class Vanishing(bench.LaneBatch):
         def dispatch(self, *args: Any, **kwargs: Any) -> Any:
             if self.iteration >= 40:
                 raise jax.errors.JaxRuntimeError("UNAVAILABLE: the device is gone")
@@ -365,7 +366,7 @@ def test_a_device_that_disappears_leaves_a_run_that_can_be_taken_up(
 
     home = new_home()
     with monkeypatch.context() as patch:
-        patch.setattr(bench, "Pack", Vanishing)
+        patch.setattr(bench, "LaneBatch", Vanishing)
         with pytest.raises(jax.errors.JaxRuntimeError):
             execute(home, STUDY)
     with Store(home).open("r") as folder:

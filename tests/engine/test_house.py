@@ -14,9 +14,9 @@ LIGHT = [
     "engine.spec",
     "engine.store",
     "engine.views",
-    "engine.plan",
+    "engine.experiment",
     "engine.datasets",
-    "engine.masks",
+    "engine.pruning",
     "engine.export",
     "lth_tui.cli",
 ]
@@ -71,7 +71,7 @@ def test_no_screen_loads_what_computes() -> None:
 
 
 def test_what_trains_loads_no_terminal() -> None:
-    found = loaded_by("engine.lanes, engine.runner")
+    found = loaded_by("engine.training, engine.runner")
     assert "jax" in found
     assert found & (TERMINAL | {"tensorflow", "tensorflow_datasets"}) == set()
 

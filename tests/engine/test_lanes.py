@@ -8,15 +8,25 @@ import numpy as np
 import pytest
 
 from engine import datasets
-from engine.draws import permutation
-from engine.lanes import DataOnDevices, Lane, LaneEnd, Pack, Program, Reading, batch_order, learning_rates, machine
-from engine.lanes import compiled as compiled_lanes
-from engine.lanes import pack as packs
-from engine.lanes.compiled import crops_and_flips
-from engine.masks import Masks, Weights, guards, masked
 from engine.networks import layer_shapes
 from engine.networks.build import initial_weights
+from engine.pruning import Masks, Weights, invariants, masked
+from engine.rng import permutation
 from engine.spec import Train
+from engine.training import (
+    DataOnDevices,
+    Evaluation,
+    Lane,
+    LaneBatch,
+    LaneResult,
+    Program,
+    batch_order,
+    learning_rates,
+    machine,
+)
+from engine.training import lanes as packs
+from engine.training import step as compiled_lanes
+from engine.training.step import crops_and_flips
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
 
@@ -82,23 +92,23 @@ def program_of(train: Train) -> Program:
 
 def trained(
     train: Train, lanes: list[Lane], data: DataOnDevices, width: int, calls: list[int] | None = None
-) -> list[tuple[LaneEnd, list[Reading]]]:
+) -> list[tuple[LaneResult, list[Evaluation]]]:
     """Lanes trained to their end in one pack, each with its curve; `calls` gets where each call ended."""
-    curves: list[list[Reading]] = [[] for _ in lanes]
+    curves: list[list[Evaluation]] = [[] for _ in lanes]
 
-    def between(iteration: int, readings: list[list[Reading]], _: packs.Kept | None) -> bool:
+    def between(iteration: int, readings: list[list[Evaluation]], _: packs.Kept | None) -> bool:
         if calls is not None:
             calls.append(iteration)
         for curve, new in zip(curves, readings, strict=True):
             curve.extend(new)
         return True
 
-    pack = Pack(program_of(train), lanes, data, width)
-    assert packs.train(pack, packs.Pace(1.0), between)
+    pack = LaneBatch(program_of(train), lanes, data, width)
+    assert packs.train(pack, packs.StepTimer(1.0), between)
     return list(zip(pack.finish(), curves, strict=True))
 
 
-def same_bits(first: tuple[LaneEnd, list[Reading]], second: tuple[LaneEnd, list[Reading]]) -> None:
+def same_bits(first: tuple[LaneResult, list[Evaluation]], second: tuple[LaneResult, list[Evaluation]]) -> None:
     (one, curve), (other, other_curve) = first, second
     assert curve == other_curve
     for a, b in zip((one.final, one.best, *one.moments), (other.final, other.best, *other.moments), strict=True):
@@ -199,10 +209,10 @@ class Plain:
                     own[part] -= rate * trace[part]
         self.iteration += 1
 
-    def validate(self) -> Reading:
+    def validate(self) -> Evaluation:
         rows = self.lane.validation
         loss, accuracy = self.measured(self.weights, self.data.train_images[rows], self.data.train_labels[rows])
-        reading = Reading(self.iteration, float(np.mean(self.losses)), loss, accuracy)
+        reading = Evaluation(self.iteration, float(np.mean(self.losses)), loss, accuracy)
         self.losses = []
         if loss < self.best_loss:
             self.best, self.best_loss, self.best_iteration = self.double(self.weights), loss, self.iteration
@@ -221,7 +231,7 @@ def test_a_lane_is_a_plain_loop_step_for_step(
     digits: Digits, train: Train, alive: float, seed: int, tolerance: float
 ) -> None:
     lane = digits.lane(train, seed, alive=alive)
-    plain, pack = Plain(train, lane, digits.data), Pack(program_of(train), [lane], digits.on(1), 1)
+    plain, pack = Plain(train, lane, digits.data), LaneBatch(program_of(train), [lane], digits.on(1), 1)
     for number in range(1, train.iterations + 1):
         ends = number % train.evaluate_every == 0 or number == train.iterations
         (readings,) = pack.dispatch(1, 1, ends).wait()
@@ -233,7 +243,7 @@ def test_a_lane_is_a_plain_loop_step_for_step(
     same_end(pack.finish()[0], plain, tolerance)
 
 
-def same_readings(found: list[Reading], expected: list[Reading], tolerance: float) -> None:
+def same_readings(found: list[Evaluation], expected: list[Evaluation], tolerance: float) -> None:
     assert [it.iteration for it in found] == [it.iteration for it in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, abs=10 * tolerance)
@@ -241,7 +251,7 @@ def same_readings(found: list[Reading], expected: list[Reading], tolerance: floa
         assert one.validation_accuracy == pytest.approx(other.validation_accuracy, abs=1e-6)
 
 
-def same_end(end: LaneEnd, plain: Plain, tolerance: float) -> None:
+def same_end(end: LaneResult, plain: Plain, tolerance: float) -> None:
     assert end.best_iteration == plain.best_iteration
     assert end.best_loss == pytest.approx(plain.best_loss, abs=10 * tolerance)
     assert len(end.moments) == len(plain.moments)
@@ -254,19 +264,19 @@ def same_end(end: LaneEnd, plain: Plain, tolerance: float) -> None:
     assert end.test_accuracy_end == pytest.approx(plain.tested(plain.weights), abs=1e-6)
 
 
-def same_masks(end: LaneEnd, masks: Masks) -> None:
+def same_masks(end: LaneResult, masks: Masks) -> None:
     """The masks came back as they went, and hold in weights and moments."""
     for name, mask in masks.items():
         np.testing.assert_array_equal(end.masks[name], mask)
-    guards.all_dead_zero("weights", (end.final, end.best), masks, 1)
-    guards.all_dead_zero("optimizer moments", end.moments, masks, 1)
+    invariants.all_dead_zero("weights", (end.final, end.best), masks, 1)
+    invariants.all_dead_zero("optimizer moments", end.moments, masks, 1)
 
 
 def test_measuring_in_blocks_counts_every_example_once(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     train = Train(iterations=1, batch=3, learning_rate=1e-3)
     monkeypatch.setattr(compiled_lanes, "EVALUATION_BLOCK", 50)
     lane = digits.lane(train, 1)
-    pack, plain = Pack(program_of(train), [lane], digits.on(1), 1), Plain(train, lane, digits.data)
+    pack, plain = LaneBatch(program_of(train), [lane], digits.on(1), 1), Plain(train, lane, digits.data)
     (readings,) = pack.dispatch(1, 1, True).wait()
     plain.step()
     same_readings(readings, [plain.validate()], 1e-6)
@@ -323,7 +333,7 @@ def test_several_lanes_on_a_device_train_as_each_does_alone(digits: Digits, two_
 def test_a_pack_takes_no_more_lanes_than_its_width(digits: Digits, wrong: tuple[int, int]) -> None:
     count, width = wrong
     with pytest.raises(ValueError, match=f"{count} lanes do not make a pack of {width}"):
-        Pack(program_of(SHORT), [digits.lane(SHORT, 1)] * count, digits.on(1), width)
+        LaneBatch(program_of(SHORT), [digits.lane(SHORT, 1)] * count, digits.on(1), width)
 
 
 def test_how_the_work_is_divided_changes_no_bit(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,14 +352,14 @@ def test_how_the_work_is_divided_changes_no_bit(digits: Digits, monkeypatch: pyt
 
 
 def test_training_ends_where_it_is_told_to(digits: Digits) -> None:
-    pack = Pack(program_of(SHORT), [digits.lane(SHORT, 1)], digits.on(1), 1)
+    pack = LaneBatch(program_of(SHORT), [digits.lane(SHORT, 1)], digits.on(1), 1)
     seen: list[int] = []
 
-    def between(iteration: int, _: list[list[Reading]], __: packs.Kept | None) -> bool:
+    def between(iteration: int, _: list[list[Evaluation]], __: packs.Kept | None) -> bool:
         seen.append(iteration)
         return iteration < 10
 
-    assert not packs.train(pack, packs.Pace(), between)
+    assert not packs.train(pack, packs.StepTimer(), between)
     assert seen == sorted(set(seen))
     assert seen[-1] < SHORT.iterations
 
@@ -362,7 +372,7 @@ DROPOUT = SHORT.model_copy(update={"dropout": 0.5})
 def test_dropout_is_in_training_alone(digits: Digits) -> None:
     """Each reading is that of the whole network with the weights of then, so are both tests at the end."""
     lane = digits.lane(DROPOUT, 1, alive=0.5)
-    pack, plain = Pack(program_of(DROPOUT), [lane], digits.on(1), 1), Plain(SHORT, lane, digits.data)
+    pack, plain = LaneBatch(program_of(DROPOUT), [lane], digits.on(1), 1), Plain(SHORT, lane, digits.data)
     for steps in (10, 10, 10, 10, 5):
         ((reading,),) = pack.dispatch(1, steps, True).wait()
         weights, rows = Plain.double(pack.started()[0]), lane.validation
@@ -454,7 +464,7 @@ def test_every_step_ends_within_the_bounds_and_else_is_a_plain_step(digits: Digi
     same_bits(
         trained(train, [replace(lane, bounds=far)], digits.on(1), 1)[0], trained(SHORT, [lane], digits.on(1), 1)[0]
     )
-    pack = Pack(program_of(train), [replace(lane, bounds=near)], digits.on(1), 1)
+    pack = LaneBatch(program_of(train), [replace(lane, bounds=near)], digits.on(1), 1)
     for _ in range(5):
         pack.dispatch(1, 1, False).wait()
         for name, tensors in pack.started()[0].items():

@@ -9,10 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.errors import GuardBroken
-from engine.masks import Ladder, Masks, Weights, counts_of, full_masks, guards, ladder, magnitudes, prune, random_masks
-from engine.masks.prune import masked
+from engine.errors import InvariantViolated
 from engine.networks import LayerShape, layer_shapes, weight_count
+from engine.pruning import (
+    Masks,
+    PruningSchedule,
+    Weights,
+    counts_of,
+    full_masks,
+    invariants,
+    magnitudes,
+    prune,
+    pruning_schedule,
+    random_masks,
+)
+from engine.pruning.masks import masked
 from engine.spec import Prune
 
 LENET = layer_shapes("lenet-300-100", (28, 28, 1), 10)
@@ -45,7 +56,7 @@ def weights_of(layers: tuple[LayerShape, ...], seed: int, *, distinct: int | Non
     return drawn
 
 
-def down_to(steps: Ladder, number: int, seed: int = 0) -> Masks:
+def down_to(steps: PruningSchedule, number: int, seed: int = 0) -> Masks:
     """The masks of round `number`, pruned round by round on the magnitudes of weights drawn anew each time."""
     masks = full_masks(SMALL)
     for step in range(1, number + 1):
@@ -72,7 +83,7 @@ def plain_prune(scores: dict[str, np.ndarray], masks: Masks, groups: list[list[s
 
 
 def test_lenet_has_the_ladder_of_the_paper() -> None:
-    steps = ladder(LENET, Prune())
+    steps = pruning_schedule(LENET, Prune())
     assert weight_count(LENET) == 266_200
     expected = {0: 100.0, 3: 51.28, 7: 21.07, 9: 13.52, 12: 6.95, 15: 3.58, 18: 1.85}
     assert {number: round(steps.p_m(number), 2) for number in expected} == expected
@@ -81,15 +92,15 @@ def test_lenet_has_the_ladder_of_the_paper() -> None:
 
 def test_convolutions_have_their_own_rate() -> None:
     rates = Prune(rates={"conv": 0.1})
-    conv2 = ladder(conv((3, 64), (64, 64)), rates)
-    conv4 = ladder(conv((3, 64), (64, 64), (64, 128), (128, 128)), rates)
+    conv2 = pruning_schedule(conv((3, 64), (64, 64)), rates)
+    conv4 = pruning_schedule(conv((3, 64), (64, 64), (64, 128), (128, 128)), rates)
     assert (sum(conv2.survivors[0]), sum(conv4.survivors[0])) == (4_300_992, 2_425_024)
     assert [f"{conv2.p_m(k):.2f}" for k in (11, 14)] == ["8.81", "4.57"]
     assert [f"{conv4.p_m(k):.2f}" for k in (11, 12)] == ["11.06", "9.18"]
 
 
 def test_global_scope_ranks_all_layers_together() -> None:
-    steps = ladder(LENET, Prune(scope="global", rounds=2))
+    steps = pruning_schedule(LENET, Prune(scope="global", rounds=2))
     assert steps.groups == (("dense1", "dense2", "output"),)
     assert steps.survivors == ((266_200,), (212_960,), (170_368,))
 
@@ -98,7 +109,7 @@ def test_global_scope_ranks_all_layers_together() -> None:
 @settings(max_examples=50, deadline=None)
 def test_a_round_takes_its_rate_of_the_survivors_to_the_nearest_weight(size: int, rate: float, rounds: int) -> None:
     layer = LayerShape("only", "dense", (1 + size % 10_000, 1))
-    left = [survivors for (survivors,) in ladder((layer,), Prune(rate=rate, rounds=rounds)).survivors]
+    left = [survivors for (survivors,) in pruning_schedule((layer,), Prune(rate=rate, rounds=rounds)).survivors]
     assert all(abs(before - after - rate * before) <= 0.5 for before, after in pairwise(left))
     assert all(0 <= after <= before for before, after in pairwise(left))
 
@@ -122,7 +133,7 @@ RATES = st.floats(0.01, 0.9)
 def test_levels_are_met_to_the_rounding_and_every_layer_is_as_far_as_its_rate_takes_it(
     levels: list[float], rate: float, output: float
 ) -> None:
-    steps = ladder(LENET, Prune.model_validate({"levels": levels, "rate": rate, "rates": {"output": output}}))
+    steps = pruning_schedule(LENET, Prune.model_validate({"levels": levels, "rate": rate, "rates": {"output": output}}))
     assert len(steps.survivors) == len(levels) + 1
     for number, level in enumerate(levels, 1):
         assert abs(steps.p_m(number) - level) <= 100 * 1.5 / 266_200 + 1e-6
@@ -135,8 +146,10 @@ def test_levels_are_met_to_the_rounding_and_every_layer_is_as_far_as_its_rate_ta
 
 @pytest.mark.parametrize("rates", [{}, {"output": 0.2}, {"dense": 0.5, "output": 0.1}])
 def test_a_level_where_rounds_pass_is_the_rounds(rates: dict[str, float]) -> None:
-    rounds = ladder(LENET, Prune.model_validate({"rounds": 20, "rates": rates}))
-    levels = ladder(LENET, Prune.model_validate({"levels": [rounds.p_m(k) for k in (3, 8, 20)], "rates": rates}))
+    rounds = pruning_schedule(LENET, Prune.model_validate({"rounds": 20, "rates": rates}))
+    levels = pruning_schedule(
+        LENET, Prune.model_validate({"levels": [rounds.p_m(k) for k in (3, 8, 20)], "rates": rates})
+    )
     for number, k in enumerate((3, 8, 20), 1):
         assert levels.p_m(number) == pytest.approx(rounds.p_m(k), abs=100 * 1.5 / 266_200)
         for left, expected in zip(levels.survivors[number], rounds.survivors[k], strict=True):
@@ -144,13 +157,13 @@ def test_a_level_where_rounds_pass_is_the_rounds(rates: dict[str, float]) -> Non
 
 
 def test_levels_in_global_scope_are_of_all_weights() -> None:
-    steps = ladder(LENET, Prune(scope="global", levels=(50, 3.58, 0.001)))
+    steps = pruning_schedule(LENET, Prune(scope="global", levels=(50, 3.58, 0.001)))
     assert steps.survivors == ((266_200,), (133_100,), (9530,), (3,))
 
 
 @pytest.mark.parametrize("rate", [5e-324, 1e-17, 1e-9, 1 - 2**-53])
 def test_levels_are_met_at_the_ends_of_what_a_rate_can_be(rate: float) -> None:
-    steps = ladder(SMALL, Prune(levels=(50, 10), rate=rate, rates={"output": rate}))
+    steps = pruning_schedule(SMALL, Prune(levels=(50, 10), rate=rate, rates={"output": rate}))
     assert steps.survivors[1] == (15, 10, 6)
     assert steps.survivors[2] == (3, 2, 1)
 
@@ -162,7 +175,7 @@ def test_levels_are_met_at_the_ends_of_what_a_rate_can_be(rate: float) -> None:
 @given(seed=seeds, distinct=st.sampled_from([None, 1, 2, 5]), rate=st.sampled_from([0.1, 0.2, 0.5, 0.9]))
 @settings(max_examples=40, deadline=None)
 def test_pruning_is_sorting_and_taking_the_first(scope: str, seed: int, distinct: int | None, rate: float) -> None:
-    steps = ladder(SMALL, Prune.model_validate({"scope": scope, "rounds": 4, "rate": rate}))
+    steps = pruning_schedule(SMALL, Prune.model_validate({"scope": scope, "rounds": 4, "rate": rate}))
     masks = full_masks(SMALL)
     for number in range(1, 5):
         scores = magnitudes(weights_of(SMALL, seed + number, distinct=distinct))
@@ -170,13 +183,13 @@ def test_pruning_is_sorting_and_taking_the_first(scope: str, seed: int, distinct
         pruned = prune(scores, masks, steps, number)
         for name in masks:
             np.testing.assert_array_equal(pruned[name], expected[name])
-        guards.on_ladder(pruned, steps, number)
-        guards.only_shrinks(pruned, masks, number)
+        invariants.on_schedule(pruned, steps, number)
+        invariants.only_shrinks(pruned, masks, number)
         masks = pruned
 
 
 def test_ties_go_first_layer_first_place_first() -> None:
-    steps = ladder(SMALL, Prune(scope="global", rate=0.5, rounds=1))
+    steps = pruning_schedule(SMALL, Prune(scope="global", rate=0.5, rounds=1))
     same = {layer.name: np.ones(layer.shape, np.float32) for layer in SMALL}
     pruned = prune(same, full_masks(SMALL), steps, 1)
     left = np.concatenate([pruned[layer.name].ravel() for layer in SMALL])
@@ -185,7 +198,7 @@ def test_ties_go_first_layer_first_place_first() -> None:
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -1.0])
 def test_scores_of_dead_weights_are_not_read(poison: float) -> None:
-    steps = ladder(SMALL, Prune(rounds=3))
+    steps = pruning_schedule(SMALL, Prune(rounds=3))
     masks = down_to(steps, 2)
     scores = magnitudes(weights_of(SMALL, 9))
     poisoned = {name: np.where(masks[name], score, np.float32(poison)) for name, score in scores.items()}
@@ -194,7 +207,7 @@ def test_scores_of_dead_weights_are_not_read(poison: float) -> None:
 
 
 def test_pruning_changes_nothing_it_was_given() -> None:
-    steps, masks, weights = ladder(SMALL, Prune(rounds=1)), full_masks(SMALL), weights_of(SMALL, 1)
+    steps, masks, weights = pruning_schedule(SMALL, Prune(rounds=1)), full_masks(SMALL), weights_of(SMALL, 1)
     prune(magnitudes(weights), masks, steps, 1)
     assert counts_of(masks) == {"dense1": 30, "dense2": 20, "output": 12}
     assert all((weights[name]["kernel"] == weights_of(SMALL, 1)[name]["kernel"]).all() for name in weights)
@@ -202,19 +215,19 @@ def test_pruning_changes_nothing_it_was_given() -> None:
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_one_shot_leaves_as_many_as_many_rounds_do(scope: str) -> None:
-    steps = ladder(SMALL, Prune.model_validate({"scope": scope, "rounds": 6}))
+    steps = pruning_schedule(SMALL, Prune.model_validate({"scope": scope, "rounds": 6}))
     once = prune(magnitudes(weights_of(SMALL, 5)), full_masks(SMALL), steps, 6)
-    guards.on_ladder(once, steps, 6)
+    invariants.on_schedule(once, steps, 6)
     assert sum(counts_of(once).values()) == sum(counts_of(down_to(steps, 6)).values())
 
 
 @given(seeds, st.integers(0, 8))
 @settings(max_examples=40, deadline=None)
 def test_a_random_mask_has_the_tickets_counts_in_other_places(seed: int, number: int) -> None:
-    ticket = down_to(ladder(SMALL, Prune(rounds=8)), number)
+    ticket = down_to(pruning_schedule(SMALL, Prune(rounds=8)), number)
     drawn = random_masks(ticket, seed)
     assert counts_of(drawn) == counts_of(ticket)
-    guards.same_counts(drawn, ticket, number)
+    invariants.same_counts(drawn, ticket, number)
     for name, mask in random_masks(ticket, seed).items():
         np.testing.assert_array_equal(mask, drawn[name])
 
@@ -240,7 +253,7 @@ def test_masked_weights_are_positive_zero_whatever_was_there() -> None:
 
 # The guards
 
-STEPS = ladder(SMALL, Prune(rounds=3))
+STEPS = pruning_schedule(SMALL, Prune(rounds=3))
 MASKS = down_to(STEPS, 2)
 
 
@@ -250,7 +263,7 @@ def place(mask: np.ndarray, alive: bool) -> tuple[int, ...]:
 
 
 def broken(check: Callable[[], None], words: str, layer: str | None = "dense2", number: int = 2) -> None:
-    with pytest.raises(GuardBroken, match=words) as caught:
+    with pytest.raises(InvariantViolated, match=words) as caught:
         check()
     assert (caught.value.layer, caught.value.round) == (layer, number)
     where = f"round {number}" if layer is None else f"layer {layer}, round {number}"
@@ -261,16 +274,16 @@ def broken(check: Callable[[], None], words: str, layer: str | None = "dense2", 
 @pytest.mark.parametrize("what", ["weights", "optimizer moments"])
 def test_one_dead_value_that_is_not_zero_is_seen(value: float, what: str) -> None:
     weights = masked(weights_of(SMALL, 1), MASKS)
-    guards.dead_are_zero(what, weights, MASKS, 2)
+    invariants.dead_are_zero(what, weights, MASKS, 2)
     weights["dense2"]["kernel"][place(MASKS["dense2"], False)] = value
-    broken(lambda: guards.all_dead_zero(what, [weights], MASKS, 2), f"pruned {what} are exactly zero .1 are not")
+    broken(lambda: invariants.all_dead_zero(what, [weights], MASKS, 2), f"pruned {what} are exactly zero .1 are not")
 
 
 def test_a_negative_zero_is_zero_and_a_live_one_may_be_anything() -> None:
     weights = masked(weights_of(SMALL, 1), MASKS)
     weights["dense2"]["kernel"][place(MASKS["dense2"], False)] = -0.0
     weights["dense2"]["kernel"][place(MASKS["dense2"], True)] = np.nan
-    guards.dead_are_zero("weights", weights, MASKS, 2)
+    invariants.dead_are_zero("weights", weights, MASKS, 2)
 
 
 @pytest.mark.parametrize("tensor", ["kernel", "bias"])
@@ -278,12 +291,12 @@ def test_one_survivor_that_starts_elsewhere_is_seen(tensor: str) -> None:
     named = weights_of(SMALL, 1)
     named["dense1"]["kernel"][place(MASKS["dense1"], True)] = np.nan
     started = deepcopy(masked(named, MASKS))
-    guards.starts_from(started, named, MASKS, 2)
+    invariants.starts_from(started, named, MASKS, 2)
     where = place(MASKS["dense2"], True) if tensor == "kernel" else (0,)
     right = started["dense2"][tensor][where]
     for wrong in (np.nextafter(right, np.float32(9)), -right, np.float32(np.nan)):
         started["dense2"][tensor][where] = wrong
-        broken(lambda: guards.starts_from(started, named, MASKS, 2), "survivors start at .* .1 differ")
+        broken(lambda: invariants.starts_from(started, named, MASKS, 2), "survivors start at .* .1 differ")
 
 
 def test_a_survivor_at_negative_zero_does_not_start_at_zero() -> None:
@@ -291,7 +304,7 @@ def test_a_survivor_at_negative_zero_does_not_start_at_zero() -> None:
     named["dense2"]["kernel"][place(MASKS["dense2"], True)] = 0.0
     started = masked(named, MASKS)
     started["dense2"]["kernel"][place(MASKS["dense2"], True)] = -0.0
-    broken(lambda: guards.starts_from(started, named, MASKS, 2), "1 differ")
+    broken(lambda: invariants.starts_from(started, named, MASKS, 2), "1 differ")
 
 
 def test_a_pruned_weight_that_starts_alive_is_seen() -> None:
@@ -299,43 +312,43 @@ def test_a_pruned_weight_that_starts_alive_is_seen() -> None:
     started = masked(named, MASKS)
     dead = place(MASKS["dense2"], False)
     started["dense2"]["kernel"][dead] = named["dense2"]["kernel"][dead]
-    broken(lambda: guards.starts_from(started, named, MASKS, 2), "pruned weights are exactly zero")
+    broken(lambda: invariants.starts_from(started, named, MASKS, 2), "pruned weights are exactly zero")
 
 
 @pytest.mark.parametrize("alive", [True, False])
 def test_one_wrong_bit_of_a_mask_is_seen(alive: bool) -> None:
     wrong = {name: mask.copy() for name, mask in MASKS.items()}
-    guards.same_masks("a law", wrong, MASKS, 2)
-    guards.same_counts(wrong, MASKS, 2)
-    guards.on_ladder(wrong, STEPS, 2)
-    guards.only_shrinks(wrong, MASKS, 2)
+    invariants.same_masks("a law", wrong, MASKS, 2)
+    invariants.same_counts(wrong, MASKS, 2)
+    invariants.on_schedule(wrong, STEPS, 2)
+    invariants.only_shrinks(wrong, MASKS, 2)
     wrong["dense2"][place(MASKS["dense2"], alive)] = not alive
     count = 13 + (-1 if alive else 1)
-    broken(lambda: guards.same_masks("a law", wrong, MASKS, 2), "a law .1 places differ")
-    broken(lambda: guards.same_counts(wrong, MASKS, 2), f"ticket's layer counts .{count} instead of 13")
-    broken(lambda: guards.on_ladder(wrong, STEPS, 2), f"the ladder's survivors .{count} instead of 13")
+    broken(lambda: invariants.same_masks("a law", wrong, MASKS, 2), "a law .1 places differ")
+    broken(lambda: invariants.same_counts(wrong, MASKS, 2), f"ticket's layer counts .{count} instead of 13")
+    broken(lambda: invariants.on_schedule(wrong, STEPS, 2), f"the ladder's survivors .{count} instead of 13")
     if not alive:
-        broken(lambda: guards.only_shrinks(wrong, MASKS, 2), "no pruned weight comes back .1 did")
+        broken(lambda: invariants.only_shrinks(wrong, MASKS, 2), "no pruned weight comes back .1 did")
 
 
 def test_two_bits_swapped_keep_the_count_and_are_seen_all_the_same() -> None:
     wrong = {name: mask.copy() for name, mask in MASKS.items()}
     wrong["dense2"][place(MASKS["dense2"], True)] = False
     wrong["dense2"][place(MASKS["dense2"], False)] = True
-    guards.same_counts(wrong, MASKS, 2)
-    broken(lambda: guards.same_masks("a law", wrong, MASKS, 2), "2 places differ")
-    broken(lambda: guards.only_shrinks(wrong, MASKS, 2), "1 did")
+    invariants.same_counts(wrong, MASKS, 2)
+    broken(lambda: invariants.same_masks("a law", wrong, MASKS, 2), "2 places differ")
+    broken(lambda: invariants.only_shrinks(wrong, MASKS, 2), "1 did")
 
 
 def test_a_global_ladder_names_its_layers_together() -> None:
-    steps = ladder(SMALL, Prune(scope="global", rounds=2))
+    steps = pruning_schedule(SMALL, Prune(scope="global", rounds=2))
     masks = down_to(steps, 2)
     masks["output"][place(masks["output"], True)] = False
-    broken(lambda: guards.on_ladder(masks, steps, 2), "39 instead of 40", layer="dense1+dense2+output")
+    broken(lambda: invariants.on_schedule(masks, steps, 2), "39 instead of 40", layer="dense1+dense2+output")
 
 
 def test_one_validation_example_in_one_batch_is_seen() -> None:
     validation, order = np.array([3, 7], np.int32), np.array([[0, 1], [2, 4], [5, 6]], np.int32)
-    guards.validation_unseen(order, validation, 8, 2)
+    invariants.validation_unseen(order, validation, 8, 2)
     order[2, 1] = 7
-    broken(lambda: guards.validation_unseen(order, validation, 8, 2), "in no training batch .1 places", layer=None)
+    broken(lambda: invariants.validation_unseen(order, validation, 8, 2), "in no training batch .1 places", layer=None)

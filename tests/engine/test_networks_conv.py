@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from engine.masks import ladder
 from engine.networks import image_problem, layer_shapes, weight_count
 from engine.networks.build import forward, initial_weights
 from engine.networks.convolution import convolve, max_pool, plain
 from engine.networks.shapes import ARCHITECTURES
+from engine.pruning import pruning_schedule
 from engine.spec import Prune
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
@@ -39,7 +39,7 @@ def test_the_networks_have_the_weights_of_the_paper(network: str, weights: int) 
 )
 def test_the_ladder_is_the_papers(network: str, number: int, left: float) -> None:
     recipe = Prune(rounds=number, rates={"conv": 0.1, "dense": 0.2, "output": 0.1})
-    assert ladder(layer_shapes(network, CIFAR, CLASSES), recipe).p_m(number) == pytest.approx(left, abs=0.005)
+    assert pruning_schedule(layer_shapes(network, CIFAR, CLASSES), recipe).p_m(number) == pytest.approx(left, abs=0.005)
 
 
 @pytest.mark.parametrize("network", ["conv-2", "conv-4", "conv-6"])

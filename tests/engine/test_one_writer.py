@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from resuming import SMALL, execute, same_run, view_of
 
-from engine.runner import pilot
+from engine.runner import session as pilot
 from engine.spec import parse_study
 from engine.store import Leases, Paused, Progress, Request, Resumed, RunFolder, Store
 

@@ -9,13 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadInput
-from engine.lanes.compiled import EVALUATION_BLOCK
-from engine.plan import DatasetMark, Dense, Initial, Place, Plan, Pruned, RandomLike, SameAs, forecast, make_plan
-from engine.plan.forecast import EVALUATED_AT_ONCE, memory_of, rate_name
+from engine.experiment import (
+    DatasetInfo,
+    FullMask,
+    InitialWeights,
+    Place,
+    Plan,
+    Pruned,
+    RandomMask,
+    TicketMask,
+    forecast,
+    make_plan,
+)
+from engine.experiment.forecast import EVALUATED_AT_ONCE, memory_of, rate_name
 from engine.spec import Study, load_study, parse_study, preset_names
 from engine.store import RoundFinished, RunFinished, RunFolder, RunStarted, Store
+from engine.training.step import EVALUATION_BLOCK
 
-DIGITS = DatasetMark("digits", "print", (8, 8, 1), 10, train=1294, validation=143, test=360)
+DIGITS = DatasetInfo("digits", "print", (8, 8, 1), 10, train=1294, validation=143, test=360)
 STUDY = """
 name = "x"
 trials = 2
@@ -34,7 +45,7 @@ rounds = [2]
 """
 
 
-def planned(*settings: str, mark: DatasetMark = DIGITS, numerics: str = "here") -> Plan:
+def planned(*settings: str, mark: DatasetInfo = DIGITS, numerics: str = "here") -> Plan:
     return make_plan(parse_study(STUDY, source="x.toml", settings=settings), mark, numerics)
 
 
@@ -75,13 +86,13 @@ def test_the_dense_round_is_shared_by_all_arms_and_one_shot_begins_as_the_ticket
 def test_masks_come_from_where_the_arms_say() -> None:
     plan = planned("trials=1")
     source = {(place.arm, place.trial, place.number): plan.rounds[name].masks for place, name in plan.places.items()}
-    assert isinstance(source["ticket", 0, 0], Dense)
+    assert isinstance(source["ticket", 0, 0], FullMask)
     for arm, parent in (("ticket", 2), ("one-shot", 0)):
         masks = source[arm, 0, 3]
         assert isinstance(masks, Pruned)
         assert (masks.parent, masks.number) == (key(plan, arm, parent), 3)
-    assert source["reinit", 1, 3] == SameAs(key(plan, "ticket", 3))
-    assert source["random-mask", 0, 2] == RandomLike(key(plan, "ticket", 2), 1001)
+    assert source["reinit", 1, 3] == TicketMask(key(plan, "ticket", 3))
+    assert source["random-mask", 0, 2] == RandomMask(key(plan, "ticket", 2), 1001)
 
 
 def test_seeds_are_the_trials_and_each_controls_own() -> None:
@@ -94,13 +105,13 @@ def test_seeds_are_the_trials_and_each_controls_own() -> None:
     }
     fresh = [plan.rounds[key(plan, "reinit", 1, trial)] for trial in range(4)]
     assert [(item.start, item.seed) for item in fresh] == [
-        (Initial(1007), 7),
-        (Initial(2007), 7),
-        (Initial(1008), 8),
-        (Initial(2008), 8),
+        (InitialWeights(1007), 7),
+        (InitialWeights(2007), 7),
+        (InitialWeights(1008), 8),
+        (InitialWeights(2008), 8),
     ]
     random = plan.rounds[key(plan, "random-mask", 2, 1)]
-    assert (random.start, random.seed) == (Initial(8), 8)
+    assert (random.start, random.seed) == (InitialWeights(8), 8)
 
 
 @pytest.mark.parametrize("same", ['name="other"', "trials=3", "base.prune.rounds=9", 'about="words"'])
@@ -256,8 +267,8 @@ def test_eight_arms_have_each_distinct_round_once() -> None:
     assert {key(plan, arm, 0) for arm in ("retrain", "search")} == {key(plan, "search", 0)}
     assert key(plan, "search", 0) != key(plan, "ticket", 0) == key(plan, "rewound", 0) == key(plan, "fine-tuned", 0)
     assert sum(item.iterations for item in plan.rounds.values()) == 50 * 30 + 6 * 15
-    assert plan.marks_of[key(plan, "ticket", 0)] == {15}
-    assert plan.marks_of[key(plan, "search", 0)] == frozenset()
+    assert plan.rewind_points[key(plan, "ticket", 0)] == {15}
+    assert plan.rewind_points[key(plan, "search", 0)] == frozenset()
     assert plan.places_of == {it: [place for place in plan.places if plan.places[place] == it] for it in plan.rounds}
 
 
@@ -322,7 +333,7 @@ name = "one-shot"
     by_rounds, by_levels = text.format("rounds = 3", "rounds = [3]"), text.format("levels = [{}]", "rounds = [1]")
     p_m = make_plan(parse_study(by_rounds, source="x.toml"), DIGITS, "").rounds
     third = next(item for item in p_m.values() if item.number == 3)
-    level = third.ladder.p_m(3)
+    level = third.schedule.p_m(3)
     for clamp, same in (((), True), (("base.train.clamp=1",), False)):
         one = make_plan(parse_study(by_rounds, source="x.toml", settings=clamp), DIGITS, "")
         other = make_plan(parse_study(by_levels.format(level), source="x.toml", settings=clamp), DIGITS, "")

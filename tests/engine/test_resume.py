@@ -24,12 +24,13 @@ from resuming import (
     view_of,
 )
 
-from engine.errors import BadInput, GuardBroken
-from engine.lanes import machine
-from engine.runner import bench, run
+from engine.errors import BadInput, InvariantViolated
+from engine.runner import run
+from engine.runner import train as bench
 from engine.spec import Study, parse_study
 from engine.store import Request, RoundFinished, RoundStarted, RunFolder, RunStarted, Store
 from engine.store.proof import prove
+from engine.training import machine
 from lth_tui.headless import resume_headless
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
@@ -160,8 +161,8 @@ def test_rounds_of_another_run_stay_reused_ones(small: Path, new_home: NewHome, 
 
 KEPT_OFTEN = """
 import sys
-from engine.lanes import pack
-from engine.runner import saving
+from engine.training import lanes as pack
+from engine.runner import checkpoints as saving
 pack.Pace.fitting, saving.CHECKPOINT_SECONDS = 4, 0.05
 from lth_tui.cli import main
 sys.exit(main())
@@ -372,7 +373,7 @@ def stopped(home: Path, what: Study, iteration: int) -> list[Path]:
 def test_a_damaged_checkpoint_is_none(
     small: Path, new_home: NewHome, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path, Path], None]
 ) -> None:
-    monkeypatch.setattr(bench, "Pack", Restored)
+    monkeypatch.setattr(bench, "LaneBatch", Restored)
     monkeypatch.setattr(Restored, "at", [])
     home = new_home()
     first, second = stopped(home, STUDY_OF_TWO, 40)
@@ -400,7 +401,7 @@ def test_a_checkpoint_goes_on_in_a_pack_of_another_width(
 ) -> None:
     if machine().devices < 2:
         pytest.skip("one device only")
-    monkeypatch.setattr(bench, "Pack", Restored)
+    monkeypatch.setattr(bench, "LaneBatch", Restored)
     monkeypatch.setattr(Restored, "at", [])
     home = new_home()
     assert len(stopped(home, STUDY_OF_TWO, 40)) == 2
@@ -427,7 +428,7 @@ def test_a_checkpoint_without_the_weights_that_others_rewind_to_is_none(small: P
 
 
 def test_a_broken_guard_leaves_no_checkpoint_of_its_round(new_home: NewHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Leaking(bench.Pack):
+    class Leaking(bench.LaneBatch):
         def finish(self, ended: object = None) -> object:
             ends = super().finish(ended)  # type: ignore[arg-type]
             for end in ends:
@@ -436,8 +437,8 @@ def test_a_broken_guard_leaves_no_checkpoint_of_its_round(new_home: NewHome, mon
 
     home = new_home()
     with monkeypatch.context() as patch:
-        patch.setattr(bench, "Pack", Leaking)
-        with pytest.raises(GuardBroken):
+        patch.setattr(bench, "LaneBatch", Leaking)
+        with pytest.raises(InvariantViolated):
             execute(home, STUDY_OF_TWO)
     assert not checkpoints(home)
     with Store(home).open("r") as folder:

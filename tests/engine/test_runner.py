@@ -12,16 +12,16 @@ import pytest
 
 from engine import datasets, views
 from engine.analysis import Ranked, spearman
-from engine.errors import GuardBroken
-from engine.lanes import LaneEnd, Machine, Pack
-from engine.masks import counts_of, guards, magnitudes
+from engine.errors import InvariantViolated
 from engine.networks.build import initial_weights
-from engine.runner import bench, meter
+from engine.pruning import counts_of, invariants, magnitudes
+from engine.runner import resources as meter
+from engine.runner import train as bench
 from engine.spec import Study
 from engine.store import (
     Diverged,
     Event,
-    GuardFailed,
+    InvariantFailed,
     Paused,
     Request,
     Resumed,
@@ -32,6 +32,7 @@ from engine.store import (
     Store,
     StoredRound,
 )
+from engine.training import LaneBatch, LaneResult, Machine
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
 
@@ -154,9 +155,9 @@ def test_what_a_run_uses_is_told_beside_where_it_is(finished: RunFolder, monkeyp
             return {"bytes_in_use": 3, "bytes_limit": 40, "num_allocs": 7}
 
     gpus = Machine("gpu", "a GPU", 2, "")
-    monkeypatch.setattr("engine.lanes.devices.jax.devices", lambda: [Device(), Device()])
+    monkeypatch.setattr("engine.training.devices.jax.devices", lambda: [Device(), Device()])
     monkeypatch.setattr(meter, "machine", lambda: gpus)
-    told = meter.Meter().read()
+    told = meter.ResourceMonitor().read()
     assert (told.device_memory, told.device_memory_total) == (6, 80)
 
 
@@ -200,7 +201,7 @@ def test_equal_rounds_are_trained_once(finished: RunFolder) -> None:
 
 def test_dead_weights_are_zero_in_everything_that_is_kept(finished: RunFolder) -> None:
     for item in rounds_of(finished).values():
-        guards.all_dead_zero("weights", (item.final, item.best), item.masks, 0)
+        invariants.all_dead_zero("weights", (item.final, item.best), item.masks, 0)
         assert all(np.isfinite(tensors["kernel"]).all() for tensors in item.final.values())
 
 
@@ -248,7 +249,7 @@ def test_global_scope_some_rounds_and_several_controls(tiny: Tiny, new_home: New
 # What a round starts from
 
 
-class Spy(Pack):
+class Spy(LaneBatch):
     """Keeps the lanes that were trained and the weights they started from."""
 
     seen: list[tuple[Any, Any]] = []
@@ -262,7 +263,7 @@ class Spy(Pack):
 def test_every_lane_starts_where_its_treatment_says_and_sees_no_validation_example(
     tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench, "Pack", Spy)
+    monkeypatch.setattr(bench, "LaneBatch", Spy)
     monkeypatch.setattr(Spy, "seen", [])
     _, folder = execute(tiny("trials=1", "base.prune.rounds=1"), new_home())
     keys = dict.fromkeys(event.key for event in events_of(folder, RoundStarted))
@@ -420,13 +421,13 @@ def test_a_run_that_is_interrupted_is_marked_stopped(tiny: Tiny, new_home: NewHo
 # What is broken
 
 
-def fails(execute: Execute, study: Study, home: Path) -> tuple[GuardBroken, RunFolder]:
+def fails(execute: Execute, study: Study, home: Path) -> tuple[InvariantViolated, RunFolder]:
     """The run ends with a broken guard, and says so in its store."""
-    with pytest.raises(GuardBroken) as caught:
+    with pytest.raises(InvariantViolated) as caught:
         execute(study, home)
     store = Store(home)
     folder = store.open(store.runs()[0].id)
-    (event,) = events_of(folder, GuardFailed)
+    (event,) = events_of(folder, InvariantFailed)
     (end,) = events_of(folder, RunFinished)
     assert (event.layer, event.round, event.law) == (caught.value.layer, caught.value.round, caught.value.law)
     assert (end.status, end.message) == ("failed", str(caught.value))
@@ -459,15 +460,15 @@ def test_a_control_with_another_mask_stops_the_run(tiny: Tiny, new_home: NewHome
 def test_a_pruned_weight_that_comes_back_in_training_stops_the_run(
     tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    class Leaking(Pack):
-        def finish(self, ended: Any = None) -> list[LaneEnd]:
+    class Leaking(LaneBatch):
+        def finish(self, ended: Any = None) -> list[LaneResult]:
             ends = super().finish(ended)
             for end in ends:
                 for weights in end.moments if part == "moments" else [getattr(end, part)]:
                     weights["output"]["kernel"][~end.masks["output"]] = 1e-20
             return ends
 
-    monkeypatch.setattr(bench, "Pack", Leaking)
+    monkeypatch.setattr(bench, "LaneBatch", Leaking)
     error, folder = fails(execute, tiny(*QUICK), new_home())
     assert (error.layer, error.round) == ("output", 1)
     assert ("optimizer moments" if part == "moments" else "weights") in error.law
@@ -477,13 +478,13 @@ def test_a_pruned_weight_that_comes_back_in_training_stops_the_run(
 def test_a_lane_that_starts_from_other_weights_stops_the_run(
     tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Elsewhere(Pack):
+    class Elsewhere(LaneBatch):
         def started(self) -> Any:
             weights = super().started()
             weights[0]["dense1"]["bias"][0] = 1e-9
             return weights
 
-    monkeypatch.setattr(bench, "Pack", Elsewhere)
+    monkeypatch.setattr(bench, "LaneBatch", Elsewhere)
     error, folder = fails(execute, tiny(*QUICK), new_home())
     assert (error.layer, error.round) == ("dense1", 0)
     assert not rounds_of(folder)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import BadInput
-from engine.masks import ladder
+from engine.experiment import DatasetInfo, make_plan
 from engine.networks import layer_shapes
-from engine.plan import DatasetMark, make_plan
+from engine.pruning import pruning_schedule
 from engine.spec import (
     Arm,
     Criterion,
@@ -274,9 +274,9 @@ def test_a_preset_has_the_papers_numbers_and_its_quick_twin_is_the_same_but_shor
 def test_the_presets_walk_down_the_ladder_of_the_paper(name: str) -> None:
     study = load_study(name)
     network, prune = study.base.network.name, study.base.prune
-    steps = ladder(layer_shapes(network, SHAPES[study.base.data.name], 10), prune)
+    steps = pruning_schedule(layer_shapes(network, SHAPES[study.base.data.name], 10), prune)
     rates: dict[LayerKind, float] = {"conv": 0.15 if network == "conv-6" else 0.1, "dense": 0.2, "output": 0.1}
-    paper = ladder(layer_shapes(network, SHAPES[study.base.data.name], 10), Prune(rounds=40, rates=rates))
+    paper = pruning_schedule(layer_shapes(network, SHAPES[study.base.data.name], 10), Prune(rounds=40, rates=rates))
     assert len(steps.survivors) == prune.steps + 1
     if not prune.levels:
         assert steps.survivors == paper.survivors[: len(steps.survivors)]
@@ -584,9 +584,9 @@ def a_study_or_one_line(data: st.DataObject) -> None:
 
 
 MARKS = [
-    DatasetMark("digits", "print", (8, 8, 1), 10, train=1294, validation=143, test=360),
-    DatasetMark("cifar10", "print", (32, 32, 3), 10, train=45_000, validation=5000, test=10_000),
-    DatasetMark("folder:tiny", "print", (3, 5, 1), 2, train=1, validation=1, test=1),
+    DatasetInfo("digits", "print", (8, 8, 1), 10, train=1294, validation=143, test=360),
+    DatasetInfo("cifar10", "print", (32, 32, 3), 10, train=45_000, validation=5000, test=10_000),
+    DatasetInfo("folder:tiny", "print", (3, 5, 1), 2, train=1, validation=1, test=1),
 ]
 
 

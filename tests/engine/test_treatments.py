@@ -9,15 +9,25 @@ import numpy as np
 import pytest
 
 from engine import datasets
-from engine.draws import permutation
-from engine.lanes import DataOnDevices, Lane, Pace, Pack, Program, batch_order, learning_rates, train
-from engine.masks import Masks, Weights, counts_of, full_masks, guards, ladder, masked, prune, reshuffled
+from engine.experiment import DatasetInfo, Plan, make_plan
 from engine.networks import layer_shapes
 from engine.networks.build import initial_weights
-from engine.plan import DatasetMark, Plan, make_plan
-from engine.runner import bench
+from engine.pruning import (
+    Masks,
+    Weights,
+    counts_of,
+    full_masks,
+    invariants,
+    masked,
+    prune,
+    pruning_schedule,
+    reshuffled,
+)
+from engine.rng import permutation
+from engine.runner import train as bench
 from engine.spec import Treatment, parse_study
 from engine.store import RoundFinished, RoundStarted, RunFolder, Store, StoredRound
+from engine.training import DataOnDevices, Lane, LaneBatch, Program, StepTimer, batch_order, learning_rates, train
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
 
@@ -31,7 +41,7 @@ def drawn_from(seed: int) -> Weights:
     return initial_weights(LENET, SHAPE, 10, seed)
 
 
-class Spy(Pack):
+class Spy(LaneBatch):
     """Keeps the lanes that were trained and the weights they started from."""
 
     seen: list[tuple[Lane, Weights]] = []
@@ -83,12 +93,12 @@ def watched(new_home: NewHome, execute: Execute) -> Iterator[Callable[..., Watch
         keys = dict.fromkeys(event.key for event in events if isinstance(event, RoundStarted))
         assert len(keys) == len(Spy.seen)
         data = datasets.load("digits", home)
-        plan = make_plan(study, DatasetMark.of(datasets.entry("digits", home)), "")
+        plan = make_plan(study, DatasetInfo.of(datasets.entry("digits", home)), "")
         lanes = dict(zip(keys, Spy.seen, strict=True))
         return Watched(folder, plan, lanes, data, datasets.split(data, study.base.data.seed))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "Pack", Spy)
+        patch.setattr(bench, "LaneBatch", Spy)
         yield watch
 
 
@@ -198,7 +208,7 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     recipe = treated.plan.study.recipe(treated.plan.study.named(arm))
     before, rates = treated.stored(arm, 1), learning_rates(recipe.train)
     size = {name: np.abs(tensors["kernel"]) for name, tensors in before.final.items()}
-    masks = prune(size, before.masks, ladder(LAYERS, recipe.prune), 2)
+    masks = prune(size, before.masks, pruning_schedule(LAYERS, recipe.prune), 2)
     first = K if treatment == "rewind" else 0
     lane = Lane(
         start=masked(restart(treated, treatment, signs, 2), masks),
@@ -211,8 +221,8 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     )
     data = treated.data
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
-    pack = Pack(Program.of(LENET, SHAPE, 10, recipe.train, 40 - first), [lane], on_device, 1)
-    assert train(pack, Pace(1.0), lambda *_: True)
+    pack = LaneBatch(Program.of(LENET, SHAPE, 10, recipe.train, 40 - first), [lane], on_device, 1)
+    assert train(pack, StepTimer(1.0), lambda *_: True)
     (end,) = pack.finish()
     found = treated.stored(arm, 2)
     same_masks(found.masks, masks)
@@ -312,8 +322,8 @@ def test_all_treatments_share_the_dense_round_and_the_first_mask(treated: Watche
         same_masks(treated.stored(arm, 1).masks, treated.stored("reset", 1).masks)
         for number in (1, 2):
             found = treated.stored(arm, number)
-            guards.all_dead_zero("weights", (found.final, found.best), found.masks, number)
-            guards.only_shrinks(found.masks, treated.stored(arm, number - 1).masks, number)
+            invariants.all_dead_zero("weights", (found.final, found.best), found.masks, number)
+            invariants.only_shrinks(found.masks, treated.stored(arm, number - 1).masks, number)
 
 
 def test_a_dense_round_without_the_mark_is_trained_again_and_then_has_it(
@@ -441,7 +451,7 @@ def test_a_search_on_a_part_finds_its_own_ticket(less: Watched) -> None:
     assert counts_of(found.masks) == counts_of(whole.masks)
     assert all((found.masks[name] != whole.masks[name]).any() for name in found.masks)
     size = {name: np.abs(tensors["kernel"]) for name, tensors in less.stored("search", 0).final.items()}
-    steps = ladder(LAYERS, less.plan.study.base.prune)
+    steps = pruning_schedule(LAYERS, less.plan.study.base.prune)
     same_masks(found.masks, prune(size, full_masks(LAYERS), steps, 1))
 
 
@@ -520,7 +530,7 @@ def test_clamped_magnitudes_end_nearer_to_uniform(clamped: Watched) -> None:
 
 
 def test_a_criterion_of_the_start_reads_the_clamped_one(clamped: Watched) -> None:
-    dense, steps = clamped.stored("moved", 0), ladder(LAYERS, clamped.plan.study.base.prune)
+    dense, steps = clamped.stored("moved", 0), pruning_schedule(LAYERS, clamped.plan.study.base.prune)
     begun = clamped.started("moved", 0)
     moved = {name: np.abs(it["kernel"] - begun[name]["kernel"]) for name, it in dense.final.items()}
     same_masks(clamped.stored("moved", 1).masks, prune(moved, full_masks(LAYERS), steps, 1))
@@ -548,7 +558,7 @@ def test_a_run_goes_down_to_the_levels_it_was_asked_for(watched: Callable[..., W
         for number in numbers:
             found = run.stored(arm, number)
             assert found.result.p_m == pytest.approx([100, 60, 20.5, 3][number], abs=100 * 1.5 / 50_200)
-            guards.only_shrinks(found.masks, run.stored(arm, 0).masks, number)
+            invariants.only_shrinks(found.masks, run.stored(arm, 0).masks, number)
     dense = run.stored("one-shot", 0)
     if scope == "layerwise":
         for name, mask in run.stored("one-shot", 3).masks.items():

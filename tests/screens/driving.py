@@ -16,13 +16,13 @@ from engine.store import (
     LaneProgress,
     LayerCount,
     Progress,
+    ResourceUsage,
     RoundFinished,
     RoundResult,
     RunFolder,
     RunStarted,
     Similarity,
     Store,
-    Use,
 )
 from lth_tui.shell import LabApp
 from lth_tui.worker import Engine
@@ -174,7 +174,7 @@ def training(key: str, arm: str = "ticket", number: int = 1) -> Progress:
         rounds_total=3,
         rate=1234.0,
         eta=75.0,
-        use=Use(cpu=1.5, cores=2, memory=4_000_000_000, memory_total=8_000_000_000),
+        use=ResourceUsage(cpu=1.5, cores=2, memory=4_000_000_000, memory_total=8_000_000_000),
     )
 
 

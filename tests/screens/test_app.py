@@ -9,8 +9,8 @@ import pytest
 from driving import Finished, lab_app, picture_of, tiny_study, until
 from textual.command import CommandPalette
 
-from engine.errors import GuardBroken
-from engine.places import log_file
+from engine.errors import InvariantViolated
+from engine.paths import log_file
 from engine.store import Request, RunFinished, RunFolder, Store
 from lth_tui.shell import SCREENS
 from lth_tui.worker import execute
@@ -224,7 +224,7 @@ async def test_a_study_for_which_the_disk_has_no_room_makes_no_run(tmp_path: Pat
 
 async def test_a_broken_guard_is_told_in_its_words(tmp_path: Path):
     def engine(folder: RunFolder, store: Store) -> str:
-        raise GuardBroken("a pruned weight is zero", round=3, layer="dense1", found="2 are not")
+        raise InvariantViolated("a pruned weight is zero", round=3, layer="dense1", found="2 are not")
 
     app = lab_app(tmp_path, tiny_study(), engine=engine, first="live")
     async with app.run_test() as pilot:

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.spec import Study
-from engine.store import Diverged, GuardFailed, Note, Paused, Request, Resumed, RunFinished, Store
+from engine.store import Diverged, InvariantFailed, Note, Paused, Request, Resumed, RunFinished, Store
 from engine.store.reading import DATABASE_FILE
 from engine.views import accuracy_series
 from lth_tui.shell import LabApp
@@ -253,7 +253,7 @@ async def test_a_loss_that_is_no_number_is_a_gap_and_a_message(tmp_path: Path):
 
 async def test_a_broken_guard_and_an_interrupted_run_are_told(tmp_path: Path):
     failed = RunFinished(status="failed", trained=1, reused=0, seconds=9, message="guard broken: \x1b[31m[b]x[/b]")
-    broken = GuardFailed(law="zero", layer="dense1", round=1, found="3")
+    broken = InvariantFailed(law="zero", layer="dense1", round=1, found="3")
     first = write_run(tmp_path, [started("a"), round_finished(0), broken, failed])
     second = write_run(tmp_path, [started("b"), round_finished(0)])
     app = lab_app(tmp_path, first="live", run=first)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from driving import Finished, lab_app, picture_of
 
-from engine import plan
-from engine.plan import Forecast, forecast
+from engine import experiment as plan
+from engine.experiment import Forecast, forecast
 from engine.spec import Study
 from engine.store import Event, RoundFinished, RunFinished, RunStarted, Signal, Similarity, Store
 from lth_tui.shell import LabApp

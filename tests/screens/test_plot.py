@@ -15,7 +15,7 @@ from screens.widgets.plot import LinePlot
 NUMBERS = st.lists(st.one_of(st.floats(), st.sampled_from([0.0, -1.0, 1e308, 5e-324])), max_size=40)
 
 
-class Bench(App[None]):
+class Trainer(App[None]):
     AUTO_FOCUS = None
 
     def compose(self) -> ComposeResult:
@@ -24,7 +24,7 @@ class Bench(App[None]):
 
 @pytest.fixture
 async def plot():
-    app = Bench()
+    app = Trainer()
     async with app.run_test(size=(50, 14)):
         yield app.query_one(LinePlot)
 

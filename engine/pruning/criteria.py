@@ -5,12 +5,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.draws import permutation
-from engine.masks.prune import Weights
+from engine.pruning.masks import Masks, Weights
+from engine.rng import SCORE_STREAM, uniform
 from engine.spec import Criterion
-
-# Keeps these draws apart from others that are made from the same seed.
-_SCORE_STREAM = 0x5C02E
 
 Kernel = NDArray[np.float32]
 
@@ -26,18 +23,16 @@ _OF_WEIGHTS: Mapping[str, Callable[[Kernel, Kernel], Kernel]] = {
 }
 
 
-def scores(criterion: Criterion, start: Weights, end: Weights, seed: int) -> dict[str, Kernel]:
-    """Scores of every kernel, shaped as it, from a round's first weights and its last.
+def scores(criterion: Criterion, start: Weights, end: Weights, masks: Masks, seed: int) -> dict[str, Kernel]:
+    """Scores of every parameter that has a mask, shaped as it, from a round's first weights and its last.
 
     The criteria of Zhou et al. 2019 (figure 3; the joint ones with alpha 1): `magnitude` is their large_final, the
-    lottery ticket paper's; `largest`, their small_final, prunes the largest weights first. `random` draws an order
-    from `seed`, another one in each layer.
+    lottery ticket paper's; `largest`, their small_final, prunes the largest weights first. `random` draws scores from
+    `seed`. Scores can be compared across layers, as global scope does.
     """
     if criterion == "random":
         return {
-            name: permutation(part["kernel"].size, seed, _SCORE_STREAM, depth)
-            .reshape(part["kernel"].shape)
-            .astype(np.float32)
-            for depth, (name, part) in enumerate(end.items())
+            name: uniform(mask.size, seed, SCORE_STREAM, depth).reshape(mask.shape)
+            for depth, (name, mask) in enumerate(masks.items())
         }
-    return {name: _OF_WEIGHTS[criterion](start[name]["kernel"], part["kernel"]) for name, part in end.items()}
+    return {name: _OF_WEIGHTS[criterion](start[name], end[name]) for name in masks}

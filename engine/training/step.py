@@ -12,8 +12,10 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from engine.lanes.program import Program, optimizer_of
-from engine.networks.build import Params, forward
+from engine.networks import Network, Params, Training, build
+from engine.networks import State as NetworkState
+from engine.rng import STEP_STREAM
+from engine.training.program import Program, optimizer_of
 
 EVALUATION_BLOCK = 1000
 BORDER = 4
@@ -28,16 +30,18 @@ class State(NamedTuple):
     """What a lane's training changes."""
 
     params: Params
+    state: NetworkState
     optimizer: Any
     iteration: Array
     loss_sum: Array
     loss_steps: Array
     best_params: Params
+    best_state: NetworkState
     best_loss: Array
     best_iteration: Array
 
 
-class Fixed(NamedTuple):
+class LaneConstants(NamedTuple):
     """What it does not: masks (True where a weight lives), validation indices `[V]`, mean and std `[C]`; the seed
     of its dropout and crops; and `bounds` of each kernel's magnitudes, shaped as it, none when nothing is clamped."""
 
@@ -49,14 +53,14 @@ class Fixed(NamedTuple):
     bounds: dict[str, Tensor]
 
 
-class Feed(NamedTuple):
+class Batches(NamedTuple):
     """What its next steps read: examples `[S, B]` and learning rates `[S]`."""
 
     order: Array
     rates: Array
 
 
-class Turn(NamedTuple):
+class CallSpec(NamedTuple):
     """What one call does: `intervals` times `steps` steps, each time with a validation if `evaluate`."""
 
     intervals: "np.integer[Any] | Array"
@@ -85,31 +89,38 @@ def mesh(devices: int) -> Mesh:
     return Mesh(np.array(jax.devices()[:devices]), ("lane",))
 
 
-def by_lane(devices: int) -> NamedSharding:
+def lane_sharding(devices: int) -> NamedSharding:
     return NamedSharding(mesh(devices), _LANES)
 
 
-def shared(devices: int) -> NamedSharding:
+def replicated(devices: int) -> NamedSharding:
     return NamedSharding(mesh(devices), _SHARED)
 
 
-@cache
-def begin_program(program: Program, devices: int) -> Callable[[Params], State]:
-    """The state before the first step of all lanes, from their weights `[L, ...]`."""
+def network_of(program: Program) -> Network:
+    """The network that a program trains."""
+    return build(program.network, program.image_shape, program.classes)
 
-    def lane(params: Params) -> State:
+
+@cache
+def begin_program(program: Program, devices: int) -> Callable[[Params, NetworkState], State]:
+    """The state before the first step of all lanes, from their weights and their network's state `[L, ...]`."""
+
+    def lane(params: Params, state: NetworkState) -> State:
         return State(
             params=params,
+            state=state,
             optimizer=optimizer_of(program).init(params),
             iteration=jnp.int32(0),
             loss_sum=jnp.float32(0),
             loss_steps=jnp.int32(0),
             best_params=params,
+            best_state=state,
             best_loss=jnp.float32(jnp.inf),
             best_iteration=jnp.int32(0),
         )
 
-    return jax.jit(jax.vmap(lane), out_shardings=by_lane(devices))
+    return jax.jit(jax.vmap(lane), out_shardings=lane_sharding(devices))
 
 
 @cache
@@ -119,34 +130,39 @@ def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, 
     On a CPU the number of steps is a value, `turn.steps`, and `length` None. On accelerators it is `length`,
     static, and `turn.steps` None: there a loop of unknown length stops for the host at each turn.
     """
-    apply = forward(program.network, program.image_shape, program.classes, program.dropout)
+    network = network_of(program)
     update_rule = optimizer_of(program)
 
-    def loss_of(params: Params, images: Array, labels: Array, key: Array | None) -> Array:
-        losses = optax.softmax_cross_entropy_with_integer_labels(apply(params, images, key), labels)
-        return jnp.mean(losses)
+    def loss_of(
+        params: Params, state: NetworkState, images: Array, labels: Array, training: Training
+    ) -> tuple[Array, NetworkState]:
+        logits, state = network.apply(params, state, images, training)
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels)), state
 
-    def lane(examples: Examples, turn: Turn, steps: Any, state: State, fixed: Fixed, feed: Feed) -> Any:
+    def lane(examples: Examples, turn: CallSpec, steps: Any, state: State, fixed: LaneConstants, feed: Batches) -> Any:
         def step(place: Array, state: State) -> State:
             rows = jax.lax.dynamic_index_in_dim(feed.order, place, keepdims=False)
             # A function of the lane and the iteration alone: how a round is divided into calls changes nothing.
-            drawn = jax.random.fold_in(jax.random.key(fixed.seed), state.iteration)
+            drawn = jax.random.fold_in(jax.random.fold_in(jax.random.key(fixed.seed), STEP_STREAM), state.iteration)
+            for_crops, for_dropout = jax.random.split(drawn)
             shown = examples.images[rows]
             if program.augment:
-                shown = crops_and_flips(shown, jax.random.fold_in(drawn, 0))
+                shown = crops_and_flips(shown, for_crops)
             images = normalised(shown, fixed)
-            key = drawn if program.dropout else None
-            loss, gradients = jax.value_and_grad(loss_of)(state.params, images, examples.labels[rows], key)
+            (loss, network_state), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+                state.params, state.state, images, examples.labels[rows], Training(for_dropout, program.dropout)
+            )
             # A masked gradient keeps the weight at zero and both of its moments too, even where it is not a number.
             for name, mask in fixed.masks.items():
-                gradients[name]["kernel"] = jnp.where(mask, gradients[name]["kernel"], 0)
+                gradients[name] = jnp.where(mask, gradients[name], 0)
             updates, optimizer = update_rule.update(gradients, state.optimizer)
             rate = feed.rates[place]
             params = jax.tree.map(lambda weight, update: weight - rate * update, state.params, updates)
             for name, bound in fixed.bounds.items():
-                params[name]["kernel"] = jnp.clip(params[name]["kernel"], -bound, bound)
+                params[name] = jnp.clip(params[name], -bound, bound)
             return state._replace(
                 params=params,
+                state=network_state,
                 optimizer=optimizer,
                 iteration=state.iteration + 1,
                 loss_sum=state.loss_sum + loss,
@@ -154,16 +170,18 @@ def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, 
             )
 
         def validate(state: State) -> tuple[State, tuple[Array, Array, Array]]:
-            loss, accuracy = measure(apply, state.params, examples, fixed.validation, fixed)
+            loss, accuracy = measure(network, state.params, state.state, examples, fixed.validation, fixed)
             # Written so that a loss that is not a number is never the lowest.
             better = loss < state.best_loss
             best = State(
                 params=state.params,
+                state=state.state,
                 optimizer=state.optimizer,
                 iteration=state.iteration,
                 loss_sum=jnp.float32(0),
                 loss_steps=jnp.int32(0),
                 best_params=jax.tree.map(partial(jnp.where, better), state.params, state.best_params),
+                best_state=jax.tree.map(partial(jnp.where, better), state.state, state.best_state),
                 best_loss=jnp.where(better, loss, state.best_loss),
                 best_iteration=jnp.where(better, state.iteration, state.best_iteration),
             )
@@ -183,11 +201,11 @@ def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, 
         return jax.lax.fori_loop(0, turn.intervals, interval, (state, Validations(blank, blank, blank)))
 
     def chunk(
-        state: State, fixed: Fixed, feed: Feed, examples: Examples, turn: Turn, length: int | None
+        state: State, fixed: LaneConstants, feed: Batches, examples: Examples, turn: CallSpec, length: int | None
     ) -> tuple[State, Validations]:
-        def on_device(state: State, fixed: Fixed, feed: Feed, examples: Examples, turn: Turn) -> Any:
+        def on_device(state: State, fixed: LaneConstants, feed: Batches, examples: Examples, turn: CallSpec) -> Any:
             steps = turn.steps if length is None else length
-            return each_lane(partial(lane, examples, turn, steps), state, fixed, feed)
+            return map_lanes(partial(lane, examples, turn, steps), state, fixed, feed)
 
         sharded: Callable[..., tuple[State, Validations]] = jax.shard_map(
             on_device,
@@ -203,25 +221,29 @@ def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, 
 
 @cache
 def test_program(program: Program, devices: int) -> Callable[..., tuple[Array, Array]]:
-    """`(params, fixed, examples) -> (loss, accuracy)` over all of `examples`, each `[L]`."""
-    apply = forward(program.network, program.image_shape, program.classes)
+    """`(params, state, fixed, examples) -> (loss, accuracy)` over all of `examples`, each `[L]`."""
+    network = network_of(program)
 
-    def on_device(params: Params, fixed: Fixed, examples: Examples) -> Any:
+    def on_device(params: Params, state: NetworkState, fixed: LaneConstants, examples: Examples) -> Any:
         everything = jnp.arange(examples.labels.shape[0], dtype=jnp.int32)
-        return each_lane(lambda params, fixed: measure(apply, params, examples, everything, fixed), params, fixed)
+
+        def lane(params: Params, state: NetworkState, fixed: LaneConstants) -> tuple[Array, Array]:
+            return measure(network, params, state, examples, everything, fixed)
+
+        return map_lanes(lane, params, state, fixed)
 
     return jax.jit(
         jax.shard_map(
             on_device,
             mesh=mesh(devices),
-            in_specs=(_LANES, _LANES, _SHARED),
+            in_specs=(_LANES, _LANES, _LANES, _SHARED),
             out_specs=_LANES,
             check_vma=False,
         )
     )
 
 
-def each_lane(function: Callable[..., Any], *trees: Any) -> Any:
+def map_lanes(function: Callable[..., Any], *trees: Any) -> Any:
     """`function` of each of a device's lanes: the plain program for one (what a CPU runs), vmapped for more."""
     if jax.tree.leaves(trees[0])[0].shape[0] == 1:
         alone = function(*(jax.tree.map(lambda leaf: leaf[0], tree) for tree in trees))
@@ -247,13 +269,18 @@ def crops_and_flips(images: Array, key: Array) -> Array:
     return jnp.where(flips[:, None, None, None], cropped[:, :, ::-1], cropped)
 
 
-def normalised(images: Array, fixed: Fixed) -> Array:
+def normalised(images: Array, fixed: LaneConstants) -> Array:
     """uint8 images `[B, H, W, C]` as float32 with the lane's mean and standard deviation taken out."""
     return (images.astype(jnp.float32) / 255 - fixed.mean) / fixed.std
 
 
 def measure(
-    apply: Callable[[Params, Array], Array], params: Params, examples: Examples, rows: Tensor, fixed: Fixed
+    network: Network,
+    params: Params,
+    state: NetworkState,
+    examples: Examples,
+    rows: Tensor,
+    fixed: LaneConstants,
 ) -> tuple[Array, Array]:
     """Mean cross-entropy in nats and accuracy (0 to 1) over the examples `rows` `[V]`, in blocks."""
     count = rows.shape[0]
@@ -264,7 +291,7 @@ def measure(
 
     def block(part: tuple[Array, Array]) -> tuple[Array, Array]:
         rows, counted = part
-        logits = apply(params, normalised(examples.images[rows], fixed))
+        logits, _ = network.apply(params, state, normalised(examples.images[rows], fixed), None)
         labels = examples.labels[rows]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         right = jnp.argmax(logits, axis=-1) == labels

@@ -1,7 +1,7 @@
 """What a run has told before it is taken up again."""
 
 from engine.errors import BadInput
-from engine.plan import Place, Plan
+from engine.experiment import Place, Plan
 from engine.store import (
     Diverged,
     Event,
@@ -15,7 +15,7 @@ from engine.store import (
 )
 
 
-class Past:
+class RunHistory:
     """The events of a run until now.
 
     `started`: how it began, None where it has not; `finished`: the rounds told, by place; `begun`: the keys of those

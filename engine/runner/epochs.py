@@ -1,20 +1,20 @@
 """What is looked at while a pack trains."""
 
 from engine.analysis import EarlyBirdWatch
-from engine.lanes import Kept, LaneState, Reading
-from engine.masks import Weights
-from engine.plan import Round
-from engine.runner.making import Ingredients, Maker
+from engine.experiment import Round
+from engine.networks import Snapshot
+from engine.runner.inputs import InputBuilder, RoundInputs
 from engine.store import Checkpoint, CurvePoint, EarlyBird
+from engine.training import DeviceSnapshot, Evaluation, LaneState
 
 
-class Watch:
+class EpochMonitor:
     """Takes weights that others rewind to, and the masks of each epoch; knows which lanes end before their time."""
 
-    def __init__(self, maker: Maker, rounds: list[Round], made: list[Ingredients], marks: list[frozenset[int]]):
+    def __init__(self, maker: InputBuilder, rounds: list[Round], made: list[RoundInputs], marks: list[frozenset[int]]):
         self._maker, self._rounds, self._made, self._wanted = maker, rounds, made, marks
         self._birds = [
-            EarlyBirdWatch() if item.early_bird != "off" and item.number + 1 < len(item.ladder.survivors) else None
+            EarlyBirdWatch() if item.early_bird != "off" and item.number + 1 < len(item.schedule.survivors) else None
             for item in rounds
         ]
         self._epochs = [
@@ -23,7 +23,7 @@ class Watch:
         ]
         self.iterations: frozenset[int] = frozenset().union(*marks, *self._epochs)
         self.ended: dict[int, LaneState] = {}
-        self.marks: list[dict[int, Weights]] = [{} for _ in rounds]
+        self.marks: list[dict[int, Snapshot]] = [{} for _ in rounds]
 
     @property
     def over(self) -> bool:
@@ -35,20 +35,20 @@ class Watch:
         """Steps of a lane's round."""
         return int(self.ended[lane]["iteration"]) if lane in self.ended else self._rounds[lane].iterations
 
-    def take(self, iteration: int, kept: Kept) -> None:
+    def take(self, iteration: int, kept: DeviceSnapshot) -> None:
         """Look at what was kept at an iteration."""
         if iteration not in self.iterations:
             return
-        weights = kept.weights()
+        snapshots = kept.snapshots()
         for lane, (item, each, bird) in enumerate(zip(self._rounds, self._made, self._birds, strict=True)):
             if iteration in self._wanted[lane]:
-                self.marks[lane][iteration] = weights[lane]
+                self.marks[lane][iteration] = snapshots[lane]
             if bird and iteration in self._epochs[lane] and lane not in self.ended:
-                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, weights[lane]))
+                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, snapshots[lane].params))
                 if bird.found is not None and item.early_bird == "stop":
                     self.ended[lane] = kept.states()[lane]
 
-    def open(self, lane: int, readings: list[Reading]) -> list[Reading]:
+    def open(self, lane: int, readings: list[Evaluation]) -> list[Evaluation]:
         """Of a lane's new readings those that count: none once it has ended."""
         return [] if lane in self.ended else readings
 
@@ -99,7 +99,7 @@ class Watch:
                 )
 
 
-def _epochs(item: Round, made: Ingredients) -> frozenset[int]:
+def _epochs(item: Round, made: RoundInputs) -> frozenset[int]:
     """The iterations at which a round has seen all its examples once more."""
     count = item.iterations * item.train.batch // len(made.rows)
     return frozenset(-(-epoch * len(made.rows) // item.train.batch) for epoch in range(1, count + 1))

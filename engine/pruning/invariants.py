@@ -1,33 +1,36 @@
-"""Laws that hold in every round, checked on what really happened. Each raises GuardBroken naming layer and round."""
+"""What holds in every round, checked on what really happened. Each check raises InvariantViolated."""
 
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import GuardBroken
-from engine.masks.ladder import Ladder
-from engine.masks.prune import Masks, Weights, counts_of
+from engine.errors import InvariantViolated
+from engine.networks import layer_of
+from engine.pruning.masks import Masks, Weights, counts_of
+from engine.pruning.schedule import PruningSchedule
 
 
 def dead_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> None:
     """A pruned weight is exactly zero; `what` names the arrays: weights, or optimizer moments."""
     for name, mask in masks.items():
         # NaN must not pass for zero: count what differs from 0.0, NaN does.
-        alive = np.count_nonzero(weights[name]["kernel"][~mask] != 0)
+        alive = np.count_nonzero(weights[name][~mask] != 0)
         if alive:
-            raise GuardBroken(f"pruned {what} are exactly zero", round=number, layer=name, found=f"{alive} are not")
+            raise InvariantViolated(
+                f"pruned {what} are exactly zero", round=number, layer=layer_of(name), found=f"{alive} are not"
+            )
 
 
 def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> None:
-    """Survivors and biases start bit for bit at the weights that the treatment names, the pruned at zero."""
-    for name, mask in masks.items():
-        kernel, source = started[name]["kernel"], named[name]["kernel"]
-        differ = np.count_nonzero(_bits(kernel)[mask] != _bits(source)[mask])
-        differ += np.count_nonzero(_bits(started[name]["bias"]) != _bits(named[name]["bias"]))
+    """Survivors and parameters without a mask start bit for bit at the weights that the treatment names, the pruned at
+    zero."""
+    for name, source in named.items():
+        unequal = _bits(started[name]) != _bits(source)
+        differ = np.count_nonzero(unequal[masks[name]] if name in masks else unequal)
         if differ:
             law = "survivors start at the weights that the treatment names"
-            raise GuardBroken(law, round=number, layer=name, found=f"{differ} differ")
+            raise InvariantViolated(law, round=number, layer=layer_of(name), found=f"{differ} differ")
     dead_are_zero("weights", started, masks, number)
 
 
@@ -36,7 +39,7 @@ def same_masks(law: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks
     for name, mask in expected.items():
         differ = np.count_nonzero(masks[name] != mask)
         if differ:
-            raise GuardBroken(law, round=number, layer=name, found=f"{differ} places differ")
+            raise InvariantViolated(law, round=number, layer=layer_of(name), found=f"{differ} places differ")
 
 
 def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
@@ -45,19 +48,21 @@ def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
     for name, count in counts_of(masks).items():
         if count != expected[name]:
             found = f"{count} instead of {expected[name]}"
-            raise GuardBroken("a random mask has the ticket's layer counts", round=number, layer=name, found=found)
+            raise InvariantViolated(
+                "a random mask has the ticket's layer counts", round=number, layer=layer_of(name), found=found
+            )
 
 
-def on_ladder(masks: Masks, ladder: Ladder, number: int) -> None:
+def on_schedule(masks: Masks, schedule: PruningSchedule, number: int) -> None:
     """A round has exactly the survivors that the ladder says."""
     counts = counts_of(masks)
-    for group, target in zip(ladder.groups, ladder.survivors[number], strict=True):
+    for group, target in zip(schedule.groups, schedule.survivors[number], strict=True):
         found = sum(counts[name] for name in group)
         if found != target:
-            raise GuardBroken(
+            raise InvariantViolated(
                 "a round has exactly the ladder's survivors",
                 round=number,
-                layer="+".join(group),
+                layer="+".join(map(layer_of, group)),
                 found=f"{found} instead of {target}",
             )
 
@@ -67,7 +72,9 @@ def only_shrinks(masks: Masks, before: Masks, number: int) -> None:
     for name, mask in masks.items():
         revived = np.count_nonzero(mask & ~before[name])
         if revived:
-            raise GuardBroken("no pruned weight comes back", round=number, layer=name, found=f"{revived} did")
+            raise InvariantViolated(
+                "no pruned weight comes back", round=number, layer=layer_of(name), found=f"{revived} did"
+            )
 
 
 def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], examples: int, number: int) -> None:
@@ -77,7 +84,7 @@ def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], e
     seen = int(np.count_nonzero(held_out[order]))
     if seen:
         law = "validation examples are in no training batch"
-        raise GuardBroken(law, round=number, layer=None, found=f"{seen} places hold one")
+        raise InvariantViolated(law, round=number, layer=None, found=f"{seen} places hold one")
 
 
 def all_dead_zero(what: str, many: Iterable[Weights], masks: Masks, number: int) -> None:

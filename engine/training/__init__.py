@@ -4,22 +4,32 @@ A lane is one network being trained. Lanes spread over devices first (CPU cores 
 over vmap; all that differs between them is a value, so that one compilation serves them all.
 """
 
-from engine.lanes.devices import Machine, OutOfMemory, machine, out_of_memory, prepare_jax
-from engine.lanes.pack import DataOnDevices, Kept, Lane, LaneEnd, LaneState, Pace, Pack, Reading, train
-from engine.lanes.program import Program, batch_order, learning_rates
+from engine.training.devices import Machine, OutOfMemory, machine, out_of_memory, prepare_jax
+from engine.training.lanes import (
+    DataOnDevices,
+    DeviceSnapshot,
+    Evaluation,
+    Lane,
+    LaneBatch,
+    LaneResult,
+    LaneState,
+    StepTimer,
+    train,
+)
+from engine.training.program import Program, batch_order, learning_rates
 
 __all__ = [
     "DataOnDevices",
-    "Kept",
+    "DeviceSnapshot",
+    "Evaluation",
     "Lane",
-    "LaneEnd",
+    "LaneBatch",
+    "LaneResult",
     "LaneState",
     "Machine",
     "OutOfMemory",
-    "Pace",
-    "Pack",
     "Program",
-    "Reading",
+    "StepTimer",
     "batch_order",
     "learning_rates",
     "machine",

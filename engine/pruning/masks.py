@@ -5,48 +5,43 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.draws import permutation
-from engine.masks.ladder import Ladder
 from engine.networks import LayerShape
-
-# Keep these draws apart from others that are made from the same seed.
-_MASK_STREAM = 0x3A5C
-_SHUFFLE_STREAM = 0x5F1E
+from engine.pruning.schedule import PruningSchedule
+from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation
 
 Masks = dict[str, NDArray[np.bool_]]
-Weights = dict[str, dict[str, NDArray[np.float32]]]
+Weights = dict[str, NDArray[np.float32]]
 
 
 def full_masks(layers: tuple[LayerShape, ...]) -> Masks:
-    """Every weight alive."""
-    return {layer.name: np.ones(layer.shape, np.bool_) for layer in layers}
+    """Masks that prune nothing."""
+    return {layer.parameter: np.ones(layer.shape, np.bool_) for layer in layers}
 
 
 def counts_of(masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
-    """Weights alive in each layer."""
+    """Survivors of each parameter."""
     return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
 
 
 def masked(weights: Weights, masks: Mapping[str, NDArray[np.bool_]]) -> Weights:
-    """The weights with the kernels' dead ones at exactly (positive) zero; biases as they are."""
+    """The weights with the pruned ones at exactly (positive) zero; parameters without a mask as they are."""
     return {
-        name: {**tensors, "kernel": np.where(masks[name], tensors["kernel"], np.float32(0))}
-        for name, tensors in weights.items()
+        name: np.where(masks[name], array, np.float32(0)) if name in masks else array for name, array in weights.items()
     }
 
 
-def magnitudes(weights: Weights) -> dict[str, NDArray[np.float32]]:
-    """|w| of every kernel."""
-    return {name: np.abs(tensors["kernel"]) for name, tensors in weights.items()}
+def magnitudes(weights: Weights, masks: Masks) -> dict[str, NDArray[np.float32]]:
+    """|w| of every parameter that has a mask."""
+    return {name: np.abs(weights[name]) for name in masks}
 
 
-def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, ladder: Ladder, number: int) -> Masks:
+def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, schedule: PruningSchedule, number: int) -> Masks:
     """The masks of round `number`: in each group the lowest scores go until the ladder's count is left.
 
     Ties go in order of depth and then of place (row-major), the first first. Scores of dead weights are not read.
     """
     pruned = {name: mask.copy() for name, mask in masks.items()}
-    for group, target in zip(ladder.groups, ladder.survivors[number], strict=True):
+    for group, target in zip(schedule.groups, schedule.survivors[number], strict=True):
         alive = np.concatenate([masks[name].ravel() for name in group])
         score = np.concatenate([scores[name].ravel() for name in group])
         places = np.flatnonzero(alive)
@@ -61,25 +56,22 @@ def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, ladder: Ladde
 
 
 def reshuffled(weights: Weights, masks: Masks, seed: int) -> Weights:
-    """The survivors' weights in other places of the same layer, drawn from `seed`; the dead stay as they are.
+    """The survivors' weights in other places of the same parameter, drawn from `seed`; the pruned stay as they are.
 
     The multiset of survivors of each layer is the same (Zhou et al. 2019, section 4).
     """
-    shuffled = {}
-    for depth, (name, tensors) in enumerate(weights.items()):
-        kernel = tensors["kernel"].copy()
-        alive = kernel[masks[name]]
-        kernel[masks[name]] = alive[permutation(alive.size, seed, _SHUFFLE_STREAM, depth)]
-        shuffled[name] = {**tensors, "kernel": kernel}
+    shuffled = dict(weights)
+    for depth, (name, mask) in enumerate(masks.items()):
+        kernel = weights[name].copy()
+        survivors = kernel[mask]
+        kernel[mask] = survivors[permutation(survivors.size, seed, SHUFFLE_STREAM, depth)]
+        shuffled[name] = kernel
     return shuffled
 
 
-def with_signs(weights: Weights, signs: Weights) -> Weights:
-    """The kernels of `weights` in magnitude, of `signs` in sign; biases as they are."""
-    return {
-        name: {**tensors, "kernel": np.copysign(tensors["kernel"], signs[name]["kernel"])}
-        for name, tensors in weights.items()
-    }
+def with_signs(weights: Weights, signs: Weights, masks: Masks) -> Weights:
+    """The masked parameters of `weights` in magnitude, of `signs` in sign; the others as they are."""
+    return {name: np.copysign(array, signs[name]) if name in masks else array for name, array in weights.items()}
 
 
 def random_masks(like: Masks, seed: int) -> Masks:
@@ -87,6 +79,6 @@ def random_masks(like: Masks, seed: int) -> Masks:
     drawn = {}
     for depth, (name, mask) in enumerate(like.items()):
         chosen = np.zeros(mask.size, np.bool_)
-        chosen[permutation(mask.size, seed, _MASK_STREAM, depth)[: np.count_nonzero(mask)]] = True
+        chosen[permutation(mask.size, seed, MASK_STREAM, depth)[: np.count_nonzero(mask)]] = True
         drawn[name] = chosen.reshape(mask.shape)
     return drawn

@@ -8,10 +8,10 @@ from engine.spec import Prune
 
 
 @dataclass(frozen=True)
-class Ladder:
+class PruningSchedule:
     """Survivors by round.
 
-    `groups`: layers ranked together, by name; each layer alone in layerwise scope, all in one in global scope.
+    `groups`: parameters ranked together, by path; each layer alone in layerwise scope, all in one in global scope.
     `survivors[k][g]`: weights left in group g in round k; round 0 is dense.
     """
 
@@ -23,7 +23,7 @@ class Ladder:
         return 100 * sum(self.survivors[number]) / sum(self.survivors[0])
 
 
-def ladder(layers: tuple[LayerShape, ...], recipe: Prune) -> Ladder:
+def pruning_schedule(layers: tuple[LayerShape, ...], recipe: Prune) -> PruningSchedule:
     """The ladder of P_m.
 
     By rounds, each takes `round(rate * survivors)` weights of each group, half to even. By levels, every group
@@ -31,11 +31,11 @@ def ladder(layers: tuple[LayerShape, ...], recipe: Prune) -> Ladder:
     these rates would pass it.
     """
     if recipe.scope == "global":
-        groups: tuple[tuple[str, ...], ...] = (tuple(layer.name for layer in layers),)
+        groups: tuple[tuple[str, ...], ...] = (tuple(layer.parameter for layer in layers),)
         rates = [recipe.rate]
         sizes = [sum(layer.size for layer in layers)]
     else:
-        groups = tuple((layer.name,) for layer in layers)
+        groups = tuple((layer.parameter,) for layer in layers)
         rates = [recipe.rate_of(layer.kind) for layer in layers]
         sizes = [layer.size for layer in layers]
     steps = [tuple(sizes)]
@@ -44,7 +44,7 @@ def ladder(layers: tuple[LayerShape, ...], recipe: Prune) -> Ladder:
     else:
         for _ in range(recipe.rounds):
             steps.append(tuple(left - round(rate * left) for left, rate in zip(steps[-1], rates, strict=True)))
-    return Ladder(groups, tuple(steps))
+    return PruningSchedule(groups, tuple(steps))
 
 
 def _at_level(sizes: list[int], rates: list[float], level: float) -> tuple[int, ...]:

@@ -1,9 +1,8 @@
 """Masks: which weights live, exactly how many, and the guards that prove it."""
 
-from engine.masks import guards
-from engine.masks.criteria import scores
-from engine.masks.ladder import Ladder, ladder
-from engine.masks.prune import (
+from engine.pruning import invariants
+from engine.pruning.criteria import scores
+from engine.pruning.masks import (
     Masks,
     Weights,
     counts_of,
@@ -15,18 +14,19 @@ from engine.masks.prune import (
     reshuffled,
     with_signs,
 )
+from engine.pruning.schedule import PruningSchedule, pruning_schedule
 
 __all__ = [
-    "Ladder",
     "Masks",
+    "PruningSchedule",
     "Weights",
     "counts_of",
     "full_masks",
-    "guards",
-    "ladder",
+    "invariants",
     "magnitudes",
     "masked",
     "prune",
+    "pruning_schedule",
     "random_masks",
     "reshuffled",
     "scores",

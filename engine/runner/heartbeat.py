@@ -12,7 +12,7 @@ from engine.store import Store
 BEAT_SECONDS = 10.0
 
 
-class Heart:
+class Heartbeat:
     """Beats for a run and its leases, in a thread of its own."""
 
     def __init__(self, run: str, store: Store):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from engine import datasets
-from engine.networks import ARCHITECTURES, computed, weight_count
-from engine.plan.graph import DatasetMark, Plan, Round, make_plan
+from engine import datasets, registry
+from engine.experiment.graph import DatasetInfo, Plan, Round, make_plan
+from engine.networks import build, weight_count
 from engine.spec import Study
 from engine.store import Store
 
@@ -64,7 +64,7 @@ def rate_name(plan: Plan) -> str:
 
 def forecast(study: Study, store: Store) -> Forecast:
     """The cost of `study`. Raises BadInput where the data show that the study is impossible."""
-    mark = DatasetMark.of(datasets.entry(study.base.data.name, store.home))
+    mark = DatasetInfo.of(datasets.entry(study.base.data.name, store.home))
     machine = store.machine
     plan = make_plan(study, mark, machine.numerics)
     to_train = [item for item in plan.rounds.values() if not store.rounds.has(item.key)]
@@ -97,14 +97,14 @@ def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
     """What these rounds will take on disk."""
     each = weight_count(plan.layers)
     return sum(
-        each * (_BYTES_PER_WEIGHT + _BYTES_PER_WEIGHT_OF_A_MARK * len(plan.marks_of[item.key])) for item in rounds
+        each * (_BYTES_PER_WEIGHT + _BYTES_PER_WEIGHT_OF_A_MARK * len(plan.rewind_points[item.key])) for item in rounds
     )
 
 
 def memory_of(plan: Plan, lanes: int, devices: int) -> int:
     """Bytes that so many lanes on so many devices take at the most, about."""
     mark = plan.mark
-    outputs = [count for count, _ in computed(plan.study.base.network.name, mark.image_shape, mark.classes)]
+    outputs = [layer.outputs for layer in plan.network.layers]
     batch = max(item.train.batch for item in plan.rounds.values())
     # Training keeps what all layers put out for the way back; evaluation what goes into one and what comes out.
     training = batch * sum(outputs) * _COPIES_IN_TRAINING
@@ -131,7 +131,11 @@ def _rate(name: str, measured: Mapping[str, float]) -> tuple[float | None, str]:
 def _multiplications(name: str) -> int:
     """Those in a step of a study of that name; 0 for a name that is none."""
     found = _RATE_NAME.fullmatch(name)
-    if found is None or found[1] not in ARCHITECTURES:
+    if found is None or found[1] not in registry.network:
         return 0
     height, width, channels, batch = map(int, found.groups()[1:])
-    return batch * sum(count for _, count in computed(found[1], (height, width, channels), 10))
+    try:
+        layers = build(found[1], (height, width, channels), 10).layers
+    except ValueError:
+        return 0
+    return batch * sum(layer.multiplications for layer in layers)

@@ -51,3 +51,21 @@ def _backward(kept: tuple[Array, Array], above: Array) -> tuple[Array, Array]:
 
 
 _written_out.defvjp(_forward, _backward)
+
+
+def dense(params: dict[str, Array], name: str, inputs: Array) -> Array:
+    """The dense layer `name`: `[B, I]` to `[B, O]`."""
+    return inputs @ params[f"{name}/kernel"] + params[f"{name}/bias"]
+
+
+def conv(params: dict[str, Array], name: str, images: Array) -> Array:
+    """The 3x3 convolution `name` with its bias: `[B, H, W, C]` to `[B, H, W, D]`."""
+    return convolve(images, params[f"{name}/kernel"]) + params[f"{name}/bias"]
+
+
+def dropout(values: Array, rate: float, key: Array) -> Array:
+    """Each value dropped with probability `rate`, the others scaled up to keep the mean (Srivastava et al. 2014)."""
+    if not rate:
+        return values
+    kept = jax.random.bernoulli(key, 1 - rate, values.shape)
+    return jnp.where(kept, values / (1 - rate), 0)

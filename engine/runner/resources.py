@@ -4,28 +4,28 @@ import time
 
 import psutil
 
-from engine.lanes import machine
-from engine.lanes.devices import cores
-from engine.store import Use
+from engine.store import ResourceUsage
+from engine.training import machine
+from engine.training.devices import cores
 
 EVERY_SECONDS = 1.0
 """Between two readings: they cost some tens of microseconds, and calls to the devices may follow each other fast."""
 
 
-class Meter:
+class ResourceMonitor:
     """Reads what this process uses."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
         self._when, self._busy = time.monotonic(), self._seconds()
-        self._use: Use | None = None
+        self._use: ResourceUsage | None = None
 
-    def read(self) -> Use:
+    def read(self) -> ResourceUsage:
         """The newest reading, at most a second old. `prepare_jax` comes first."""
         now = time.monotonic()
         if self._use is None or now - self._when >= EVERY_SECONDS:
             busy, found = self._seconds(), machine()
-            self._use = Use(
+            self._use = ResourceUsage(
                 cpu=(busy - self._busy) / max(now - self._when, 1e-3),
                 cores=cores(),
                 memory=self._process.memory_info().rss,

@@ -16,22 +16,23 @@ from engine.analysis import (
     spearman_all,
     stabilised,
 )
-from engine.masks import magnitudes
-from engine.plan import Place, Plan, Pruned, Round
-from engine.runner.making import Lost
-from engine.runner.past import Past
+from engine.experiment import Place, Plan, Pruned, Round
+from engine.networks import layer_of
+from engine.pruning import magnitudes
+from engine.runner.history import RunHistory
+from engine.runner.inputs import Lost
 from engine.store import Diverged, Event, RoundFinished, RoundResult, Signal, SignalKind, Similarity, Store
 
 # Ranks of that many rounds are kept at hand, the others are read again from the store.
 _KEPT_RANKS = 64
 
 
-class Chains:
+class RoundReporter:
     """Follows the trials of all arms. A round is told when all before it in its trial are, so that the
     comparisons of a trial do not depend on the order in which rounds came to be known; what was told in the past is
     not told again."""
 
-    def __init__(self, plan: Plan, store: Store, past: Past, say: Callable[[Event], None]):
+    def __init__(self, plan: Plan, store: Store, past: RunHistory, say: Callable[[Event], None]):
         self._plan, self._store, self._past = plan, store, past
         self._say: Callable[[Event], None] = lambda event: None if past.told(event) else say(event)
         self._done: dict[str, RoundResult] = {}
@@ -152,4 +153,5 @@ class Chains:
         stored = self._store.rounds.read(key)
         if stored is None:
             raise Lost(key, self._store.rounds.path(key))
-        return {name: Ranked(scores, stored.masks[name]) for name, scores in magnitudes(stored.final).items()}
+        found = magnitudes(stored.final.params, stored.masks)
+        return {layer_of(name): Ranked(scores, stored.masks[name]) for name, scores in found.items()}

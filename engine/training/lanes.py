@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.lanes import compiled
-from engine.lanes.devices import machine
-from engine.lanes.program import Program
-from engine.masks import Masks, Weights
+from engine.networks import Snapshot
+from engine.pruning import Masks, Weights
+from engine.training import step
+from engine.training.devices import machine
+from engine.training.program import Program
 
 CHUNK_SECONDS = 0.2
 """Aimed at for one call: short enough to obey at once, long enough that Python costs nothing."""
@@ -28,12 +29,12 @@ LaneState = dict[str, NDArray[Any]]
 class Lane:
     """What one lane is to do, all of it values.
 
-    `start`: weights, dead ones zero; `order`: examples of each step `[iterations, batch]`; `rates`: learning
+    `start`: pruned weights zero; `order`: examples of each step `[iterations, batch]`; `rates`: learning
     rate of each step `[iterations]`; `validation`: indices `[V]`; `mean`, `std`: `[C]`; `seed`: of dropout and crops;
     `bounds`: of each kernel's magnitudes, shaped as it, where the program clamps.
     """
 
-    start: Weights
+    start: Snapshot
     masks: Masks
     order: NDArray[np.int32]
     rates: NDArray[np.float32]
@@ -45,7 +46,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Evaluation:
     """One validation of one lane. Losses in nats; not finite ones are kept as they are."""
 
     iteration: int
@@ -55,12 +56,12 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class LaneEnd:
+class LaneResult:
     """What one lane left. `best` are the weights at `best_iteration`, the lowest validation loss (infinite, and
     the starting weights, when no loss was finite); `moments` are the optimizer's, each shaped as the weights."""
 
-    final: Weights
-    best: Weights
+    final: Snapshot
+    best: Snapshot
     moments: tuple[Weights, ...]
     masks: Masks
     best_loss: float
@@ -71,7 +72,7 @@ class LaneEnd:
     @property
     def finite(self) -> bool:
         """Whether every last weight is a finite number."""
-        return all(bool(np.isfinite(array).all()) for tensors in self.final.values() for array in tensors.values())
+        return self.final.finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +80,8 @@ class DataOnDevices:
     """Training and test examples, on each of the first `devices` devices."""
 
     devices: int
-    train: compiled.Examples
-    test: compiled.Examples
+    train: step.Examples
+    test: step.Examples
 
     @classmethod
     def put(
@@ -89,15 +90,15 @@ class DataOnDevices:
         train: tuple[NDArray[np.uint8], NDArray[np.int32]],
         test: tuple[NDArray[np.uint8], NDArray[np.int32]],
     ) -> "DataOnDevices":
-        everywhere = compiled.shared(devices)
+        everywhere = step.replicated(devices)
         return cls(
             devices,
-            compiled.Examples(*(jax.device_put(np.asarray(part), everywhere) for part in train)),
-            compiled.Examples(*(jax.device_put(np.asarray(part), everywhere) for part in test)),
+            step.Examples(*(jax.device_put(np.asarray(part), everywhere) for part in train)),
+            step.Examples(*(jax.device_put(np.asarray(part), everywhere) for part in test)),
         )
 
 
-class Pack:
+class LaneBatch:
     """Lanes that train together, a lane a device or several, through the iterations of one program.
 
     `width` lanes are trained whatever there are (the first stands in for the missing, unread), so that on
@@ -110,15 +111,16 @@ class Pack:
         self.program, self.count, self.iteration = program, len(lanes), 0
         self._lanes = [*lanes, *[lanes[0]] * (width - len(lanes))]
         self._data = data
-        self._by_lane = compiled.by_lane(data.devices)
+        self._by_lane = step.lane_sharding(data.devices)
         # The number of iterations is in no compiled code: rounds of any length share it.
         self._code = replace(program, iterations=0)
-        self._run = compiled.chunk_program(self._code, data.devices)
-        params = self._stacked([lane.start for lane in self._lanes])
-        self._state = compiled.begin_program(self._code, data.devices)(params)
+        self._run = step.chunk_program(self._code, data.devices)
+        begin = step.begin_program(self._code, data.devices)
+        starts = [lane.start for lane in self._lanes]
+        self._state = begin(self._stacked([it.params for it in starts]), self._stacked([it.state for it in starts]))
         self._fixed = self._stacked(
             [
-                compiled.Fixed(
+                step.LaneConstants(
                     dict(lane.masks),
                     lane.validation,
                     lane.mean,
@@ -130,14 +132,19 @@ class Pack:
             ]
         )
 
-    def started(self) -> list[Weights]:
-        """The weights on the devices now, by lane."""
-        return self._unstacked(self._state.params)
+    def started(self) -> list[Snapshot]:
+        """What is on the devices now, by lane."""
+        return self._snapshots(self._state.params, self._state.state)
 
-    def tested(self, weights: Sequence[Weights]) -> list[float]:
-        """Test accuracy (0 to 1) of other weights for each lane, of the same shapes."""
-        test = compiled.test_program(self._code, self._data.devices)
-        _, accuracies = test(self._stacked(weights), self._fixed, self._data.test)
+    def tested(self, snapshots: Sequence[Snapshot]) -> list[float]:
+        """Test accuracy (0 to 1) of another snapshot for each lane, of the same shapes."""
+        test = step.test_program(self._code, self._data.devices)
+        _, accuracies = test(
+            self._stacked([it.params for it in snapshots]),
+            self._stacked([it.state for it in snapshots]),
+            self._fixed,
+            self._data.test,
+        )
         return [float(value) for value in np.asarray(accuracies)[: self.count]]
 
     def states(self) -> list[LaneState]:
@@ -155,7 +162,7 @@ class Pack:
             raise ValueError(f"lanes after {sorted(reached)} of {self.program.iterations} steps")
         self._state, (self.iteration,) = self._stacked(lanes), reached
 
-    def dispatch(self, intervals: int, steps: int, evaluate: bool, keep: bool = False) -> "Pending":
+    def dispatch(self, intervals: int, steps: int, evaluate: bool, keep: bool = False) -> "InFlight":
         """Send off `intervals` times `steps` steps, each time with a validation if `evaluate`; does not wait.
 
         With `keep`, what the lanes are at then stays to be read.
@@ -169,16 +176,16 @@ class Pack:
         for place, lane in enumerate(self._lanes):
             order[place, : self.iteration - start] = lane.order[window]
             rates[place, : self.iteration - start] = lane.rates[window]
-        feed = compiled.Feed(*jax.device_put((order, rates), self._by_lane))
+        feed = step.Batches(*jax.device_put((order, rates), self._by_lane))
         on_cpu = machine().on_cpu
-        turn = compiled.Turn(np.int32(intervals), np.int32(steps) if on_cpu else None, np.bool_(evaluate))
+        turn = step.CallSpec(np.int32(intervals), np.int32(steps) if on_cpu else None, np.bool_(evaluate))
         length = None if on_cpu else steps
         self._state, rows = self._run(self._state, self._fixed, feed, self._data.train, turn, length)
         at = [start + steps * (number + 1) for number in range(intervals)] if evaluate else []
-        kept = Kept(self, jax.tree.map(jnp.copy, self._state)) if keep else None
-        return Pending(self.iteration, at, rows, self.count, kept)
+        kept = DeviceSnapshot(self, jax.tree.map(jnp.copy, self._state)) if keep else None
+        return InFlight(self.iteration, at, rows, self.count, kept)
 
-    def finish(self, ended: Mapping[int, LaneState] | None = None) -> list[LaneEnd]:
+    def finish(self, ended: Mapping[int, LaneState] | None = None) -> list[LaneResult]:
         """Test the best and the last weights of each lane, once each, and bring everything back.
 
         Lanes that `ended` before the others are as they were then.
@@ -187,16 +194,17 @@ class Pack:
             lanes = [ended.get(lane, state) for lane, state in enumerate(self.states())]
             self._state = self._stacked([self._tree(state) for state in lanes])
         state = self._state
-        test = compiled.test_program(self._code, self._data.devices)
-        _, best_accuracy = test(state.best_params, self._fixed, self._data.test)
-        _, end_accuracy = test(state.params, self._fixed, self._data.test)
-        finals, bests = self._unstacked(state.params), self._unstacked(state.best_params)
+        test = step.test_program(self._code, self._data.devices)
+        _, best_accuracy = test(state.best_params, state.best_state, self._fixed, self._data.test)
+        _, end_accuracy = test(state.params, state.state, self._fixed, self._data.test)
+        finals = self._snapshots(state.params, state.state)
+        bests = self._snapshots(state.best_params, state.best_state)
         moments = [self._unstacked(tree) for tree in _moments(state.optimizer)]
         masks = self._unstacked(self._fixed.masks)
-        by_lane = (state.best_loss, state.best_iteration, best_accuracy, end_accuracy)
-        loss, iteration, best, end = (np.asarray(values) for values in by_lane)
+        lane_sharding = (state.best_loss, state.best_iteration, best_accuracy, end_accuracy)
+        loss, iteration, best, end = (np.asarray(values) for values in lane_sharding)
         return [
-            LaneEnd(
+            LaneResult(
                 final=finals[lane],
                 best=bests[lane],
                 moments=tuple(tree[lane] for tree in moments),
@@ -217,28 +225,31 @@ class Pack:
         host = jax.tree.map(np.asarray, tree)
         return [jax.tree.map(lambda leaf, lane=lane: np.array(leaf[lane]), host) for lane in range(self.count)]
 
-    def _named(self, state: compiled.State) -> list[LaneState]:
+    def _snapshots(self, params: Any, state: Any) -> list[Snapshot]:
+        return [Snapshot(*both) for both in zip(self._unstacked(params), self._unstacked(state), strict=True)]
+
+    def _named(self, state: step.State) -> list[LaneState]:
         return [{_name(path): leaf for path, leaf in _leaves(lane)} for lane in self._unstacked(state)]
 
-    def _tree(self, state: LaneState) -> compiled.State:
+    def _tree(self, state: LaneState) -> step.State:
         wanted = {_name(path): (leaf.shape[1:], leaf.dtype) for path, leaf in _leaves(self._state)}
         found = {name: (array.shape, array.dtype) for name, array in state.items()}
         if found != wanted:
             raise ValueError(f"the state of a lane of another program: {found}")
-        tree: compiled.State = jax.tree.unflatten(jax.tree.structure(self._state), [state[name] for name in wanted])
+        tree: step.State = jax.tree.unflatten(jax.tree.structure(self._state), [state[name] for name in wanted])
         return tree
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class DeviceSnapshot:
     """The lanes of a pack as they were at some iteration."""
 
-    pack: Pack
-    state: compiled.State
+    pack: LaneBatch
+    state: step.State
 
-    def weights(self) -> list[Weights]:
-        """The weights of each lane."""
-        return self.pack._unstacked(self.state.params)
+    def snapshots(self) -> list[Snapshot]:
+        """The network of each lane."""
+        return self.pack._snapshots(self.state.params, self.state.state)
 
     def states(self) -> list[LaneState]:
         """All that training had changed in each lane."""
@@ -246,21 +257,21 @@ class Kept:
 
 
 @dataclass(frozen=True, eq=False)
-class Pending:
+class InFlight:
     """A call that was sent off. `iteration` is where its lanes are when it is done."""
 
     iteration: int
     at: list[int]
-    rows: compiled.Validations
+    rows: step.Validations
     count: int
-    kept: "Kept | None" = None
+    kept: "DeviceSnapshot | None" = None
 
-    def wait(self) -> list[list[Reading]]:
+    def wait(self) -> list[list[Evaluation]]:
         """Wait for it; the validations of each lane."""
         train, loss, accuracy = (np.asarray(row) for row in self.rows)
         return [
             [
-                Reading(iteration, float(train[lane, row]), float(loss[lane, row]), float(accuracy[lane, row]))
+                Evaluation(iteration, float(train[lane, row]), float(loss[lane, row]), float(accuracy[lane, row]))
                 for row, iteration in enumerate(self.at)
             ]
             for lane in range(self.count)
@@ -268,7 +279,7 @@ class Pending:
 
 
 @dataclass
-class Pace:
+class StepTimer:
     """How long a step of one program takes, in seconds, as last seen; it lasts from pack to pack."""
 
     per_step: float | None = None
@@ -280,9 +291,9 @@ class Pace:
 
 
 def train(
-    pack: Pack,
-    pace: Pace,
-    between: Callable[[int, list[list[Reading]], Kept | None], bool],
+    pack: LaneBatch,
+    pace: StepTimer,
+    between: Callable[[int, list[list[Evaluation]], DeviceSnapshot | None], bool],
     marks: frozenset[int] = frozenset(),
     due: Callable[[], bool] = lambda: False,
 ) -> bool:
@@ -294,7 +305,7 @@ def train(
     which changes no result.
     """
     calls = _calls(pack.program, pack.iteration, pace, marks)
-    ahead: list[Pending] = []
+    ahead: list[InFlight] = []
 
     def send() -> None:
         for intervals, steps, evaluate, marked in islice(calls, 1):
@@ -316,7 +327,9 @@ def train(
     return going
 
 
-def _calls(program: Program, done: int, pace: Pace, marks: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
+def _calls(
+    program: Program, done: int, pace: StepTimer, marks: frozenset[int]
+) -> Iterator[tuple[int, int, bool, bool]]:
     """(intervals, steps, evaluate, marked) of each call of a round after `done` steps; calls end at every mark."""
     every, on_cpu = program.evaluate_every, machine().on_cpu
     while done < program.iterations:

@@ -13,7 +13,7 @@ WORTH_KEEPING = 5.0
 """Seconds of training that are kept also before the test at the end of a round, which can be long."""
 
 
-class Saving:
+class CheckpointWriter:
     """Writes the checkpoints of a pack in a thread of its own, those of one moment at a time."""
 
     def __init__(self, store: CheckpointStore):

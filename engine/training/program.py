@@ -6,11 +6,9 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from engine.draws import permutation
+from engine.rng import ORDER_STREAM, permutation
 from engine.spec import Train
 
-# Keeps these draws apart from others that are made from the same seed.
-_ORDER_STREAM = 0xDA7A
 _CAPACITY = 1000
 
 
@@ -99,5 +97,5 @@ def batch_order(train: NDArray[np.int32], batch: int, iterations: int, seed: int
     The epochs follow each other without a gap: a batch may end one and begin the next.
     """
     epochs = -(-iterations * batch // len(train))
-    stream = np.concatenate([train[permutation(len(train), seed, _ORDER_STREAM, epoch)] for epoch in range(epochs)])
+    stream = np.concatenate([train[permutation(len(train), seed, ORDER_STREAM, epoch)] for epoch in range(epochs)])
     return stream[: iterations * batch].reshape(iterations, batch)

@@ -10,10 +10,21 @@ from numpy.typing import NDArray
 
 from engine import datasets
 from engine.datasets import Dataset, Split
-from engine.draws import uniform
 from engine.errors import LabError
-from engine.lanes import Lane, batch_order, learning_rates
-from engine.masks import (
+from engine.experiment import (
+    FinalWeights,
+    FullMask,
+    InitialWeights,
+    Plan,
+    Pruned,
+    RandomMask,
+    Round,
+    ShuffledWeights,
+    SnapshotWeights,
+    TicketMask,
+)
+from engine.networks import Snapshot, initial_weights
+from engine.pruning import (
     Masks,
     Weights,
     full_masks,
@@ -24,14 +35,12 @@ from engine.masks import (
     scores,
     with_signs,
 )
-from engine.networks.build import initial_weights
-from engine.plan import Dense, Final, Initial, Marked, Plan, Pruned, RandomLike, Round, SameAs, Shuffled
+from engine.rng import BOUND_STREAM, uniform
 from engine.spec import Data
 from engine.store import RoundStore, StoredRound
+from engine.training import Lane, batch_order, learning_rates
 
 _KEPT = 16
-# Keeps these draws apart from others that are made from the same seed.
-_BOUND_STREAM = 0xC1A3
 
 
 class Lost(LabError):
@@ -43,15 +52,15 @@ class Lost(LabError):
 
 
 @dataclass(frozen=True, eq=False)
-class Ingredients:
+class RoundInputs:
     """A round ready to be trained: its lane, and the weights that the treatment names, before any is pruned."""
 
     lane: Lane
-    named: Weights
+    named: Snapshot
     rows: NDArray[np.int32]
 
 
-class Maker:
+class InputBuilder:
     """Makes the rounds of a plan from the data, seeds, and rounds that are stored. Raises Lost for one that is not."""
 
     def __init__(self, plan: Plan, dataset: Dataset, split: Split, rounds: RoundStore):
@@ -61,15 +70,16 @@ class Maker:
         self._rows = lru_cache(_KEPT)(self._chosen)
         self._order = lru_cache(_KEPT)(self._ordered)
 
-    def ingredients(self, item: Round) -> Ingredients:
+    def ingredients(self, item: Round) -> RoundInputs:
         """What a round needs, the rounds that it needs being stored."""
         masks = self.masks(item)
         bounds = self._bounds(item)
-        named = _clipped(self.start(item), bounds)
+        begin = self.start(item)
+        named = Snapshot(_clipped(begin.params, bounds), begin.state)
         rates = learning_rates(item.train)
         rates = np.full_like(rates, rates[-1]) if item.fine_tuned else rates
         lane = Lane(
-            start=masked(named, masks),
+            start=Snapshot(masked(named.params, masks), named.state),
             masks=masks,
             order=self._order(item.data, item.train.batch, item.train.iterations, item.seed)[item.first :],
             rates=rates[item.first :],
@@ -79,19 +89,19 @@ class Maker:
             seed=item.seed,
             bounds=bounds,
         )
-        return Ingredients(lane, named, self._rows(item.data, item.seed))
+        return RoundInputs(lane, named, self._rows(item.data, item.seed))
 
     def masks(self, item: Round) -> Masks:
         """The masks of a round."""
         match item.masks:
-            case Dense():
+            case FullMask():
                 return full_masks(self._plan.layers)
             case Pruned(parent=parent):
                 before = self.stored(parent)
-                return self.pruned(self._plan.rounds[parent], before.masks, before.final, item)
-            case SameAs(ticket=ticket):
+                return self.pruned(self._plan.rounds[parent], before.masks, before.final.params, item)
+            case TicketMask(ticket=ticket):
                 return self.stored(ticket).masks
-            case RandomLike(ticket=ticket, seed=seed):
+            case RandomMask(ticket=ticket, seed=seed):
                 return random_masks(self.stored(ticket).masks, seed)
 
     def pruned(self, parent: Round, masks: Masks, weights: Weights, item: Round) -> Masks:
@@ -99,25 +109,28 @@ class Maker:
         assert isinstance(item.masks, Pruned)
         start = weights
         if item.masks.criterion != "magnitude":
-            start = _clipped(self.start(parent), self._bounds(parent))
-        return prune(scores(item.masks.criterion, start, weights, item.seed), masks, item.ladder, item.number)
+            start = _clipped(self.start(parent).params, self._bounds(parent))
+        return prune(scores(item.masks.criterion, start, weights, masks, item.seed), masks, item.schedule, item.number)
 
     def early_bird_mask(self, item: Round, masks: Masks, weights: Weights) -> Masks:
         """The magnitude mask that the round after `item` would have, were these its last weights."""
-        return prune(scores("magnitude", weights, weights, item.seed), masks, item.ladder, item.number + 1)
+        return prune(scores("magnitude", weights, weights, masks, item.seed), masks, item.schedule, item.number + 1)
 
-    def start(self, item: Round) -> Weights:
-        """The weights that a round's survivors start at, of dead ones too."""
+    def start(self, item: Round) -> Snapshot:
+        """What a round starts at, before anything is pruned."""
         match item.start:
-            case Initial(seed=seed):
-                weights = self._initial(seed)
-            case Shuffled(seed=seed, draw=draw):
-                weights = reshuffled(self._initial(seed), self.masks(item), draw)
-            case Marked(parent=parent, iteration=iteration):
-                weights = self.stored(parent).marks[iteration]
-            case Final(parent=parent):
-                weights = self.stored(parent).final
-        return weights if item.signs is None else with_signs(weights, self._initial(item.signs))
+            case InitialWeights(seed=seed):
+                begin = self._initial(seed)
+            case ShuffledWeights(seed=seed, draw=draw):
+                begin = self._initial(seed)
+                begin = Snapshot(reshuffled(begin.params, self.masks(item), draw), begin.state)
+            case SnapshotWeights(parent=parent, iteration=iteration):
+                begin = self.stored(parent).marks[iteration]
+            case FinalWeights(parent=parent):
+                begin = self.stored(parent).final
+        if item.signs is None:
+            return begin
+        return Snapshot(with_signs(begin.params, self._initial(item.signs).params, self.masks(item)), begin.state)
 
     def _read(self, key: str) -> StoredRound:
         stored = self._rounds.read(key)
@@ -125,10 +138,8 @@ class Maker:
             raise Lost(key, self._rounds.path(key))
         return stored
 
-    def _drawn(self, seed: int) -> Weights:
-        return initial_weights(
-            self._plan.study.base.network.name, self._dataset.image_shape, self._dataset.classes, seed
-        )
+    def _drawn(self, seed: int) -> Snapshot:
+        return initial_weights(self._plan.network, seed)
 
     def _chosen(self, data: Data, seed: int) -> NDArray[np.int32]:
         if data.subset == "random":
@@ -144,15 +155,16 @@ class Maker:
         if item.train.clamp is None:
             return {}
         bounds = {}
-        for depth, (name, tensors) in enumerate(self._initial(item.seed).items()):
-            kernel = tensors["kernel"]
-            drawn = uniform(kernel.size, item.seed, _BOUND_STREAM, item.number, depth).reshape(kernel.shape)
-            bounds[name] = (drawn * np.float32(item.train.clamp * kernel.std())).astype(np.float32)
+        initial = self._initial(item.seed).params
+        for depth, layer in enumerate(self._plan.layers):
+            kernel = initial[layer.parameter]
+            drawn = uniform(kernel.size, item.seed, BOUND_STREAM, item.number, depth).reshape(kernel.shape)
+            bounds[layer.parameter] = (drawn * np.float32(item.train.clamp * kernel.std())).astype(np.float32)
         return bounds
 
 
 def _clipped(weights: Weights, bounds: dict[str, NDArray[np.float32]]) -> Weights:
     return {
-        name: {**tensors, "kernel": np.clip(tensors["kernel"], -bounds[name], bounds[name])} if bounds else tensors
-        for name, tensors in weights.items()
+        name: np.clip(array, -bounds[name], bounds[name]) if name in bounds else array
+        for name, array in weights.items()
     }

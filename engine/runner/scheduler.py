@@ -5,18 +5,18 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from engine.errors import GuardBroken, LabError, Unwritable
-from engine.lanes import OutOfMemory, Program, machine, out_of_memory
-from engine.plan import Plan, Round, bytes_of, rate_name
-from engine.runner.bench import Bench
-from engine.runner.chains import Chains
-from engine.runner.making import Lost
-from engine.runner.past import Past
-from engine.runner.pilot import Pilot
+from engine.errors import InvariantViolated, LabError, Unwritable
+from engine.experiment import Plan, Round, bytes_of, rate_name
+from engine.runner.history import RunHistory
+from engine.runner.inputs import Lost
+from engine.runner.reports import RoundReporter
+from engine.runner.session import RunSession
+from engine.runner.train import Trainer
 from engine.store import ArmPlan, Checkpoint, DatasetFacts, Lease, Note, RoundStarted, RunStarted, Store, StoredRound
+from engine.training import OutOfMemory, Program, machine, out_of_memory
 
 
-class Walk:
+class Scheduler:
     """The way through the plan: stored rounds are taken as they are, the others trained in packs. What another run
     trains now is waited for.
 
@@ -24,10 +24,10 @@ class Walk:
     comes to be known in the order of a run that was never interrupted.
     """
 
-    def __init__(self, bench: Bench, store: Store, past: Past, pilot: Pilot):
+    def __init__(self, bench: Trainer, store: Store, past: RunHistory, pilot: RunSession):
         self._bench, self._store, self._past, self._pilot = bench, store, past, pilot
         self._plan = bench.plan
-        self._chains = Chains(self._plan, store, past, pilot.say)
+        self._chains = RoundReporter(self._plan, store, past, pilot.say)
         self._waiting = dict(self._plan.rounds)
         self._kept = {key for key in self._waiting if store.rounds.has(key) and key not in past.begun}
         self._begun = set(past.begun)
@@ -82,7 +82,7 @@ class Walk:
     def _stored(self, item: Round) -> StoredRound | None:
         """A round from the store, proven again; None where it lacks weights that others rewind to."""
         found = self._store.rounds.read(item.key)
-        if found is None or not self._plan.marks_of[item.key] <= found.marks.keys():
+        if found is None or not self._plan.rewind_points[item.key] <= found.marks.keys():
             return None
         self._bench.prove_stored(item, found)
         self._store.checkpoints.remove(item.key)
@@ -159,7 +159,7 @@ class Walk:
                 finished = self._bench.train(
                     rounds, checkpoints, self._width if not machine().on_cpu else len(rounds), self._pilot
                 )
-        except GuardBroken:
+        except InvariantViolated:
             for item in rounds:
                 self._store.checkpoints.remove(item.key)
             raise

@@ -8,31 +8,43 @@ from math import isfinite
 from engine import datasets
 from engine.analysis import at_chance, distance_from_uniform, histogram
 from engine.errors import BadInput
-from engine.lanes import DataOnDevices, Kept, LaneEnd, LaneState, Pace, Pack, Program, Reading, machine, train
-from engine.masks import Masks, Weights, counts_of, guards, masked
-from engine.plan import DatasetMark, Dense, Pruned, RandomLike, Round, SameAs, make_plan
-from engine.runner.making import Ingredients, Maker
-from engine.runner.pilot import Pilot
-from engine.runner.saving import WORTH_KEEPING, Saving
-from engine.runner.watch import Watch
+from engine.experiment import DatasetInfo, FullMask, Pruned, RandomMask, Round, TicketMask, make_plan
+from engine.networks import Snapshot, layer_of
+from engine.pruning import Masks, Weights, counts_of, invariants, masked
+from engine.runner.checkpoints import WORTH_KEEPING, CheckpointWriter
+from engine.runner.epochs import EpochMonitor
+from engine.runner.inputs import InputBuilder, RoundInputs
+from engine.runner.session import RunSession
 from engine.spec import Study
 from engine.store import Checkpoint, CurvePoint, LayerCount, Magnitudes, RoundResult, Store, StoredRound
+from engine.training import (
+    DataOnDevices,
+    DeviceSnapshot,
+    Evaluation,
+    LaneBatch,
+    LaneResult,
+    LaneState,
+    Program,
+    StepTimer,
+    machine,
+    train,
+)
 
 
-class Bench:
+class Trainer:
     """The data, the plan and the store: all that rounds are made from. Raises BadInput for a study impossible here."""
 
     def __init__(self, study: Study, store: Store):
         self.dataset = datasets.load(study.base.data.name, store.home)
-        mark = DatasetMark.of(datasets.entry(study.base.data.name, store.home))
+        mark = DatasetInfo.of(datasets.entry(study.base.data.name, store.home))
         if mark.fingerprint != self.dataset.fingerprint:
             raise BadInput(f"data set {mark.name}: it cannot be kept below {store.home}; allowed: a folder with room")
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
         self._checkpoints = store.checkpoints
-        self._maker = Maker(self.plan, self.dataset, self.split, store.rounds)
+        self._maker = InputBuilder(self.plan, self.dataset, self.split, store.rounds)
         self._on_devices = cache(self._put)
-        self._paces: defaultdict[Program, Pace] = defaultdict(Pace)
+        self._paces: defaultdict[Program, StepTimer] = defaultdict(StepTimer)
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
@@ -44,37 +56,37 @@ class Bench:
         found = self._checkpoints.read(item.key)
         if found is None:
             return None
-        passed = {mark for mark in self.plan.marks_of[item.key] if mark <= found.iteration}
+        passed = {mark for mark in self.plan.rewind_points[item.key] if mark <= found.iteration}
         return found if passed <= found.marks.keys() else None
 
     def train(
-        self, rounds: list[Round], checkpoints: list[Checkpoint], width: int, pilot: Pilot
+        self, rounds: list[Round], checkpoints: list[Checkpoint], width: int, pilot: RunSession
     ) -> list[StoredRound] | None:
         """Train rounds of one program side by side and prove each: from their start, or all of them from checkpoints
         after as many steps. None when stopped on the way; their checkpoints are then written."""
         begun = time.perf_counter()
         made = [self._maker.ingredients(item) for item in rounds]
         program = self.program(rounds[0])
-        pack = Pack(program, [each.lane for each in made], self._on_devices(min(width, machine().devices)), width)
+        pack = LaneBatch(program, [each.lane for each in made], self._on_devices(min(width, machine().devices)), width)
         for item, each, started in zip(rounds, made, pack.started(), strict=True):
-            guards.starts_from(started, each.named, each.lane.masks, item.number)
-            guards.validation_unseen(
+            invariants.starts_from(started.params, each.named.params, each.lane.masks, item.number)
+            invariants.validation_unseen(
                 each.lane.order, self.split.validation, len(self.dataset.train_labels), item.number
             )
         pruned = self._just_pruned(rounds, made, pack)
-        watch = Watch(self._maker, rounds, made, [self.plan.marks_of[item.key] for item in rounds])
+        watch = EpochMonitor(self._maker, rounds, made, [self.plan.rewind_points[item.key] for item in rounds])
         before = self._restored(checkpoints, pack, watch, pilot)
 
         def seconds() -> float:
             return before + time.perf_counter() - begun - pilot.paused_seconds
 
-        with Saving(self._checkpoints) as saving:
+        with CheckpointWriter(self._checkpoints) as saving:
 
             def save(states: list[LaneState]) -> None:
                 pilot.keep(saving.settle)
                 saving.save(watch.checkpoints(states, pilot.curves, seconds()))
 
-            def between(iteration: int, readings: list[list[Reading]], kept: Kept | None) -> bool:
+            def between(iteration: int, readings: list[list[Evaluation]], kept: DeviceSnapshot | None) -> bool:
                 going = pilot.between(iteration, [watch.open(lane, new) for lane, new in enumerate(readings)])
                 if kept is not None:
                     watch.take(iteration, kept)
@@ -99,7 +111,9 @@ class Bench:
             for lane, (item, each, end, curve) in enumerate(zip(rounds, made, ends, pilot.curves, strict=True))
         ]
 
-    def _restored(self, checkpoints: list[Checkpoint], pack: Pack, watch: Watch, pilot: Pilot) -> float:
+    def _restored(
+        self, checkpoints: list[Checkpoint], pack: LaneBatch, watch: EpochMonitor, pilot: RunSession
+    ) -> float:
         """Put a pack where its checkpoints say; the seconds that it had trained. One that does not fit is removed."""
         if not checkpoints:
             return 0.0
@@ -116,37 +130,37 @@ class Bench:
     def prove_stored(self, item: Round, stored: StoredRound) -> None:
         """The guards on a round from the store."""
         self._prove_masks(item, stored.masks)
-        guards.all_dead_zero("weights", (stored.final, stored.best), stored.masks, item.number)
+        invariants.all_dead_zero("weights", (stored.final.params, stored.best.params), stored.masks, item.number)
 
     def _prove_masks(self, item: Round, masks: Masks) -> None:
-        guards.on_ladder(masks, item.ladder, item.number)
+        invariants.on_schedule(masks, item.schedule, item.number)
         stored = self._maker.stored
         match item.masks:
             case Pruned(parent=parent):
-                guards.only_shrinks(masks, stored(parent).masks, item.number)
-            case SameAs(ticket=ticket):
+                invariants.only_shrinks(masks, stored(parent).masks, item.number)
+            case TicketMask(ticket=ticket):
                 law = "a control has the ticket's mask"
-                guards.same_masks(law, masks, stored(ticket).masks, item.number)
-            case RandomLike(ticket=ticket):
-                guards.same_counts(masks, stored(ticket).masks, item.number)
-            case Dense():
+                invariants.same_masks(law, masks, stored(ticket).masks, item.number)
+            case RandomMask(ticket=ticket):
+                invariants.same_counts(masks, stored(ticket).masks, item.number)
+            case FullMask():
                 pass
 
     def _concluded(
         self,
         item: Round,
-        made: Ingredients,
-        end: LaneEnd,
+        made: RoundInputs,
+        end: LaneResult,
         curve: list[CurvePoint],
-        watch: Watch,
+        watch: EpochMonitor,
         lane: int,
         pruned: float | None,
         seconds: float,
     ) -> StoredRound:
         # The masks that came back from the device are the ones that were trained with.
         self._prove_masks(item, end.masks)
-        guards.all_dead_zero("weights", (end.final, end.best), end.masks, item.number)
-        guards.all_dead_zero("optimizer moments", end.moments, end.masks, item.number)
+        invariants.all_dead_zero("weights", (end.final.params, end.best.params), end.masks, item.number)
+        invariants.all_dead_zero("optimizer moments", end.moments, end.masks, item.number)
         stop = item.first + end.best_iteration
         best = next((point for point in curve if point.iteration == stop), None) if isfinite(end.best_loss) else None
         accuracy = best.validation_accuracy if best else None
@@ -160,9 +174,9 @@ class Bench:
             test_accuracy_end=end.test_accuracy_end if end.finite else None,
             test_accuracy_pruned=pruned,
             layers={
-                layer.name: LayerCount(survivors=counts[layer.name], size=layer.size) for layer in self.plan.layers
+                layer.name: LayerCount(survivors=counts[layer.parameter], size=layer.size) for layer in self.plan.layers
             },
-            magnitudes=_distribution(self._maker.start(item), end) if end.finite else {},
+            magnitudes=_distribution(self._maker.start(item).params, end) if end.finite else {},
             early_bird=watch.early_bird(lane),
             seconds=seconds,
             diverged=not end.finite,
@@ -175,31 +189,35 @@ class Bench:
             masks=end.masks,
             final=end.final,
             best=end.best,
-            marks={mark: masked(weights, end.masks) for mark, weights in watch.marks[lane].items()},
+            marks={mark: _pruned(snapshot, end.masks) for mark, snapshot in watch.marks[lane].items()},
         )
 
-    def _just_pruned(self, rounds: list[Round], made: list[Ingredients], pack: Pack) -> list[float | None]:
+    def _just_pruned(self, rounds: list[Round], made: list[RoundInputs], pack: LaneBatch) -> list[float | None]:
         """Test accuracy of the networks that rounds were pruned from, under the new masks and not trained again."""
         parents = [item.masks.parent if isinstance(item.masks, Pruned) else None for item in rounds]
         if not any(parents):
             return [None] * len(rounds)
-        weights = [
-            masked(self._maker.stored(parent).final, each.lane.masks) if parent else each.lane.start
+        snapshots = [
+            _pruned(self._maker.stored(parent).final, each.lane.masks) if parent else each.lane.start
             for parent, each in zip(parents, made, strict=True)
         ]
-        return [accuracy if parent else None for parent, accuracy in zip(parents, pack.tested(weights), strict=True)]
+        return [accuracy if parent else None for parent, accuracy in zip(parents, pack.tested(snapshots), strict=True)]
 
     def _put(self, devices: int) -> DataOnDevices:
         data = self.dataset
         return DataOnDevices.put(devices, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
 
 
-def _distribution(start: Weights, end: LaneEnd) -> dict[str, Magnitudes]:
+def _pruned(snapshot: Snapshot, masks: Masks) -> Snapshot:
+    return Snapshot(masked(snapshot.params, masks), snapshot.state)
+
+
+def _distribution(start: Weights, end: LaneResult) -> dict[str, Magnitudes]:
     found = {}
     for name, mask in end.masks.items():
-        before, after = abs(start[name]["kernel"][mask]), abs(end.final[name]["kernel"][mask])
+        before, after = abs(start[name][mask]), abs(end.final.params[name][mask])
         (start_counts, start_top), (end_counts, end_top) = histogram(before), histogram(after)
-        found[name] = Magnitudes(
+        found[layer_of(name)] = Magnitudes(
             start=start_counts,
             end=end_counts,
             start_top=start_top,

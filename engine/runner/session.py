@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import TypeVar
 
 from engine.errors import Unwritable
-from engine.lanes import Reading
-from engine.plan import Place, Round
-from engine.runner.meter import Meter
+from engine.experiment import Place, Round
+from engine.runner.resources import ResourceMonitor
 from engine.store import CurvePoint, Event, LaneProgress, Note, Paused, Progress, Request, Resumed, RunFolder, Stamped
+from engine.training import Evaluation
 
 _RATE_WINDOW = 30.0
 _POLL = 0.1
@@ -26,14 +26,14 @@ class Stopped(Exception):
     """The run is to stop where it cannot go on."""
 
 
-class Pilot:
+class RunSession:
     """Keeps the run's folder up to date and obeys requests."""
 
     def __init__(self, folder: RunFolder, report: Callable[[Stamped], None] | None):
         self.run_id = folder.id
         self._folder, self._report = folder, report
         self._progress = Progress(state="preparing")
-        self._meter = Meter()
+        self._meter = ResourceMonitor()
         self._recent: deque[tuple[float, int]] = deque()
         self._steps_before = 0
         self._firsts: list[int] = []
@@ -130,7 +130,7 @@ class Pilot:
             self._draw(lane.key, curve)
         self._show(iteration=iteration, steps_done=self._steps_before + iteration * len(curves))
 
-    def between(self, iteration: int, readings: list[list[Reading]]) -> bool:
+    def between(self, iteration: int, readings: list[list[Evaluation]]) -> bool:
         """Called after each call to the devices: False when the run is to stop."""
         for lane, first, curve, new in zip(self._progress.lanes, self._firsts, self.curves, readings, strict=True):
             if new:
@@ -225,7 +225,7 @@ class Pilot:
         self.keep(lambda: self._folder.set_progress(self._progress))
 
 
-def points(readings: Sequence[Reading], first: int = 0) -> list[CurvePoint]:
+def points(readings: Sequence[Evaluation], first: int = 0) -> list[CurvePoint]:
     """Readings as they are kept, of a round that starts at iteration `first`: None for what is not finite."""
     return [
         CurvePoint(

@@ -8,8 +8,8 @@ from typing import Any, Self
 from engine.analysis import WINDOW
 from engine.datasets import Entry
 from engine.errors import BadInput
-from engine.masks import Ladder, ladder
-from engine.networks import LayerShape, image_problem, layer_shapes
+from engine.networks import LayerShape, Network, build
+from engine.pruning import PruningSchedule, pruning_schedule
 from engine.spec import (
     CONTROLS,
     DRAWN,
@@ -30,7 +30,7 @@ KEY_FORMAT = 2
 
 
 @dataclass(frozen=True)
-class DatasetMark:
+class DatasetInfo:
     """What a plan must know of a data set: its name, content and the sizes of its parts; images are `[H, W, C]`."""
 
     name: str
@@ -55,7 +55,7 @@ class DatasetMark:
 
 
 @dataclass(frozen=True)
-class Dense:
+class FullMask:
     """Nothing is pruned."""
 
 
@@ -65,37 +65,37 @@ class Pruned:
 
     parent: str
     criterion: Criterion
-    ladder: Ladder
+    schedule: PruningSchedule
     number: int
 
 
 @dataclass(frozen=True)
-class SameAs:
+class TicketMask:
     """The ticket's masks, bit for bit."""
 
     ticket: str
 
 
 @dataclass(frozen=True)
-class RandomLike:
+class RandomMask:
     """As many weights in each layer as the ticket has, in places drawn from `seed`."""
 
     ticket: str
     seed: int
 
 
-MaskSource = Dense | Pruned | SameAs | RandomLike
+MaskSource = FullMask | Pruned | TicketMask | RandomMask
 
 
 @dataclass(frozen=True)
-class Initial:
+class InitialWeights:
     """Fresh weights, drawn from `seed`."""
 
     seed: int
 
 
 @dataclass(frozen=True)
-class Shuffled:
+class ShuffledWeights:
     """Those weights, the survivors' shuffled within their layer by a draw from `draw`."""
 
     seed: int
@@ -103,7 +103,7 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
-class Marked:
+class SnapshotWeights:
     """The weights of round `parent` as they were at `iteration`."""
 
     parent: str
@@ -111,13 +111,13 @@ class Marked:
 
 
 @dataclass(frozen=True)
-class Final:
+class FinalWeights:
     """The last weights of round `parent`."""
 
     parent: str
 
 
-StartSource = Initial | Shuffled | Marked | Final
+StartSource = InitialWeights | ShuffledWeights | SnapshotWeights | FinalWeights
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Round:
     signs: int | None
     first: int
     fine_tuned: bool
-    ladder: Ladder
+    schedule: PruningSchedule
     number: int
     early_bird: EarlyBird
     stop_on_collapse: bool
@@ -158,10 +158,10 @@ class Round:
         """The keys of the rounds that must be there first."""
         found = set()
         match self.masks:
-            case Pruned(parent=key) | SameAs(ticket=key) | RandomLike(ticket=key):
+            case Pruned(parent=key) | TicketMask(ticket=key) | RandomMask(ticket=key):
                 found.add(key)
         match self.start:
-            case Marked(parent=key) | Final(parent=key):
+            case SnapshotWeights(parent=key) | FinalWeights(parent=key):
                 found.add(key)
         return frozenset(found)
 
@@ -176,10 +176,15 @@ class Plan:
     """All rounds of a study: `rounds` by key in an order that can be trained in, `places` in order of the study."""
 
     study: Study
-    mark: DatasetMark
-    layers: tuple[LayerShape, ...]
+    mark: DatasetInfo
+    network: Network
     rounds: dict[str, Round]
     places: dict[Place, str]
+
+    @property
+    def layers(self) -> tuple[LayerShape, ...]:
+        """The layers that can be pruned."""
+        return self.network.layers
 
     def arm_seeds(self, arm: Arm) -> tuple[int, ...]:
         """What each trial of the arm draws from: the trial's seed, or each control's own."""
@@ -203,31 +208,33 @@ class Plan:
         return found
 
     @cached_property
-    def marks_of(self) -> dict[str, frozenset[int]]:
+    def rewind_points(self) -> dict[str, frozenset[int]]:
         """The iterations at which other rounds need the weights of each round, by key."""
         found: dict[str, set[int]] = {key: set() for key in self.rounds}
         for item in self.rounds.values():
-            if isinstance(item.start, Marked):
+            if isinstance(item.start, SnapshotWeights):
                 found[item.start.parent].add(item.start.iteration)
         return {key: frozenset(iterations) for key, iterations in found.items()}
 
 
-def make_plan(study: Study, mark: DatasetMark, numerics: str) -> Plan:
+def make_plan(study: Study, mark: DatasetInfo, numerics: str) -> Plan:
     """The rounds of `study` on the data set of `mark`, with keys that hold all that makes their numbers.
 
     `numerics` names the versions and the device that compute. Raises BadInput for what only the data can show
     to be impossible.
     """
-    problem = image_problem(study.base.network.name, mark.image_shape)
-    if problem is not None:
-        raise BadInput(f"{study.name}: base.network.name: found {study.base.network.name!r}; {problem}")
-    layers = layer_shapes(study.base.network.name, mark.image_shape, mark.classes)
+    name = study.base.network.name
+    try:
+        network = build(name, mark.image_shape, mark.classes)
+    except ValueError as problem:
+        raise BadInput(f"{study.name}: base.network.name: found {name!r}; {problem}") from None
+    layers = network.layers
     rounds: dict[str, Round] = {}
     places: dict[Place, str] = {}
     for position, arm in enumerate(study.arm):
         recipe = study.recipe(arm)
         _fits(study, position, recipe, mark)
-        steps = ladder(layers, recipe.prune)
+        steps = pruning_schedule(layers, recipe.prune)
         for trial, (ticket_trial, seed, own) in enumerate(_trials(study, arm)):
             keys: dict[int, str] = {}
             for number in _numbers(arm, recipe):
@@ -245,7 +252,7 @@ def make_plan(study: Study, mark: DatasetMark, numerics: str) -> Plan:
                     signs=seed if recipe.restart.keep_signs and number > 0 else None,
                     first=_first(arm, number, recipe.restart),
                     fine_tuned=recipe.restart.treatment == "keep" and number > 0 and arm.kind not in CONTROLS,
-                    ladder=steps,
+                    schedule=steps,
                     number=number,
                     early_bird=recipe.prune.early_bird,
                     stop_on_collapse=recipe.prune.stop_on_collapse,
@@ -257,10 +264,10 @@ def make_plan(study: Study, mark: DatasetMark, numerics: str) -> Plan:
                     # It is trained where any of the arms that share it goes on.
                     rounds[item.key] = replace(known, stop_on_collapse=False)
                 places[Place(arm.name, trial, number)] = item.key
-    return Plan(study, mark, layers, rounds, places)
+    return Plan(study, mark, network, rounds, places)
 
 
-def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetMark) -> None:
+def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo) -> None:
     arm = study.arm[position]
     where = f"arm.{position}.train.batch" if "batch" in arm.train else "base.train.batch"
     examples = round(mark.train * recipe.data.fraction)
@@ -295,35 +302,37 @@ def _numbers(arm: Arm, recipe: Recipe) -> tuple[int, ...]:
     return (0, *(arm.rounds or range(1, recipe.prune.steps + 1)))
 
 
-def _masks(arm: Arm, number: int, parent: str, ticket: str, own: int, recipe: Recipe, steps: Ladder) -> MaskSource:
+def _masks(
+    arm: Arm, number: int, parent: str, ticket: str, own: int, recipe: Recipe, steps: PruningSchedule
+) -> MaskSource:
     if number == 0:
-        return Dense()
+        return FullMask()
     match arm.kind:
         case "ticket" | "one-shot":
             return Pruned(parent, recipe.prune.criterion, steps, number)
         case "reinit" | "retrain":
-            return SameAs(ticket)
+            return TicketMask(ticket)
         case "random-mask":
-            return RandomLike(ticket, own)
+            return RandomMask(ticket, own)
 
 
 def _start(arm: Arm, number: int, parent: str, dense: str, seed: int, own: int, restart: Restart) -> StartSource:
     if number == 0:
-        return Initial(seed)
+        return InitialWeights(seed)
     if arm.kind == "reinit":
-        return Initial(own)
+        return InitialWeights(own)
     match restart.treatment:
         case "reset":
-            return Initial(seed)
+            return InitialWeights(seed)
         case "rewind":
             assert restart.iteration is not None
-            return Marked(dense, restart.iteration)
+            return SnapshotWeights(dense, restart.iteration)
         case "reinit":
-            return Initial(seed + SEED_STRIDE * (SEED_STRIDE + number))
+            return InitialWeights(seed + SEED_STRIDE * (SEED_STRIDE + number))
         case "reshuffle":
-            return Shuffled(seed, seed + SEED_STRIDE * (SEED_STRIDE + number))
+            return ShuffledWeights(seed, seed + SEED_STRIDE * (SEED_STRIDE + number))
         case "keep" | "lr-rewind":
-            return Final(parent)
+            return FinalWeights(parent)
 
 
 def _first(arm: Arm, number: int, restart: Restart) -> int:
@@ -332,15 +341,15 @@ def _first(arm: Arm, number: int, restart: Restart) -> int:
     return restart.iteration or 0 if rewound else 0
 
 
-def _key(item: Round, mark: DatasetMark, numerics: str) -> str:
+def _key(item: Round, mark: DatasetInfo, numerics: str) -> str:
     masks = _facts(item.masks)
     if isinstance(item.masks, Pruned):
         # Only the step that is taken: a longer ladder of the same rates shares its first rounds.
         del masks["number"]
-        masks["ladder"] = [item.ladder.groups, item.ladder.survivors[item.number]]
+        masks["schedule"] = [item.schedule.groups, item.schedule.survivors[item.number]]
     watched = None
-    if item.early_bird != "off" and item.number + 1 < len(item.ladder.survivors):
-        watched = [item.early_bird, item.ladder.groups, item.ladder.survivors[item.number + 1]]
+    if item.early_bird != "off" and item.number + 1 < len(item.schedule.survivors):
+        watched = [item.early_bird, item.schedule.groups, item.schedule.survivors[item.number + 1]]
     return digest(
         {
             "format": KEY_FORMAT,
