@@ -206,8 +206,7 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     arm = named(treatment, signs)
     recipe = treated.plan.study.recipe(treated.plan.study.named(arm))
     before, rates = treated.stored(arm, 1), learning_rates(recipe.train)
-    size = {name: np.abs(tensors["kernel"]) for name, tensors in before.final.items()}
-    masks = prune(size, before.masks, pruning_schedule(LAYERS, recipe.prune), 2)
+    masks = prune(magnitudes(before.final.params, before.masks), before.masks, pruning_schedule(LAYERS, recipe.prune), 2)
     first = K if treatment == "rewind" else 0
     lane = Lane(
         start=Snapshot(masked(restart(treated, treatment, signs, 2), masks)),
@@ -451,7 +450,7 @@ def test_a_search_on_a_part_finds_its_own_ticket(less: Watched) -> None:
     found, whole = less.stored("search", 1), less.stored("ticket", 1)
     assert counts_of(found.masks) == counts_of(whole.masks)
     assert all((found.masks[name] != whole.masks[name]).any() for name in found.masks)
-    size = {name: np.abs(tensors["kernel"]) for name, tensors in less.stored("search", 0).final.items()}
+    size = magnitudes(less.stored("search", 0).final.params, found.masks)
     steps = pruning_schedule(LAYERS, less.plan.study.base.prune)
     same_masks(found.masks, prune(size, full_masks(LAYERS), steps, 1))
 
@@ -531,7 +530,7 @@ def test_clamped_magnitudes_end_nearer_to_uniform(clamped: Watched) -> None:
 def test_a_criterion_of_the_start_reads_the_clamped_one(clamped: Watched) -> None:
     dense, steps = clamped.stored("moved", 0), pruning_schedule(LAYERS, clamped.plan.study.base.prune)
     begun = clamped.started("moved", 0)
-    moved = {name: np.abs(it["kernel"] - begun[name]) for name, it in dense.final.items()}
+    moved = {name: np.abs(dense.final.params[name] - begun[name]) for name in dense.masks}
     same_masks(clamped.stored("moved", 1).masks, prune(moved, full_masks(LAYERS), steps, 1))
 
 
