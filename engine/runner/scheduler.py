@@ -8,7 +8,7 @@ from functools import partial
 from engine.errors import InvariantViolated, LabError, Unwritable
 from engine.experiment import Plan, Round, bytes_of, rate_name
 from engine.runner.history import RunHistory
-from engine.runner.inputs import Lost
+from engine.runner.lost import Lost
 from engine.runner.reports import RoundReporter
 from engine.runner.session import RunSession
 from engine.runner.train import Trainer
@@ -97,13 +97,17 @@ class Scheduler:
         pack: list[Round] = []
         busy: list[Lease] = []
         for item in ready:
-            if len(pack) < self._width and (not pack or self._bench.program(item) == self._bench.program(pack[0])):
+            if len(pack) < self._width and (not pack or self._together(item, pack[0])):
                 lease = self._pilot.keep(partial(self._store.leases.take, item.key, self._pilot.run_id))
                 if lease is None:
                     pack.append(item)
                 else:
                     busy.append(lease)
         return pack, busy
+
+    def _together(self, item: Round, other: Round) -> bool:
+        same = self._bench.program(item) == self._bench.program(other)
+        return same and item.schedule.parameters == other.schedule.parameters
 
     def _wait(self, busy: Lease) -> bool:
         """Wait a moment for another run; False when asked to stop."""

@@ -328,7 +328,7 @@ def test_one_wrong_bit_of_a_mask_is_seen(alive: bool) -> None:
     count = 13 + (-1 if alive else 1)
     broken(lambda: invariants.same_masks("a law", wrong, MASKS, 2), "a law .1 places differ")
     broken(lambda: invariants.same_counts(wrong, MASKS, 2), f"ticket's layer counts .{count} instead of 13")
-    broken(lambda: invariants.on_schedule(wrong, STEPS, 2), f"the ladder's survivors .{count} instead of 13")
+    broken(lambda: invariants.on_schedule(wrong, STEPS, 2), f"the schedule's survivors .{count} instead of 13")
     if not alive:
         broken(lambda: invariants.only_shrinks(wrong, MASKS, 2), "no pruned weight comes back .1 did")
 

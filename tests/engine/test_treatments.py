@@ -524,7 +524,7 @@ def test_clamped_magnitudes_end_nearer_to_uniform(clamped: Watched) -> None:
         assert bound[name].end_distance < ticket[name].start_distance, "than the initial weights as they were drawn"
         assert bound[name].end_distance < ticket[name].end_distance
         assert sum(bound[name].end) == clamped.stored("clamped", 0).result.layers[name].survivors
-        assert bound[name].end_top == np.abs(clamped.stored("clamped", 0).final.params[name]).max()
+        assert bound[name].end_top == np.abs(clamped.stored("clamped", 0).final.params[f"{name}/kernel"]).max()
 
 
 def test_a_criterion_of_the_start_reads_the_clamped_one(clamped: Watched) -> None:
