@@ -88,6 +88,7 @@ class InputBuilder:
             std=self._split.std,
             seed=item.seed,
             bounds=bounds,
+            first=item.first,
         )
         return RoundInputs(lane, named, self._rows(item.data, item.seed))
 
