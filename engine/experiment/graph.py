@@ -120,6 +120,12 @@ class Round:
         return self.train.iterations - self.first
 
     @property
+    def group(self) -> tuple[int, tuple[str, ...], bool]:
+        """Rounds of one program can train in one batch of lanes only if this is equal: iterations, the parameters that
+        have a mask, and whether weights are clamped."""
+        return self.iterations, self.schedule.parameters, self.train.clamp is not None
+
+    @property
     def early_bird(self) -> EarlyBird:
         """Whether the masks of its epochs are compared; never in the last round, which no other is pruned from."""
         return self.prune.early_bird if self.number + 1 < len(self.schedule.survivors) else "off"
@@ -231,6 +237,10 @@ class _Arm:
             "data": {"fingerprint": mark.fingerprint, **recipe.data.model_dump(mode="json", exclude={"name"})},
             "network": _entry(registry.network, recipe.network.name, {}),
             "train": recipe.train.model_dump(mode="json", exclude={"order"}),
+            "plug-ins": [
+                registry.optimizer.entry(recipe.train.optimizer).key,
+                registry.schedule.entry(recipe.train.schedule).key,
+            ],
             "masked": self.schedule.parameters,
         }
         own_masks = type(self.kind).masks is not ArmKind.masks

@@ -97,7 +97,7 @@ class Scheduler:
         pack: list[Round] = []
         busy: list[Lease] = []
         for item in ready:
-            if len(pack) < self._width and (not pack or self._together(item, pack[0])):
+            if len(pack) < self._width and (not pack or self._alike(item, pack[0])):
                 lease = self._pilot.keep(partial(self._store.leases.take, item.key, self._pilot.run_id))
                 if lease is None:
                     pack.append(item)
@@ -105,9 +105,9 @@ class Scheduler:
                     busy.append(lease)
         return pack, busy
 
-    def _together(self, item: Round, other: Round) -> bool:
-        same = self._bench.program(item) == self._bench.program(other)
-        return same and item.schedule.parameters == other.schedule.parameters
+    def _alike(self, item: Round, other: Round) -> bool:
+        """Whether two rounds can train in one batch of lanes."""
+        return item.group == other.group and self._bench.program(item) == self._bench.program(other)
 
     def _wait(self, busy: Lease) -> bool:
         """Wait a moment for another run; False when asked to stop."""
@@ -155,7 +155,7 @@ class Scheduler:
                 if place not in self._announced:
                     self._announced.add(place)
                     self._pilot.say(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
-        code = replace(self._bench.program(rounds[0]), iterations=0), len(rounds)
+        code = self._bench.program(rounds[0]), len(rounds)
         places = [self._plan.places_of[item.key][0] for item in rounds]
         self._pilot.board(rounds, places, new=code not in self._compiled)
         try:
