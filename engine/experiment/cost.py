@@ -111,7 +111,7 @@ def memory_of(plan: Plan, lanes: int, devices: int) -> int:
     mark = plan.mark
     outputs = [layer.outputs for layer in plan.network.layers]
     batch = max(item.train.batch for item in plan.rounds.values())
-    # Training keeps the outputs of all layers for the backward pass; evaluation the input and output of one layer.
+    # Training keeps the outputs of all layers for the backward pass, evaluation one layer's input and output.
     training = batch * sum(outputs) * _COPIES_IN_TRAINING
     pixels = math.prod(mark.image_shape)
     widest = max(map(sum, zip([pixels, *outputs], outputs, strict=False)))

@@ -78,7 +78,7 @@ def only_shrinks(masks: Masks, before: Masks, number: int) -> None:
 
 
 def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], examples: int, number: int) -> None:
-    """Check that no validation example is in a training batch. `order`: the examples of every step `[iterations, batch]`."""
+    """Check that no validation example is in a training batch. `order`: examples of each step `[iterations, batch]`."""
     held_out = np.zeros(examples, np.bool_)
     held_out[validation] = True
     seen = int(np.count_nonzero(held_out[order]))

@@ -211,7 +211,10 @@ def test_the_gradient_is_the_slope_of_the_mean_loss() -> None:
 
     def loss(params: Weights) -> float:
         logits, _ = network.apply(
-            {key: jnp.asarray(value) for key, value in params.items()}, {}, (images / np.float32(255) - mean) / std, None
+            {key: jnp.asarray(value) for key, value in params.items()},
+            {},
+            (images / np.float32(255) - mean) / std,
+            None,
         )
         return float(np.asarray(optax.softmax_cross_entropy_with_integer_labels(logits, labels), np.float64).mean())
 

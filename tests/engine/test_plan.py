@@ -136,7 +136,9 @@ def orders(*settings: str) -> dict[str, list[list[int]]]:
     """The seeds of the order of examples by arm, trial and round."""
     plan = make_plan(parse_study(ORDERS, source="x.toml", settings=settings), DIGITS, "")
     return {
-        arm.name: [[plan.rounds[key(plan, arm.name, number, trial)].order_seed for number in range(3)] for trial in (0, 1)]
+        arm.name: [
+            [plan.rounds[key(plan, arm.name, number, trial)].order_seed for number in range(3)] for trial in (0, 1)
+        ]
         for arm in plan.study.arm
     }
 
@@ -158,7 +160,10 @@ def test_with_one_order_a_trial_all_its_rounds_share_it() -> None:
 
 
 def test_the_order_is_in_the_keys() -> None:
-    text = parse_study(ORDERS, source="x.toml"), parse_study(ORDERS, source="x.toml", settings=("base.train.order=trial",))
+    text = (
+        parse_study(ORDERS, source="x.toml"),
+        parse_study(ORDERS, source="x.toml", settings=("base.train.order=trial",)),
+    )
     one, other = (make_plan(study, DIGITS, "") for study in text)
     assert key(one, "ticket", 0) == key(other, "ticket", 0), "the dense round draws from the trial's seed either way"
     assert key(one, "ticket", 1) != key(other, "ticket", 1)
@@ -209,6 +214,26 @@ class Inverse(ArmKind):
         return {name: ~mask for name, mask in w.masks_of("ticket").items()}
 
 
+PLUGGED = """
+name = "x"
+trials = 1
+[base.prune]
+rounds = 3
+[[arm]]
+name = "ticket"
+[[arm]]
+name = "plain"
+kind = "ticket"
+restart = { treatment = "reset" }
+[[arm]]
+name = "inverse"
+of = "plain"
+[[arm]]
+name = "random-mask"
+of = "plain"
+"""
+
+
 @pytest.fixture
 def plugged() -> Iterator[Callable[[str], Plan]]:
     """Plans a study that names entries of a plug-in, by the digest of its source."""
@@ -223,10 +248,8 @@ def plugged() -> Iterator[Callable[[str], Plan]]:
             registry.treatment.add("halved", "half", Halved)
             registry.arm.add("inverse", "inverse", Inverse)
             registry.criterion.add("scaled", "scaled", scaled)
-        text = STUDY.replace('name = "reinit"\nper_ticket = 2', 'name = "inverse"')
-        own = ('base.restart.treatment="halved"', 'base.prune.criterion="scaled"', "arm.2.of=plain", *settings)
-        text = text.replace('[[arm]]\nname = "one-shot"', '[[arm]]\nname = "plain"\nkind = "ticket"\nrestart = { treatment = "reset" }')
-        return make_plan(parse_study(text.replace('name = "random-mask"', 'name = "random-mask"\nof = "plain"'), source="x.toml", settings=own), DIGITS, "")
+        own = ('base.restart.treatment="halved"', 'base.prune.criterion="scaled"', *settings)
+        return make_plan(parse_study(PLUGGED, source="x.toml", settings=own), DIGITS, "")
 
     yield plan
     for entries in (registry.treatment, registry.arm, registry.criterion):
@@ -239,7 +262,9 @@ def scaled(w: LayerWeights, *, by: float = 1.0) -> Any:
 
 def test_the_key_holds_the_digest_and_parameters_of_what_a_plug_in_registers(plugged: Callable[..., Plan]) -> None:
     one = plugged("a")
-    assert set(one.rounds) == set(plugged("a", "base.restart.parameters.share=0.5", "base.prune.parameters.by=1").rounds)
+    assert set(one.rounds) == set(
+        plugged("a", "base.restart.parameters.share=0.5", "base.prune.parameters.by=1").rounds
+    )
     for other in (plugged("b"), plugged("a", "base.prune.parameters.by=2")):
         assert {place.number for place in one.places if one.places[place] == other.places[place]} == {0}
     other = plugged("a", "base.restart.parameters.share=0.25")

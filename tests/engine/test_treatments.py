@@ -216,7 +216,9 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     arm = named(treatment, signs)
     recipe = treated.plan.study.recipe(treated.plan.study.named(arm))
     before, rates = treated.stored(arm, 1), learning_rates(recipe.train)
-    masks = prune(magnitudes(before.final.params, before.masks), before.masks, pruning_schedule(LAYERS, recipe.prune), 2)
+    masks = prune(
+        magnitudes(before.final.params, before.masks), before.masks, pruning_schedule(LAYERS, recipe.prune), 2
+    )
     first = K if treatment == "rewind" else 0
     lane = Lane(
         start=Snapshot(masked(restart(treated, treatment, signs, 2), masks)),
@@ -227,10 +229,11 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
         mean=treated.split.mean,
         std=treated.split.std,
         seed=noise(2),
+        first=first,
     )
     data = treated.data
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
-    pack = LaneBatch(Program.of(LENET, SHAPE, 10, recipe.train, 40 - first), [lane], on_device, 1)
+    pack = LaneBatch(Program.of(LENET, SHAPE, 10, recipe.train), [lane], on_device, 1)
     assert train(pack, StepTimer(1.0), lambda *_: True)
     (end,) = pack.finish()
     found = treated.stored(arm, 2)

@@ -1,4 +1,4 @@
-"""Criteria of a weight's first and last value (Zhou et al. 2019, arXiv 1905.01067, figure 3), and the random control."""
+"""Criteria of a weight's first and last value (Zhou et al. 2019, arXiv 1905.01067, figure 3), and random pruning."""
 
 from typing import TYPE_CHECKING
 
