@@ -111,7 +111,7 @@ def memory_of(plan: Plan, lanes: int, devices: int) -> int:
     mark = plan.mark
     outputs = [layer.outputs for layer in plan.network.layers]
     batch = max(item.train.batch for item in plan.rounds.values())
-    # Training keeps the outputs of all layers for the backward pass, evaluation one layer's input and output.
+    # Training keeps the outputs of all layers, evaluation one layer's input and output.
     training = batch * sum(outputs) * _COPIES_IN_TRAINING
     pixels = math.prod(mark.image_shape)
     widest = max(map(sum, zip([pixels, *outputs], outputs, strict=False)))
@@ -122,7 +122,7 @@ def memory_of(plan: Plan, lanes: int, devices: int) -> int:
 
 
 def _rate(name: str, measured: Mapping[str, float]) -> tuple[float | None, str]:
-    """Iterations of all lanes a second, and the network whose rate they are estimated from, '' where it was measured."""
+    """Iterations of all lanes a second, and the network that they are estimated from, '' where measured."""
     if name in measured:
         return measured[name], ""
     costs = {known: cost for known in (name, *measured) if (cost := _multiplications(known))}

@@ -9,7 +9,7 @@ from engine.training import DeviceSnapshot, Evaluation, LaneState
 
 
 class EpochMonitor:
-    """Collects the weights that other rounds rewind to and the masks of each epoch, and ends lanes at their early bird."""
+    """Collects snapshots that other rounds rewind to and the masks of each epoch; ends lanes at their early bird."""
 
     def __init__(self, maker: InputBuilder, rounds: list[Round], made: list[RoundInputs], marks: list[frozenset[int]]):
         self._maker, self._rounds, self._made, self._wanted = maker, rounds, made, marks
