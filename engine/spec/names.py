@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
 from engine import registry
 from engine.registry import Entry, Registry
@@ -24,13 +23,6 @@ def known(entries: Registry[Any]) -> Callable[[str], str]:
             raise not_registered(str(error)) from None
 
     return check
-
-
-def known_dataset(name: str) -> str:
-    """The same for a data set, of which `folder:PATH` has a path after its name."""
-    kind, colon, _ = name.partition(":")
-    known(registry.dataset)(kind if colon else name)
-    return name
 
 
 def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) -> None:
@@ -55,7 +47,6 @@ NetworkName = Annotated[str, AfterValidator(known(registry.network))]
 CriterionName = Annotated[str, AfterValidator(known(registry.criterion))]
 TreatmentName = Annotated[str, AfterValidator(known(registry.treatment))]
 ArmKindName = Annotated[str, AfterValidator(known(registry.arm))]
-DatasetName = Annotated[str, AfterValidator(known_dataset)]
 MeasureName = Annotated[str, AfterValidator(known(registry.measure))]
 OptimizerName = Annotated[str, AfterValidator(known(registry.optimizer))]
 ScheduleName = Annotated[str, AfterValidator(known(registry.schedule))]
