@@ -67,10 +67,10 @@ def _listed(registry: Registry[Any]) -> Iterator[str]:
         if len(entry.name) > wide:
             yield first.rstrip()
             first = rest
-        yield from textwrap.wrap(entry.help, WIDTH, initial_indent=first, subsequent_indent=rest)
+        yield from _wrapped(entry.help, first, rest)
         more = [_parameters(entry), entry.source, "" if entry.origin.name == BUILT_IN else f"from {entry.origin.name}"]
         for words in filter(None, more):
-            yield from textwrap.wrap(words, WIDTH, initial_indent=rest, subsequent_indent=rest)
+            yield from _wrapped(words, rest, rest)
 
 
 def _parameters(entry: Entry[Any]) -> str:
@@ -85,4 +85,11 @@ def _in_full(entry: Entry[Any]) -> Iterator[str]:
             value = _parameters(entry)
         words = value if isinstance(value, str) else json.dumps(value)
         rest = " " * wide
-        yield from textwrap.wrap(words, WIDTH, initial_indent=name.ljust(wide), subsequent_indent=rest)
+        yield from _wrapped(words, name.ljust(wide), rest)
+
+
+def _wrapped(words: str, first: str, rest: str) -> list[str]:
+    """`words` in lines after `first` and then `rest`; names and paths stay whole."""
+    return textwrap.wrap(
+        words, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )

@@ -83,6 +83,11 @@ def _below_one(text: str) -> bool:
         return False
 
 
+def _takes(entries: Registry[Any], parameter: str) -> Callable[[str], bool]:
+    """Whether the entry of a name has that parameter."""
+    return lambda name: name in entries and parameter in entries.entry(name).parameters
+
+
 def _has(kind: str) -> Callable[[str], bool]:
     """Whether a network has layers of that kind; true where that cannot be found out."""
     return lambda network: not (kinds := layer_kinds(network)) or kind in kinds
@@ -163,18 +168,24 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
         ),
         FieldSpec(
             "train.momentum", "momentum", "number", "of the step before that goes into the next",
-            needs=(("train.optimizer", _one_of("sgd")),), paper=True,
+            needs=(("train.optimizer", _takes(registry.optimizer, "momentum")),), paper=True,
         ),
+        FieldSpec(
+            "train.nesterov", "nesterov", "choice", "momentum that looks ahead", YES_NO,
+            needs=(("train.optimizer", _takes(registry.optimizer, "nesterov")),), neutral=("train.nesterov", False),
+        ),
+        FieldSpec("train.weight_decay", "weight decay", "number", "times each weight is added to its gradient"),
         FieldSpec(
             "train.schedule", "schedule", "choice", "of the learning rate", Entries(registry.schedule), paper=True,
         ),
         FieldSpec(
             "train.milestones", "milestones", "wholes", "iterations at which the rate decays, as in 20000, 25000",
-            empty="none", needs=(("train.schedule", _one_of("step")),), neutral=("train.milestones", []), paper=True,
+            empty="none", needs=(("train.schedule", _takes(registry.schedule, "milestones")),),
+            neutral=("train.milestones", []), paper=True,
         ),
         FieldSpec(
             "train.decay", "decay", "number", "factor of the learning rate at each milestone",
-            needs=(("train.schedule", _one_of("step")),), paper=True,
+            needs=(("train.schedule", _takes(registry.schedule, "decay")),), paper=True,
         ),
         FieldSpec(
             "train.warmup", "warm-up", "whole", "iterations in which the learning rate rises from 0", paper=True
