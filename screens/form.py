@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine import registry
 from engine.errors import BadInput
 from engine.spec import (
-    ARM_KINDS,
-    CONTROLS,
-    DRAWN,
     Arm,
     Problem,
     Recipe,
@@ -28,6 +26,8 @@ from screens.specs import (
     STUDY_FIELDS,
     FieldSpec,
     Texts,
+    draws,
+    is_control,
     unmet,
 )
 from screens.texts import rounds_text, text_of, value_of
@@ -132,7 +132,7 @@ class Form:
         places = {arm.place for arm in typed.arms if arm.place is not None}
         if not (
             all(text in spec.choices for path, text in known.items() if (spec := FIELDS[path]).choices)
-            and all(arm.texts.keys() >= ARM_TEXTS and arm.kind in ARM_KINDS for arm in typed.arms)
+            and all(arm.texts.keys() >= ARM_TEXTS and arm.kind in registry.arm for arm in typed.arms)
             and places <= set(range(len(form._arms)))
         ):
             raise BadInput("a draft: not of this form")
@@ -192,7 +192,7 @@ class Form:
     def standing(self, arms: Sequence[ArmChoice], choice: ArmChoice) -> dict[str, str]:
         """The texts of the recipe under the arm: the base's, of a control with its tickets' over them."""
         below = _sensible(self.recipe)
-        if choice.kind in CONTROLS:
+        if is_control(choice.kind):
             tickets = (arm for arm in arms if arm.kind == "ticket" and arm.name == choice.texts["of"])
             below = next((_sensible(_over(ticket, below)) for ticket in tickets), below)
         return below
@@ -202,7 +202,7 @@ class Form:
         recipe = _over(choice, self.standing(arms, choice))
         shown = {spec.path for spec in ARM_FIELDS if not unmet(spec, choice.texts)}
         for title, specs in OVERRIDES.items():
-            if choice.kind not in CONTROLS or title not in ("pruning", "restart"):  # which are its tickets'
+            if not is_control(choice.kind) or title not in ("pruning", "restart"):  # which are its tickets'
                 shown |= {spec.path for spec in specs if not unmet(spec, recipe)}
         return shown
 
@@ -268,11 +268,11 @@ def new_arm(name: str, kind: str) -> ArmChoice:
 def arm_words(choice: ArmChoice) -> str:
     """What an arm is, beside its name: `retrain, fraction 0.25, rounds 3,7`."""
     texts = choice.texts
-    control = choice.kind in CONTROLS
+    control = is_control(choice.kind)
     parts = [
         choice.kind if choice.kind != choice.name else "",
         f"of {texts['of']}" if control and texts["of"] != "ticket" else "",
-        f"x{texts['per_ticket']}" if choice.kind in DRAWN and texts["per_ticket"] != "1" else "",
+        f"x{texts['per_ticket']}" if draws(choice.kind) and texts["per_ticket"] != "1" else "",
         *(f"{spec.label} {texts[spec.path]}" for spec in OVERRIDING_FIELDS if texts.get(spec.path)),
         f"rounds {texts['rounds']}" if choice.kind != "ticket" and texts["rounds"].strip() else "",
     ]
@@ -294,14 +294,14 @@ def _choice_of(arm: Arm, place: int) -> ArmChoice:
 def _kinds_left_out(arms: Sequence[ArmChoice]) -> list[ArmChoice]:
     """An arm of each kind that the study has not, off; but `retrain`, which is nothing without tables of its own."""
     taken = {arm.name for arm in arms} | {arm.kind for arm in arms} | {"retrain"}
-    return [replace(new_arm(kind, kind), on=False) for kind in ARM_KINDS if kind not in taken]
+    return [replace(new_arm(kind, kind), on=False) for kind in registry.arm.names() if kind not in taken]
 
 
 def _ordered(arms: Sequence[ArmChoice]) -> list[int]:
     """The numbers of the arms that are on; a control stands below its tickets."""
     ordered: list[int] = []
     for number, arm in enumerate(arms):
-        if arm.on and arm.kind in CONTROLS:
+        if arm.on and is_control(arm.kind):
             ordered += [
                 place
                 for place, other in enumerate(arms)

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from engine import registry
 from engine.registry import Registry
-from engine.spec import ARM_KINDS, CONTROLS, DRAWN
 
 FOLDER = "folder:"
 """The data set that a path follows."""
@@ -83,6 +82,25 @@ def _below_one(text: str) -> bool:
         return False
 
 
+def is_control(kind: str) -> bool:
+    """Whether arms of that kind are made from the rounds of a ticket arm."""
+    return kind in registry.arm and bool(registry.arm[kind].control)
+
+
+def draws(kind: str) -> bool:
+    """Whether arms of that kind draw something, so that each ticket can have several."""
+    return kind in registry.arm and bool(registry.arm[kind].draws)
+
+
+def _skips_rounds(kind: str) -> bool:
+    """Whether arms of that kind can leave rounds out: those that do not prune the round before."""
+    return kind in registry.arm and registry.arm[kind].prunes != "previous"
+
+
+def _takes_iteration(treatment: str) -> bool:
+    return treatment in registry.treatment and bool(registry.treatment[treatment].takes_iteration)
+
+
 def _takes(entries: Registry[Any], parameter: str) -> Callable[[str], bool]:
     """Whether the entry of a name has that parameter."""
     return lambda name: name in entries and parameter in entries.entry(name).parameters
@@ -116,14 +134,14 @@ ARM_FIELDS = (
         "kind", "kind", "choice", "the procedure", Entries(registry.arm),
     ),
     FieldSpec("name", "name", "words", "what the arm is called; letters, digits, '.', '_' and '-'"),
-    FieldSpec("of", "of", "choice", "the arm whose tickets these are made from", needs=(("kind", _one_of(*CONTROLS)),)),
+    FieldSpec("of", "of", "choice", "the arm whose tickets these are made from", needs=(("kind", is_control),)),
     FieldSpec(
         "per_ticket", "of each ticket", "whole", "controls that are made from each ticket",
-        needs=(("kind", _one_of(*DRAWN)),),
+        needs=(("kind", draws),),
     ),
     FieldSpec(
         "rounds", "in rounds", "rounds", "the rounds to do, as in 3, 7, 9-12", empty="all",
-        needs=(("kind", _one_of(*(kind for kind in ARM_KINDS if kind != "ticket"))),),
+        needs=(("kind", _skips_rounds),),
     ),
 )  # fmt: skip
 
@@ -244,7 +262,7 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
         ),
         FieldSpec(
             "restart.iteration", "rewound to", "whole", "the iteration that a rewind goes back to", empty="none",
-            needs=(("restart.treatment", _one_of("rewind")),),
+            needs=(("restart.treatment", _takes_iteration),),
         ),
         FieldSpec(
             "restart.keep_signs", "keep signs", "choice", "survivors take the signs of their initial weights", YES_NO
