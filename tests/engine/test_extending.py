@@ -40,12 +40,9 @@ class Ran:
     err: str
 
     @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line)["event"] for line in self.out.splitlines()]
-
-    @property
     def rounds(self) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["type"] == "round_finished"]
+        """The events of finished rounds in what `run --json` printed."""
+        return [event for event in map(json.loads, self.out.splitlines()) if event["event"] == "round-finished"]
 
 
 Call = Callable[..., Ran]
@@ -91,9 +88,15 @@ def one_line(ran: Ran) -> str:
 USES: dict[str, tuple[str, tuple[str, ...]]] = {
     "criterion": ("relative-movement", ("base.prune.criterion=relative-movement",)),
     "network": ("conv-1-bn", ("base.network.name=conv-1-bn",)),
+    "treatment": ("between", ("base.restart.treatment=between",)),
+    "arm": ("reversed-mask", ('arm=[{name = "ticket"}, {name = "reversed", kind = "reversed-mask"}]',)),
     "dataset": ("bars", ("base.data.name=bars",)),
+    "measure": ("dead-units", ()),
+    "optimizer": ("lion", ("base.train.optimizer=lion",)),
+    "schedule": ("inverse-square-root", ("base.train.schedule=inverse-square-root",)),
 }
 """For each kind, what its example in docs/plugins registers, and the settings of a study that uses it."""
+ARMS = {"arm": ["reversed", "ticket"]}
 MOST_LINES = {"criterion": 12, "network": 40}
 
 
@@ -105,7 +108,8 @@ def test_a_plug_in_of_each_kind_runs_to_the_end_and_is_described(call: Call, kin
     given = [option for setting in settings for option in ("--set", setting)]
     ran = call("run", "study.toml", *given, "--plugin", file, "--name", "with", "--json")
     assert (ran.code, ran.err) == (DONE, "")
-    assert [item["place"]["round"] for item in ran.rounds] == [0, 1, 2]
+    done = [(item["arm"], item["round"]) for item in ran.rounds]
+    assert sorted(done) == [(arm, number) for arm in ARMS.get(kind, ["ticket"]) for number in range(3)]
 
     (entry,) = (
         item for item in json.loads(call("describe", kind, "--plugin", file, "--json").out) if item["name"] == name
@@ -115,9 +119,17 @@ def test_a_plug_in_of_each_kind_runs_to_the_end_and_is_described(call: Call, kin
     assert name in text
     assert max(map(len, text.splitlines())) <= 80
 
-    line = one_line(call("run", "study.toml", *given))
-    assert f'"{name}"' in line or repr(name) in line
-    assert "allowed: " in line
+    if given:
+        line = one_line(call("run", "study.toml", *given))
+        assert f'"{name}"' in line or repr(name) in line
+        assert "allowed: " in line
+
+
+def test_every_kind_has_an_example_that_its_page_quotes() -> None:
+    assert set(USES) == {kind.kind for kind in registry.REGISTRIES} == {file.stem for file in EXAMPLES.glob("*.py")}
+    page = (EXAMPLES.parent / "extending.md").read_text()
+    for file in EXAMPLES.glob("*.py"):
+        assert f"<!-- plugins/{file.name} -->\n\n```python\n{file.read_text()}```\n" in page
 
 
 def test_a_run_needs_the_plug_in_that_it_began_with(call: Call) -> None:
