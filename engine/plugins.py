@@ -22,7 +22,7 @@ from engine.registry import REGISTRIES, Origin, registering
 
 GROUP = "lth_tui.plugins"
 ENVIRONMENT = "LTH_TUI_PLUGINS"
-"""The files that this process loaded, for the processes that it starts."""
+"""The files that this process loaded, one a line, for the processes that it starts."""
 PACKAGE = "package "
 """What the name of an installed plug-in begins with; that of a file is its absolute path."""
 RUN_FILE = "plugins.json"
@@ -49,7 +49,7 @@ def load(files: Sequence[str | Path]) -> None:
 
 def load_inherited() -> None:
     """Load the plug-ins of the process that started this one, and those of installed packages. Raises BadInput."""
-    load([file for file in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if file])
+    load(os.environ.get(ENVIRONMENT, "").splitlines())
     for point in entry_points(group=GROUP):
         _load_package(point)
 
@@ -141,9 +141,9 @@ def _load_file(path: Path) -> None:
         exec(compile(source, str(path), "exec"), module.__dict__)
 
     _register(origin, run, str(path))
-    inherited = [file for file in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if file]
+    inherited = os.environ.get(ENVIRONMENT, "").splitlines()
     if str(path) not in inherited:
-        os.environ[ENVIRONMENT] = os.pathsep.join((*inherited, str(path)))
+        os.environ[ENVIRONMENT] = "\n".join((*inherited, str(path)))
 
 
 def _load_package(point: EntryPoint) -> None:

@@ -110,6 +110,11 @@ def test_a_plug_in_of_each_kind_runs_to_the_end_and_is_described(call: Call, kin
     assert (ran.code, ran.err) == (DONE, "")
     done = [(item["arm"], item["round"]) for item in ran.rounds]
     assert sorted(done) == [(arm, number) for arm in ARMS.get(kind, ["ticket"]) for number in range(3)]
+    if kind == "measure":
+        for item in ran.rounds:
+            measured = item["result"]["measures"][name]
+            assert set(measured) == {"dense1", "dense2", "output"}
+            assert all(0 <= share < 1 for share in measured.values())
 
     (entry,) = (
         item for item in json.loads(call("describe", kind, "--plugin", file, "--json").out) if item["name"] == name
