@@ -240,6 +240,7 @@ class Form:
 
 
 ARM_TEXTS = {spec.path for spec in ARM_FIELDS}
+_OWN = tuple(spec for spec in ARM_FIELDS if spec.path in ("order_seed", "parameters"))
 _FOLDER = BASE + "data.folder"
 _ARMS = {spec.path: spec for spec in (*ARM_FIELDS, *OVERRIDING_FIELDS)}
 
@@ -262,7 +263,7 @@ def fresh_name(arms: Sequence[ArmChoice], kind: str) -> str:
 
 def new_arm(name: str, kind: str) -> ArmChoice:
     """An arm with nothing of its own but its name and kind."""
-    return ArmChoice({"name": name, "kind": kind, "of": "ticket", "per_ticket": "1", "rounds": ""})
+    return ArmChoice(dict.fromkeys(ARM_TEXTS, "") | {"name": name, "kind": kind, "of": "ticket", "per_ticket": "1"})
 
 
 def arm_words(choice: ArmChoice) -> str:
@@ -273,7 +274,7 @@ def arm_words(choice: ArmChoice) -> str:
         choice.kind if choice.kind != choice.name else "",
         f"of {texts['of']}" if control and texts["of"] != "ticket" else "",
         f"x{texts['per_ticket']}" if draws(choice.kind) and texts["per_ticket"] != "1" else "",
-        *(f"{spec.label} {texts[spec.path]}" for spec in OVERRIDING_FIELDS if texts.get(spec.path)),
+        *(f"{spec.label} {texts[spec.path]}" for spec in (*_OWN, *OVERRIDING_FIELDS) if texts.get(spec.path)),
         f"rounds {texts['rounds']}" if choice.kind != "ticket" and texts["rounds"].strip() else "",
     ]
     return ", ".join(part for part in parts if part)
@@ -287,6 +288,8 @@ def _choice_of(arm: Arm, place: int) -> ArmChoice:
         "of": arm.of,
         "per_ticket": str(arm.per_ticket),
         "rounds": rounds_text(arm.rounds),
+        "order_seed": text_of(arm.order_seed),
+        "parameters": text_of(arm.parameters),
     }
     return ArmChoice(texts | {path: text for path, text in own.items() if text}, place=place)
 
@@ -313,9 +316,16 @@ def _ordered(arms: Sequence[ArmChoice]) -> list[int]:
 
 
 def replaced(choice: ArmChoice) -> set[str]:
-    """Fields that stand on nothing below an arm: its own rounds or levels replace both, its own rates all of them."""
-    together = (("prune.rounds", "prune.levels"), tuple(path for path in DEFAULTS if path.startswith("prune.rates.")))
-    return {path for paths in together if any(choice.texts.get(path) for path in paths) for path in paths}
+    """Fields that stand on nothing below an arm: its own rounds or levels replace both, its own rates all of them, its
+    criterion and its treatment the parameters of the other."""
+    rates = tuple(path for path in DEFAULTS if path.startswith("prune.rates."))
+    together = (
+        (("prune.rounds", "prune.levels"), ("prune.rounds", "prune.levels")),
+        (rates, rates),
+        (("prune.criterion",), ("prune.parameters",)),
+        (("restart.treatment",), ("restart.iteration", "restart.parameters")),
+    )
+    return {path for given, gone in together if any(choice.texts.get(own) for own in given) for path in gone}
 
 
 def _over(choice: ArmChoice, below: Texts) -> dict[str, str]:

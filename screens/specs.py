@@ -10,7 +10,7 @@ from engine.registry import Registry
 FOLDER = "folder:"
 """The data set that a path follows."""
 
-Kind = Literal["words", "whole", "number", "wholes", "numbers", "rounds", "choice"]
+Kind = Literal["words", "whole", "number", "wholes", "numbers", "rounds", "names", "parameters", "choice"]
 Texts = Mapping[str, str]
 
 
@@ -106,6 +106,11 @@ def _takes(entries: Registry[Any], parameter: str) -> Callable[[str], bool]:
     return lambda name: name in entries and parameter in entries.entry(name).parameters
 
 
+def _parametric(entries: Registry[Any]) -> Callable[[str], bool]:
+    """Whether the entry of a name has parameters."""
+    return lambda name: name in entries and bool(entries.entry(name).parameters)
+
+
 def _has(kind: str) -> Callable[[str], bool]:
     """Whether a network has layers of that kind; true where that cannot be found out."""
     return lambda network: not (kinds := layer_kinds(network)) or kind in kinds
@@ -142,6 +147,13 @@ ARM_FIELDS = (
     FieldSpec(
         "rounds", "in rounds", "rounds", "the rounds to do, as in 3, 7, 9-12", empty="all",
         needs=(("kind", _skips_rounds),),
+    ),
+    FieldSpec(
+        "order_seed", "order seed", "whole", "draws another order of examples, crops and dropout", empty="the trial's"
+    ),
+    FieldSpec(
+        "parameters", "parameters", "parameters", "of the kind, as in alpha = 0.5, signed = true", empty="its own",
+        needs=(("kind", _parametric(registry.arm)),),
     ),
 )  # fmt: skip
 
@@ -212,6 +224,10 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
         FieldSpec("train.dropout", "dropout", "number", "rate at which units are left out of a step", paper=True),
         FieldSpec("train.augment", "crops and flips", "choice", "of the examples, anew in every step", YES_NO),
         FieldSpec(
+            "train.order", "order", "choice", "when the order of examples, crops and dropout are drawn",
+            {"round": "anew for each round", "trial": "once for all rounds of a trial"},
+        ),
+        FieldSpec(
             "train.clamp", "clamp", "number", "largest bound of magnitudes, in initial standard deviations",
             empty="off",
         ),
@@ -247,6 +263,14 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
             Entries(registry.criterion), paper=True,
         ),
         FieldSpec(
+            "prune.parameters", "parameters", "parameters", "of the criterion, as in alpha = 0.5, signed = true",
+            empty="its own", needs=(("prune.criterion", _parametric(registry.criterion)),),
+        ),
+        FieldSpec(
+            "prune.unpruned", "never pruned", "names", "kinds or names of layers, as in output, shortcut",
+            empty="none", neutral=("prune.unpruned", []),
+        ),
+        FieldSpec(
             "prune.early_bird", "early bird", "choice", "the next masks drawn after every epoch of a round",
             {"off": "not drawn", "watch": "tells when they have settled", "stop": "ends the round where they have"},
         ),
@@ -263,6 +287,10 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
         FieldSpec(
             "restart.iteration", "rewound to", "whole", "the iteration that a rewind goes back to", empty="none",
             needs=(("restart.treatment", _takes_iteration),),
+        ),
+        FieldSpec(
+            "restart.parameters", "parameters", "parameters", "of the treatment, as in alpha = 0.5, signed = true",
+            empty="its own", needs=(("restart.treatment", _parametric(registry.treatment)),),
         ),
         FieldSpec(
             "restart.keep_signs", "keep signs", "choice", "survivors take the signs of their initial weights", YES_NO
