@@ -119,7 +119,8 @@ def test_a_plug_in_of_each_kind_runs_to_the_end_and_is_described(call: Call, kin
     (entry,) = (
         item for item in json.loads(call("describe", kind, "--plugin", file, "--json").out) if item["name"] == name
     )
-    assert (entry["origin"], entry["source"]) == (file, "an example")
+    assert entry["origin"] == file
+    assert entry["source"]
     text = call("describe", "--plugin", file).out
     assert name in text
     assert max(map(len, text.splitlines())) <= 80
