@@ -114,7 +114,8 @@ def test_fields_that_make_no_sense_are_hidden_and_left_out():
     )
     assert {path.removeprefix("base.") for path in form.hidden()} == {
         "data.folder", "data.subset", "train.momentum", "train.milestones", "train.decay", "restart.iteration",
-        "prune.rates.conv", "prune.rates.dense", "prune.rates.output",
+        "prune.rates.conv", "prune.rates.dense", "prune.rates.output", "prune.parameters", "restart.parameters",
+        "train.nesterov",
     }  # fmt: skip
     base = made(form).base
     assert (base.train.momentum, base.train.milestones, base.restart.iteration) == (0.9, (), None)
