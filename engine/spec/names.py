@@ -25,13 +25,6 @@ def known(entries: Registry[Any]) -> Callable[[str], str]:
     return check
 
 
-def known_dataset(name: str) -> str:
-    """The same for a data set, of which `folder:PATH` has a path after its name."""
-    kind, colon, _ = name.partition(":")
-    known(registry.dataset)(kind if colon else name)
-    return name
-
-
 def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) -> None:
     """Check that every parameter in `given` is one of the entry's and of the type of its default.
 
@@ -43,18 +36,23 @@ def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) ->
             words = f"parameters of {entry.kind} {entry.name!r}: {allowed}" if allowed else "none of them"
             raise impossible((field, name), value, words)
         default = entry.parameters[name]
-        kinds: tuple[type, ...] = (int, float) if type(default) is float else (type(default),)
+        kinds, words = _KINDS[type(default)]
         if type(value) not in kinds:
-            raise impossible((field, name), value, f"{_KINDS[type(default)]}, as {default!r}")
+            raise impossible((field, name), value, f"{words}, such as {default!r}")
 
 
-_KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
+_KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "text in quotes"),
+    tuple: ((list, tuple), "a list"),
+}
 
 NetworkName = Annotated[str, AfterValidator(known(registry.network))]
 CriterionName = Annotated[str, AfterValidator(known(registry.criterion))]
 TreatmentName = Annotated[str, AfterValidator(known(registry.treatment))]
 ArmKindName = Annotated[str, AfterValidator(known(registry.arm))]
-DatasetName = Annotated[str, AfterValidator(known_dataset)]
 MeasureName = Annotated[str, AfterValidator(known(registry.measure))]
 OptimizerName = Annotated[str, AfterValidator(known(registry.optimizer))]
 ScheduleName = Annotated[str, AfterValidator(known(registry.schedule))]

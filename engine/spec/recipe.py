@@ -23,7 +23,8 @@ MAX_EXAMPLES = 1_000_000_000
 Rate = Annotated[float, Field(gt=0, lt=1)]
 LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 Parameters = Annotated[
-    dict[str, bool | int | float | str], Field(max_length=100, description="parameters of what is named beside")
+    dict[str, bool | int | float | str | list[bool | int | float | str]],
+    Field(max_length=100, description="parameters of what is named beside"),
 ]
 
 
