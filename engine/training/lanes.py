@@ -199,6 +199,7 @@ class LaneBatch:
             best_loss, test_accuracy, test_accuracy_end = outcome.numbers[lane].tolist()
             bits = np.unpackbits(outcome.bits[lane], count=step.length(masks_of)).view(np.bool_)
             (masks,) = step.split_row(bits, masks_of)
+            masks = {name: mask for name, mask in masks.items() if name in self._lanes[lane].masks}
             results.append(
                 LaneResult(
                     final=self._snapshot(outcome.final[lane]),
@@ -229,8 +230,10 @@ class LaneBatch:
         return rows
 
     def _bits(self) -> NDArray[np.uint8]:
+        # A layer that is never pruned has no mask; on the device it has one of ones.
         masks_of = self._shapes[2]
-        return np.stack([np.packbits(np.concatenate(step.joined(lane.masks, masks_of))) for lane in self._lanes])
+        ones = {name: np.ones(shape, np.bool_) for name, shape in masks_of}
+        return np.stack([np.packbits(np.concatenate(step.joined(ones | lane.masks, masks_of))) for lane in self._lanes])
 
     def _ints(self) -> NDArray[np.int32]:
         rows = np.empty((len(self._lanes), 2 + len(self._lanes[0].validation)), np.int32)
