@@ -24,7 +24,7 @@ from engine.store import (
     StoredRound,
 )
 from engine.store.events import Model
-from engine.store.reading import LATEST
+from engine.store.run_db import LATEST
 
 _KEY = r"^[0-9a-f]{40}$"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

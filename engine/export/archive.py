@@ -25,8 +25,8 @@ from engine.errors import BadInput
 from engine.spec.problems import dotted
 from engine.spec.problems import shown as quoted
 from engine.spec.read import MAX_STUDY_BYTES
-from engine.store.reading import LATEST, NOTE, TITLE
-from engine.store.summaries import RUN_NAME
+from engine.store.index import RUN_NAME
+from engine.store.run_db import LATEST, NOTE, TITLE
 
 FORMAT = 1
 MANIFEST, STUDY, EVENTS, CURVES = "manifest.json", "study.toml", "events.jsonl", "curves.jsonl"

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cache
 from math import isfinite
 
@@ -11,7 +12,7 @@ from engine.errors import BadInput
 from engine.experiment import DatasetInfo, FullMask, Pruned, RandomMask, Round, TicketMask, make_plan
 from engine.networks import Snapshot, layer_of
 from engine.pruning import Masks, Weights, counts_of, invariants, masked
-from engine.runner.checkpoints import WORTH_KEEPING, CheckpointWriter
+from engine.runner.checkpoints import CheckpointWriter
 from engine.runner.epochs import EpochMonitor
 from engine.runner.inputs import InputBuilder, RoundInputs
 from engine.runner.session import RunSession
@@ -82,28 +83,28 @@ class Trainer:
 
         with CheckpointWriter(self._checkpoints) as saving:
 
-            def save(states: list[LaneState]) -> None:
-                pilot.keep(saving.settle)
-                saving.save(watch.checkpoints(states, pilot.curves, seconds()))
+            def save(states: Callable[[], list[LaneState]]) -> None:
+                pilot.keep(saving.flush)
+                saving.save(lambda: watch.checkpoints(states(), pilot.curves, seconds()))
 
             def between(iteration: int, readings: list[list[Evaluation]], kept: DeviceSnapshot | None) -> bool:
                 going = pilot.between(iteration, [watch.open(lane, new) for lane, new in enumerate(readings)])
                 if kept is not None:
                     watch.take(iteration, kept)
                     if saving.due():
-                        save(kept.states())
+                        save(kept.states)
                 if saving.failed:
-                    pilot.keep(saving.settle)
+                    pilot.keep(saving.flush)
                 return going and not watch.over
 
             train(pack, self._paces[program], between, watch.iterations, saving.due)
             finished = pack.iteration == program.iterations or watch.over
-            if not finished or saving.since >= WORTH_KEEPING:
-                save(pack.states())
+            if not finished or saving.due_at_end():
+                save(pack.states)
             if finished:
                 pilot.testing()
                 ends = pack.finish(watch.ended)
-            pilot.keep(saving.settle)
+            pilot.keep(saving.flush)
         if not finished:
             return None
         return [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.store.events import Paused, Resumed, RoundFinished, RunFinished, RunResumed, RunStarted
-from engine.store.reading import Stamped
+from engine.store.run_db import Stamped
 
 STATUSES = ("new", "running", "paused", "interrupted", "stopped", "failed", "done", "damaged")
 """What a run can be."""

@@ -21,7 +21,7 @@ from engine.store.events import (
     Signal,
     Similarity,
 )
-from engine.store.reading import RunReader, Stamped
+from engine.store.run_db import RunReader, Stamped
 from engine.views.log import LogLine, Rounds, diverged_words, guard_words, signal_words, started_words
 
 
