@@ -10,7 +10,6 @@ from pydantic import Field
 from engine.networks import layer_of
 from engine.spec import DRAWN, Study
 from engine.store import (
-    CurvePoint,
     Diverged,
     EarlyBird,
     Event,
@@ -34,21 +33,11 @@ _LARGEST_NUMBER = 2**53
 # Of rounding, in what is at most 1.
 _ROUNDING = 1e-6
 
-Key = Annotated[str, Field(pattern=_KEY)]
-
-
 class EventLine(Model):
     """An event and its time, in seconds since the epoch."""
 
     time: Annotated[float, Field(ge=0, lt=LATEST, allow_inf_nan=False)]
     event: Annotated[Event, Field(discriminator="event")]
-
-
-class CurveLine(Model):
-    """Some validations of the round of that key, in order."""
-
-    key: Key
-    points: tuple[CurvePoint, ...]
 
 
 class Unlikely(Exception):
@@ -81,12 +70,6 @@ class Account:
             case _:
                 pass
 
-    def check_curve(self, line: CurveLine) -> None:
-        """Take a part of a curve. Raises Unlikely."""
-        _check_values(line.model_dump())
-        _expect(line.key in self.keys, f"a curve of the round {line.key}, which never finished")
-        _expect(all(point.iteration >= 0 for point in line.points), "an iteration below 0")
-
     def check_round(self, stored: StoredRound) -> None:
         """A round's arrays fit each other and what the events say of it. Raises Unlikely."""
         layers = self.keys[stored.key].layers
@@ -104,6 +87,9 @@ class Account:
             for name, mask in stored.masks.items():
                 _expect(shapes.get(name) == mask.shape, f"{name} of {shapes.get(name)} under a mask of {mask.shape}")
         _expect(all(type(mark) is int and mark > 0 for mark in stored.marks), "a mark that is no iteration")
+        for point in stored.curve:
+            _check_values(point.model_dump())
+            _expect(point.iteration >= 0, "an iteration below 0")
         _check_values(stored.result.model_dump())
         _check_result(stored.result, {name: mask.size for name, mask in named.items()})
 

@@ -303,7 +303,7 @@ class RunFolder(RunReader):
         lock = Lock(self.folder / LOCK_FILE)
         holder = lock.take(self.id)
         if holder is not None:
-            raise BadInput(f"run {self.id!r}: at work in {holder.words}; allowed: once that has ended")
+            raise BadInput(f"run {self.id!r}: in use by {holder.words}; allowed: once that has ended")
         self._lock = lock
         try:
             with self._writing():

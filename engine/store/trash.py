@@ -49,7 +49,7 @@ class Trash:
         place = self._folder / f"{time.time_ns():019d}-{folder.name}"
         in_training = self._round_locks.holders()
         if any(holder.run == folder.name for holder in in_training.values()):
-            raise BadInput(f"run {folder.name!r}: at work; allowed: once that has ended")
+            raise BadInput(f"run {folder.name!r}: in use; allowed: once that has ended")
         try:
             run = RunFolder(folder)
         except BadInput:  # damaged
