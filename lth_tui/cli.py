@@ -361,7 +361,7 @@ def prepare_data(name: str, source: Path | None) -> None:
 
 
 @command_line.command()
-@click.option("--repair", is_flag=True, help="mend what is amiss in the store; nothing that could be read is deleted")
+@click.option("--repair", is_flag=True, help="repair problems of the store; nothing readable is deleted")
 def doctor(repair: bool) -> int:
     """Tell what this machine has for the laboratory, and what is amiss, also in the store.
 

@@ -33,6 +33,7 @@ _LARGEST_NUMBER = 2**53
 # Of rounding, in what is at most 1.
 _ROUNDING = 1e-6
 
+
 class EventLine(Model):
     """An event and its time, in seconds since the epoch."""
 

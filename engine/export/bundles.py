@@ -1,7 +1,8 @@
 """A run as one file that another machine can open: its study, events and rounds.
 
-Events travel as JSON and are validated as typed events; rounds, which hold their curves, are read by the round store and
-written again. No database and no other file of a stranger is kept, only what this program could read and would write.
+Events travel as JSON and are validated as typed events; rounds, which hold their curves, are read by the round store
+and written again. No database and no other file of a stranger is kept, only what this program could read and would
+write.
 """
 
 import os
@@ -14,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 from pydantic import ValidationError
 
 from engine.datasets.listing import shown
@@ -223,6 +226,10 @@ def _take_round(bundle: Bundle, key: str, account: Account, staged: RoundStore) 
         foreign.path(key).parent.mkdir()
         with foreign.path(key).open("wb") as file:
             file.writelines(bundle.blocks(member))
+        # A pruned weight takes a bit in the file and four bytes a snapshot in memory.
+        needed, free = foreign.dense_bytes(key), psutil.virtual_memory().available
+        if needed > free:
+            raise bundle.wrong(member, f"it takes {needed} bytes of memory to open, {free} are free")
         stored = foreign.read(key)
     if stored is None:
         raise bundle.wrong(member, "not a round of that key, or damaged")

@@ -17,7 +17,7 @@ class Drafts:
         self._folder = folder
 
     def kept(self) -> list[tuple[str, float, bytes]]:
-        """Return name, time in seconds since the epoch and content of each, the oldest first."""
+        """Return name, time in seconds since the epoch and content of each draft, the oldest first."""
         found = []
         for path in self._paths():
             with suppress(OSError):
@@ -25,8 +25,10 @@ class Drafts:
         return found
 
     def keep(self, name: str, data: bytes) -> None:
-        """Replace the draft of that name, atomically; the same content keeps its time. Raises Unwritable, and ValueError
-        for one that is too long."""
+        """Replace the draft of that name, atomically; the same content keeps its time.
+
+        Raises Unwritable, and ValueError for one that is too long.
+        """
         if len(data) > MOST_BYTES:
             raise ValueError(f"{len(data)} bytes; allowed: at most {MOST_BYTES}")
         path = self._folder / f"{name}.json"

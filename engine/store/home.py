@@ -130,8 +130,10 @@ class Store:
         return next(item for item in _names(name) if not (self.home / "runs" / item).exists())
 
     def adopt(self, built: Path) -> None:
-        """Move the run in the folder `built`, on the same disk, into the store under that folder's name, whole or not at
-        all. Raises OSError, also if the name is taken."""
+        """Move the run in the folder `built`, on the same disk, into the store under its name, whole or not at all.
+
+        Raises OSError, also if the name is taken.
+        """
         folder = self.home / "runs" / built.name
         make_folder(folder.parent)
         built.rename(folder)

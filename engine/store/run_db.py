@@ -276,19 +276,23 @@ class RunFolder(RunReader):
     def renew(cls, folder: Path) -> Path:
         """Make a new database for the run in `folder` from its study; return where the old one, if any, was moved.
 
-        Raises BadInput for an unreadable study, Unwritable.
+        Raises BadInput for an unreadable study or while another process writes the run, Unwritable.
         """
         study = study_in(folder)
         database = folder / DATABASE_FILE
         aside = free_aside(database)
-        with writing(folder):
-            part = database.with_name(f".{database.name}{PART}")
-            part.unlink(missing_ok=True)
-            _new_database(part, study, (folder / STUDY_FILE).stat().st_mtime)
-            for ending in ("-wal", "-shm", ""):
-                with suppress(FileNotFoundError):
-                    Path(f"{database}{ending}").rename(f"{aside}{ending}")
-            part.rename(database)
+        lock = _lock(folder)
+        try:
+            with writing(folder):
+                part = database.with_name(f".{database.name}{PART}")
+                part.unlink(missing_ok=True)
+                _new_database(part, study, (folder / STUDY_FILE).stat().st_mtime)
+                for ending in ("-wal", "-shm", ""):
+                    with suppress(FileNotFoundError):
+                        Path(f"{database}{ending}").rename(f"{aside}{ending}")
+                part.rename(database)
+        finally:
+            lock.release()
         return aside
 
     # The owner
@@ -300,11 +304,7 @@ class RunFolder(RunReader):
         """
         if self._lock is not None:
             return
-        lock = Lock(self.folder / LOCK_FILE)
-        holder = lock.take(self.id)
-        if holder is not None:
-            raise BadInput(f"run {self.id!r}: in use by {holder.words}; allowed: once that has ended")
-        self._lock = lock
+        self._lock = _lock(self.folder)
         try:
             with self._writing():
                 self._connection.execute("DELETE FROM request")
@@ -434,6 +434,15 @@ class RunFolder(RunReader):
         except sqlite3.DatabaseError as error:
             advice = "allowed: a sound one; see `lth-tui doctor`"
             raise LabError(f"run {self.id!r}: {database} is damaged ({error}); {advice}") from None
+
+
+def _lock(folder: Path) -> Lock:
+    """Take the lock of the run in `folder`. Raises BadInput if another object or process has it."""
+    lock = Lock(folder / LOCK_FILE)
+    holder = lock.take(folder.name)
+    if holder is not None:
+        raise BadInput(f"run {folder.name!r}: in use by {holder.words}; allowed: once that has ended")
+    return lock
 
 
 def study_in(folder: Path) -> Study:

@@ -8,6 +8,7 @@ NumPy is imported where it is used: the list of runs does not wait for it.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -253,9 +254,12 @@ def _packed_curve(curve: list[CurvePoint]) -> Arrays:
 def _unpacked_curve(file: TensorFile) -> list[CurvePoint]:
     rows: list[list[float]] = file.read("curve").tolist()
     return [
-        CurvePoint(iteration=int(iteration), **{  # type: ignore[arg-type]
-            name: None if value != value else value for name, value in zip(_CURVE[1:], values, strict=True)
-        })
+        CurvePoint(
+            iteration=int(iteration),
+            **{  # type: ignore[arg-type]
+                name: None if value != value else value for name, value in zip(_CURVE[1:], values, strict=True)
+            },
+        )
         for iteration, *values in rows
     ]
 
@@ -332,6 +336,15 @@ class RoundStore(_KeyedFiles):
         with _none_if_damaged():
             return _round(self._open(key))
         return None
+
+    def dense_bytes(self, key: str) -> int:
+        """Return the bytes that a round's masks and dense arrays take in memory, by its header; 0 if it is damaged."""
+        with _none_if_damaged():
+            facts = self._open(key).facts
+            snapshots = 2 + len(_numbers(facts["rewind_points"]))
+            shapes: dict[str, list[int]] = json.loads(facts["shapes"])
+            return sum(math.prod(shape) for shape in shapes.values()) * (1 + 4 * snapshots)
+        return 0
 
     def read_result(self, key: str) -> RoundResult | None:
         """Return the result of a round; no array is read."""

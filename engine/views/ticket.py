@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.networks import HostArrays, layer_of
-from engine.store.tensors import Masks
 from engine.store.events import Magnitudes
+from engine.store.tensors import Masks
 from engine.views.numbers import Table
 from engine.views.run import TrialView
 

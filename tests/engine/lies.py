@@ -363,11 +363,14 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
             '{"../x": [4, 6]}',
             '{"dense1/kernel": [4, 600], "output/kernel": [6, 2]}',
             '{"dense1/kernel": [-4, -6], "output/kernel": [6, 2]}',
-            '{"dense1/kernel": [1152921504606846976, 1152921504606846976], "output/kernel": [6, 2]}',
             '{"dense1/kernel": [4.0, 6], "output/kernel": [6, 2]}',
             '{"dense1/kernel": "46", "output/kernel": [6, 2]}',
         )
     },
+    "a round that memory cannot hold": (
+        resaved(lambda arrays, facts: facts.update(shapes='{"dense1/kernel": [1000000000, 1000000000]}')),
+        "bytes of memory to open",
+    ),
     "masks of other shapes": (
         resaved(lambda arrays, facts: facts.update(shapes='{"dense1/kernel": [24], "output/kernel": [6, 2]}')),
         "a mask of bool (24,)",
@@ -432,16 +435,16 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
             lambda arrays, facts: (
                 facts.update(shapes='{"dense1/kernel": [40, 60], "output/kernel": [6, 2]}'),
                 arrays.update({"mask/dense1/kernel": np.full(300, 255, np.uint8)}),
-                arrays.update({f"{part}/dense1/kernel": np.ones(2400, np.float32) for part in ("final", "best", "at7")}),
+                arrays.update(
+                    {f"{part}/dense1/kernel": np.ones(2400, np.float32) for part in ("final", "best", "at7")}
+                ),
             )
         ),
         "2400 weights of 2400",
     ),
     "weights of another type": (
         resaved(
-            lambda arrays, facts: arrays.update(
-                {"at7/dense1/kernel": arrays["at7/dense1/kernel"].astype(np.float64)}
-            )
+            lambda arrays, facts: arrays.update({"at7/dense1/kernel": arrays["at7/dense1/kernel"].astype(np.float64)})
         ),
         "dense1/kernel of float64",
     ),

@@ -121,8 +121,8 @@ def mortal(at: int | None, every: float) -> Iterator[Mortal]:
 
 def execute(home: Path, study: Study | None = None, at: int | None = None, every: float = 0.0) -> tuple[str, int]:
     """Begin the run "r" of a home with `study`, or take it up again, until it ends or dies at moment `at`, with
-    checkpoints `every` so many seconds: its status and the moments it lived for. The kernel releases the locks of a dead
-    process."""
+    checkpoints `every` so many seconds: its status and the moments it lived for. Its locks are released, as the kernel
+    does for a dead process."""
     store = Store(home)
     with store.create(study, "r") if study else store.open("r") as folder, mortal(at, every) as life:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +172,7 @@ def test_checkpoints_take_three_percent_of_the_time(
     # The first is written before its cost is known.
     assert spent[0] - copying - writing <= CHECKPOINT_SHARE * (clock.now - begun)
     assert len(written) > 10, "but they are written"
-    gaps = [later - before for before, later in zip(written, written[1:], strict=False)]
+    gaps = [later - before for before, later in pairwise(written)]
     assert min(gaps) >= 60
     assert store.seconds == pytest.approx(copying + writing)
 
@@ -187,6 +188,7 @@ def test_a_short_round_is_not_held_up_by_a_checkpoint_before_its_test(store: Che
         assert not saving.due_at_end()
         clock.now += 1.0 / CHECKPOINT_SHARE
         assert saving.due_at_end()
+
 
 # Lanes
 

@@ -23,7 +23,6 @@ from engine.store import (
     Stamped,
     Store,
     StoredRound,
-    find_problems,
     run_db,
 )
 from engine.views import show_json
@@ -376,8 +375,7 @@ def test_a_run_of_a_newer_format_is_refused_in_words(home: Path) -> None:
     with pytest.raises(BadInput) as caught:
         Store(home).open("r")
     assert str(caught.value) == (
-        f"run 'r': {home}/runs/r/run.db has format 99; "
-        "allowed: format 3, or the version of lth-tui that wrote the run"
+        f"run 'r': {home}/runs/r/run.db has format 99; allowed: format 3, or the version of lth-tui that wrote the run"
     )
 
 

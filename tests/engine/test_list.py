@@ -139,7 +139,9 @@ def test_what_is_written_in_the_same_tick_of_the_clock_is_seen(run: RunFolder, s
 
 @pytest.mark.usefixtures("settled")
 def test_the_status_stays_true_when_the_owner_dies(run: RunFolder, store: Store, opened: list[str]) -> None:
-    code = "import sys; from pathlib import Path; from engine.store import RunFolder; run = RunFolder(Path(sys.argv[1]))"
+    code = (
+        "import sys; from pathlib import Path; from engine.store import RunFolder; run = RunFolder(Path(sys.argv[1]))"
+    )
     command = [sys.executable, "-c", f"{code}; run.own(); print(); input()", str(run.folder)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

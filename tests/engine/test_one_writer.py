@@ -12,9 +12,21 @@ import pytest
 from resuming import SMALL, execute, same_run, view_of
 
 from engine.errors import Unwritable
+from engine.runner import run
 from engine.runner import session as pilot
 from engine.spec import parse_study
-from engine.store import Paused, Progress, Request, Resumed, RoundLocks, RunFolder, Store
+from engine.store import (
+    LockLost,
+    Paused,
+    Progress,
+    Request,
+    Resumed,
+    RoundFinished,
+    RoundLocks,
+    RunFolder,
+    Stamped,
+    Store,
+)
 
 NewHome = Callable[[], Path]
 KEY = "ab" * 20
@@ -43,8 +55,8 @@ def test_a_round_is_one_runs_until_it_is_released(folder: Path) -> None:
     assert one.holders() == {}
     assert one.take(KEY, "one") is None
     assert one.take(KEY, "one") is None, "it has it already"
-    for locks, run in ((one, "other"), (two, "two"), (two, "one")):
-        holder = locks.take(KEY, run)
+    for locks, other in ((one, "other"), (two, "two"), (two, "one")):
+        holder = locks.take(KEY, other)
         assert holder is not None
         assert (holder.run, holder.pid) == ("one", os.getpid())
         assert holder.words.startswith(f"process {os.getpid()} on ")
@@ -302,6 +314,22 @@ def test_a_run_that_ends_while_it_locks_rounds_releases_them(
     assert execute(home, STUDY)[0] == "stopped"
     assert taken[0] > 1
     assert Store(home).round_locks.holders() == {}
+
+
+def test_a_run_whose_lock_is_removed_stops_and_writes_nothing_more(new_home: NewHome) -> None:
+    home = new_home()
+    store = Store(home)
+
+    def remove(stamped: Stamped) -> None:
+        if isinstance(stamped.event, RoundFinished):
+            (home / "runs" / "r" / "run.lock").unlink(missing_ok=True)
+
+    with store.create(STUDY, "r") as folder:
+        with pytest.raises(LockLost, match="was removed or replaced"):
+            run(folder, store, remove)
+        assert isinstance(folder.events()[-1].event, RoundFinished)
+        assert store.round_locks.holders() == {}
+    assert execute(home)[0] == "done"
 
 
 def test_what_a_dead_run_had_set_out_to_train_is_trained(small: Path, new_home: NewHome) -> None:

@@ -18,7 +18,6 @@ from resuming import (
     checkpoints,
     copied,
     execute,
-    rows,
     same_round,
     same_run,
     view_of,

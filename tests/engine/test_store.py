@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -184,6 +185,24 @@ def test_a_round_holds_its_survivors_and_masks_as_bits(store: Store) -> None:
         for group in ("final", "best", "at0", "at7")
         for name in ("/dense1/kernel", "/dense1/bias", "/output/kernel", ".state/norm/mean", ".state/norm/none")
     }
+
+
+def test_a_stranger_audits_a_round_with_numpy(store: Store) -> None:
+    stored = a_round()
+    store.rounds.write(stored)
+    path = store.rounds.path(KEY)
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "file-formats.md").read_text(), re.S | re.M)
+    code += "for moment in ('final', 'best', 'at7'):\n    np.savez(f'{path}.{moment}', **dense(moment))\n"
+    audit = [sys.executable, "-c", code, str(path)]
+    ran = subprocess.run(audit, cwd=path.parent, capture_output=True, text=True, check=True)
+    assert ran.stdout == f"{KEY}: 77.78% of the weights, test accuracy 0.1\n"
+    for moment, snapshot in (("final", stored.final), ("best", stored.best), ("at7", stored.marks[7])):
+        with np.load(f"{path}.{moment}.npz") as found:
+            assert set(found) == snapshot.params.keys()
+            for name, array in snapshot.params.items():
+                assert found[name].tobytes() == array.tobytes()
+    path.write_bytes(path.read_bytes()[:-1] + b"\7")
+    assert subprocess.run(audit, cwd=path.parent, capture_output=True).returncode == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="folders have other permissions here")
