@@ -16,6 +16,7 @@ SCORE_STREAM = 0x5C02E
 MASK_STREAM = 0x3A5C
 SHUFFLE_STREAM = 0x5F1E
 BOUND_STREAM = 0xC1A3
+GRADIENT_STREAM = 0x6EAD
 
 
 def permutation(size: int, seed: int, *stream: int) -> NDArray[np.int32]:

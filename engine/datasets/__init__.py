@@ -4,7 +4,7 @@ Images are `uint8` `[N, H, W, C]` in every set, so that one rule holds for all: 
 """
 
 from engine.datasets.catalogue import catalogue, entry, load, names, prepare
-from engine.datasets.dataset import Dataset, Split, split
+from engine.datasets.dataset import Dataset, Split, split, statistics
 from engine.datasets.recipe import Entry
 from engine.datasets.subsets import random_subset, stratified_subset
 
@@ -19,5 +19,6 @@ __all__ = [
     "prepare",
     "random_subset",
     "split",
+    "statistics",
     "stratified_subset",
 ]

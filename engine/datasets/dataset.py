@@ -58,11 +58,11 @@ def split(dataset: Dataset, seed: int) -> Split:
     order = permutation(total, seed, _SPLIT_STREAM)
     validation = np.sort(order[: dataset.validation_size])
     train = np.sort(order[dataset.validation_size :])
-    mean, std = _moments(dataset.train_images, train)
+    mean, std = statistics(dataset.train_images, train)
     return Split(train, validation, mean, std)
 
 
-def _moments(images: NDArray[np.uint8], rows: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def statistics(images: NDArray[np.uint8], rows: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and population standard deviation of each channel, `[C]` and `[C]`, in `pixel / 255`.
 
     Counting pixel values is exact: the result depends on no order of summation.

@@ -14,8 +14,7 @@ class EpochMonitor:
     def __init__(self, maker: InputBuilder, rounds: list[Round], made: list[RoundInputs], marks: list[frozenset[int]]):
         self._maker, self._rounds, self._made, self._wanted = maker, rounds, made, marks
         self._birds = [
-            EarlyBirdWatch() if item.early_bird != "off" and item.number + 1 < len(item.schedule.survivors) else None
-            for item in rounds
+            EarlyBirdWatch() if item.early_bird != "off" else None for item in rounds
         ]
         self._epochs = [
             _epochs(item, each) if bird else frozenset[int]()
@@ -44,7 +43,7 @@ class EpochMonitor:
             if iteration in self._wanted[lane]:
                 self.marks[lane][iteration] = snapshots[lane]
             if bird and iteration in self._epochs[lane] and lane not in self.ended:
-                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, snapshots[lane].params))
+                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, snapshots[lane]))
                 if bird.found is not None and item.early_bird == "stop":
                     self.ended[lane] = kept.states()[lane]
 

@@ -7,7 +7,7 @@ from functools import partial
 from engine.errors import InvariantViolated, LabError
 from engine.experiment import Plan, Round, bytes_of, rate_name
 from engine.runner.history import RunHistory
-from engine.runner.inputs import Lost
+from engine.runner.lost import Lost
 from engine.runner.reports import RoundReporter
 from engine.runner.session import RunSession
 from engine.runner.train import Trainer
@@ -96,13 +96,17 @@ class Scheduler:
         pack: list[Round] = []
         busy: list[tuple[Round, Holder]] = []
         for item in ready:
-            if len(pack) < self._width and (not pack or self._bench.program(item) == self._bench.program(pack[0])):
+            if len(pack) < self._width and (not pack or self._together(item, pack[0])):
                 holder = self._pilot.keep(partial(self._store.round_locks.take, item.key, self._pilot.run_id))
                 if holder is None:
                     pack.append(item)
                 else:
                     busy.append((item, holder))
         return pack, busy
+
+    def _together(self, item: Round, other: Round) -> bool:
+        same = self._bench.program(item) == self._bench.program(other)
+        return same and item.schedule.parameters == other.schedule.parameters
 
     def _wait(self, item: Round, holder: Holder) -> bool:
         """Wait a moment for another run; False when asked to stop."""

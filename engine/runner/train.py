@@ -3,18 +3,19 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from math import isfinite
 
 from engine import datasets
 from engine.analysis import at_chance, distance_from_uniform, histogram
 from engine.errors import BadInput
-from engine.experiment import DatasetInfo, FullMask, Pruned, RandomMask, Round, TicketMask, make_plan
+from engine.experiment import DatasetInfo, Round, make_plan
 from engine.networks import Snapshot, layer_of
 from engine.pruning import Masks, Weights, counts_of, invariants, masked
 from engine.runner.checkpoints import CheckpointWriter
 from engine.runner.epochs import EpochMonitor
 from engine.runner.inputs import InputBuilder, RoundInputs
+from engine.runner.lost import Lost
 from engine.runner.session import RunSession
 from engine.spec import Study
 from engine.store import Checkpoint, CurvePoint, LayerCount, Magnitudes, RoundResult, Store, StoredRound
@@ -31,6 +32,8 @@ from engine.training import (
     train,
 )
 
+_KEPT = 16
+
 
 class Trainer:
     """The data, the plan and the store: all that rounds are made from. Raises BadInput for a study impossible here."""
@@ -43,7 +46,9 @@ class Trainer:
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
         self._checkpoints = store.checkpoints
-        self._maker = InputBuilder(self.plan, self.dataset, self.split, store.rounds)
+        self._rounds = store.rounds
+        self._finished = lru_cache(_KEPT)(self._read)
+        self._maker = InputBuilder(self.plan, self.dataset, self.split, self._finished)
         self._on_devices = cache(self._put)
         self._paces: defaultdict[Program, StepTimer] = defaultdict(StepTimer)
 
@@ -134,18 +139,13 @@ class Trainer:
         invariants.all_dead_zero("weights", (stored.final.params, stored.best.params), stored.masks, item.number)
 
     def _prove_masks(self, item: Round, masks: Masks) -> None:
-        invariants.on_schedule(masks, item.schedule, item.number)
-        stored = self._maker.stored
-        match item.masks:
-            case Pruned(parent=parent):
-                invariants.only_shrinks(masks, stored(parent).masks, item.number)
-            case TicketMask(ticket=ticket):
-                law = "a control has the ticket's mask"
-                invariants.same_masks(law, masks, stored(ticket).masks, item.number)
-            case RandomMask(ticket=ticket):
-                invariants.same_counts(masks, stored(ticket).masks, item.number)
-            case FullMask():
-                pass
+        self._maker.check_masks(item, masks)
+
+    def _read(self, key: str) -> StoredRound:
+        stored = self._rounds.read(key)
+        if stored is None:
+            raise Lost(key, self._rounds.path(key))
+        return stored
 
     def _concluded(
         self,
@@ -175,7 +175,7 @@ class Trainer:
             test_accuracy_end=end.test_accuracy_end if end.finite else None,
             test_accuracy_pruned=pruned,
             layers={
-                layer.name: LayerCount(survivors=counts[layer.parameter], size=layer.size) for layer in self.plan.layers
+                layer.name: LayerCount(survivors=counts[layer.parameter], size=layer.size) for layer in item.layers
             },
             magnitudes=_distribution(self._maker.start(item).params, end) if end.finite else {},
             early_bird=watch.early_bird(lane),
@@ -195,11 +195,11 @@ class Trainer:
 
     def _just_pruned(self, rounds: list[Round], made: list[RoundInputs], pack: LaneBatch) -> list[float | None]:
         """Test accuracy of the networks that rounds were pruned from, under the new masks and not trained again."""
-        parents = [item.masks.parent if isinstance(item.masks, Pruned) else None for item in rounds]
+        parents = [item.parent for item in rounds]
         if not any(parents):
             return [None] * len(rounds)
         snapshots = [
-            _pruned(self._maker.stored(parent).final, each.lane.masks) if parent else each.lane.start
+            _pruned(self._finished(parent).final, each.lane.masks) if parent else each.lane.start
             for parent, each in zip(parents, made, strict=True)
         ]
         return [accuracy if parent else None for parent, accuracy in zip(parents, pack.tested(snapshots), strict=True)]

@@ -1,0 +1,61 @@
+"""Names of registered things in a study, checked against the registries when a study is read."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from engine import registry
+from engine.registry import Entry, Registry
+from engine.spec.problems import impossible, not_registered
+
+
+def known(entries: Registry[Any]) -> Callable[[str], str]:
+    """A validator for pydantic: the name if it is registered.
+
+    Raises PydanticCustomError that lists what is allowed, and the nearest name.
+    """
+
+    def check(name: str) -> str:
+        try:
+            return entries.known(name)
+        except ValueError as error:
+            raise not_registered(str(error)) from None
+
+    return check
+
+
+def known_dataset(name: str) -> str:
+    """The same for a data set, of which `folder:PATH` has a path after its name."""
+    kind, colon, _ = name.partition(":")
+    known(registry.dataset)(kind if colon else name)
+    return name
+
+
+def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) -> None:
+    """Check that every parameter in `given` is one of the entry's and of the type of its default.
+
+    Whole numbers stand for numbers. Raises PydanticCustomError that names the parameter below `field`.
+    """
+    allowed = ", ".join(f"{name} = {default!r}" for name, default in entry.parameters.items())
+    for name, value in given.items():
+        if name not in entry.parameters:
+            words = f"parameters of {entry.kind} {entry.name!r}: {allowed}" if allowed else "none of them"
+            raise impossible((field, name), value, words)
+        default = entry.parameters[name]
+        kinds: tuple[type, ...] = (int, float) if type(default) is float else (type(default),)
+        if type(value) not in kinds:
+            raise impossible((field, name), value, f"{_KINDS[type(default)]}, as {default!r}")
+
+
+_KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
+
+NetworkName = Annotated[str, AfterValidator(known(registry.network))]
+CriterionName = Annotated[str, AfterValidator(known(registry.criterion))]
+TreatmentName = Annotated[str, AfterValidator(known(registry.treatment))]
+ArmKindName = Annotated[str, AfterValidator(known(registry.arm))]
+DatasetName = Annotated[str, AfterValidator(known_dataset)]
+MeasureName = Annotated[str, AfterValidator(known(registry.measure))]
+OptimizerName = Annotated[str, AfterValidator(known(registry.optimizer))]
+ScheduleName = Annotated[str, AfterValidator(known(registry.schedule))]
