@@ -18,8 +18,9 @@ from typing import Any, Generic, TypeVar
 from engine.errors import BadInput
 
 T = TypeVar("T")
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[Any, ...]
 """What a parameter of an entry may be."""
+_VALUES = (bool, int, float, str, tuple)
 BUILT_IN = "built in"
 
 
@@ -176,7 +177,7 @@ def _parameters(value: object) -> dict[str, Value]:
     return {
         name: parameter.default
         for name, parameter in signature.parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(parameter.default, Value)
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(parameter.default, _VALUES)
     }
 
 

@@ -45,7 +45,9 @@ class Ticket(ArmKind):
     prunes = "previous"
 
 
-@arm("one-shot", "prune the dense network once, to the density of each round", source="Frankle & Carbin 2019, section 2")
+@arm(
+    "one-shot", "prune the dense network once, to the density of each round", source="Frankle & Carbin 2019, section 2"
+)
 class OneShot(ArmKind):
     prunes = "dense"
 

@@ -248,9 +248,7 @@ class _Arm:
         """The content key of a round."""
         if number not in self._bases:
             self._bases[number] = digest(self._facts(number))
-        return digest(
-            [self._bases[number], seeds, [[item.role, item.key, item.iteration] for item in inputs]]
-        )
+        return digest([self._bases[number], seeds, [[item.role, item.key, item.iteration] for item in inputs]])
 
     def _facts(self, number: int) -> dict[str, Any]:
         # Only the steps that are taken: a longer schedule of the same rates shares its first rounds.
@@ -332,9 +330,7 @@ def _entry(entries: Registry[Any], name: str, given: Mapping[str, Value]) -> lis
     return [name, parameters, entry.key]
 
 
-def _fits(
-    study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers: tuple[LayerShape, ...]
-) -> None:
+def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:
     """Raises BadInput where an arm's recipe is impossible with this data set or network."""
     arm = study.arm[position]
 

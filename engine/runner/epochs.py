@@ -13,9 +13,7 @@ class EpochMonitor:
 
     def __init__(self, maker: InputBuilder, rounds: list[Round], made: list[RoundInputs], marks: list[frozenset[int]]):
         self._maker, self._rounds, self._made, self._wanted = maker, rounds, made, marks
-        self._birds = [
-            EarlyBirdWatch() if item.early_bird != "off" else None for item in rounds
-        ]
+        self._birds = [EarlyBirdWatch() if item.early_bird != "off" else None for item in rounds]
         self._epochs = [
             _epochs(item, each) if bird else frozenset[int]()
             for item, each, bird in zip(rounds, made, self._birds, strict=True)

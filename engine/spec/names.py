@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
 from engine import registry
 from engine.registry import Entry, Registry
@@ -44,12 +43,18 @@ def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) ->
             words = f"parameters of {entry.kind} {entry.name!r}: {allowed}" if allowed else "none of them"
             raise impossible((field, name), value, words)
         default = entry.parameters[name]
-        kinds: tuple[type, ...] = (int, float) if type(default) is float else (type(default),)
+        kinds, words = _KINDS[type(default)]
         if type(value) not in kinds:
-            raise impossible((field, name), value, f"{_KINDS[type(default)]}, as {default!r}")
+            raise impossible((field, name), value, f"{words}, such as {default!r}")
 
 
-_KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
+_KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "text in quotes"),
+    tuple: ((list, tuple), "a list"),
+}
 
 NetworkName = Annotated[str, AfterValidator(known(registry.network))]
 CriterionName = Annotated[str, AfterValidator(known(registry.criterion))]

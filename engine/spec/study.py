@@ -184,7 +184,9 @@ class Study(Model):
         """Hex digest of all that decides the results: equal for studies that differ only in name and words."""
         arms = [
             {
-                **arm.model_dump(mode="json", include={"name", "kind", "of", "per_ticket", "rounds", "order_seed", "parameters"}),
+                **arm.model_dump(
+                    mode="json", include={"name", "kind", "of", "per_ticket", "rounds", "order_seed", "parameters"}
+                ),
                 "recipe": self.recipe(arm).model_dump(mode="json"),
             }
             for arm in self.arm

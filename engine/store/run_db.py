@@ -23,6 +23,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from engine import plugins
 from engine.errors import BadInput, LabError, Unwritable
 from engine.paths import make_folder
 from engine.spec import Study, parse_study
@@ -265,6 +266,7 @@ class RunFolder(RunReader):
         building.mkdir(mode=0o700)
         try:
             (building / STUDY_FILE).write_text(study_toml, encoding="utf-8")
+            plugins.record(building, study.model_dump())
             _new_database(building / DATABASE_FILE, study, time.time())
             building.rename(folder)
         except BaseException:
@@ -446,7 +448,7 @@ def _lock(folder: Path) -> Lock:
 
 
 def study_in(folder: Path) -> Study:
-    """Return the study of the run in `folder`. Raises BadInput for a damaged file."""
+    """Return the study of the run in `folder`. Raises BadInput for a damaged file, and for a missing plug-in."""
     path = folder / STUDY_FILE
     if not path.is_file():
         raise BadInput(f"{path}: cannot be read: missing, or not a file")
@@ -454,6 +456,9 @@ def study_in(folder: Path) -> Study:
         return parse_study(read_study_file(path), source=str(path))
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    except BadInput as error:
+        advice = plugins.absent(folder)
+        raise BadInput(f"{error}; {advice}" if advice else str(error)) from None
 
 
 def prove(connection: sqlite3.Connection) -> None:

@@ -96,7 +96,9 @@ def scores(criterion: str, weights: TrainedWeights, parameters: Mapping[str, Any
         w = LayerWeights(weights, depth)
         kernel = np.asarray(score(w, **(parameters or {})), np.float32)
         if kernel.shape != layer.shape:
-            raise LabError(f"criterion {criterion!r}: scores of layer {layer.name} are {kernel.shape}, not {layer.shape}")
+            raise LabError(
+                f"criterion {criterion!r}: scores of layer {layer.name} are {kernel.shape}, not {layer.shape}"
+            )
         if np.isnan(kernel[w.mask]).any():
             raise LabError(f"criterion {criterion!r}: scores of layer {layer.name} are not a number")
         found[layer.parameter] = kernel
