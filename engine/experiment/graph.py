@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from engine.analysis import WINDOW
-from engine.datasets import Entry
+from engine.datasets import DatasetStatus
 from engine.errors import BadInput
 from engine.networks import LayerShape, Network, build
 from engine.pruning import PruningSchedule, pruning_schedule
@@ -42,7 +42,7 @@ class DatasetInfo:
     test: int
 
     @classmethod
-    def of(cls, entry: Entry) -> Self:
+    def of(cls, entry: DatasetStatus) -> Self:
         return cls(
             name=entry.name,
             fingerprint=entry.fingerprint,

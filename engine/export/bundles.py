@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from engine.datasets.listing import shown
+from engine.datasets.folder import shown
 from engine.errors import BadInput
 from engine.export.account import Account, CurveLine, EventLine, Unlikely
 from engine.export.archive import CURVES, EVENTS, STUDY, Bundle, Manifest, Packer, first_problem, round_member

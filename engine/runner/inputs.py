@@ -78,14 +78,15 @@ class InputBuilder:
         named = Snapshot(_clipped(begin.params, bounds), begin.state)
         rates = learning_rates(item.train)
         rates = np.full_like(rates, rates[-1]) if item.fine_tuned else rates
+        mean, std = datasets.statistics(self._dataset.train_images, self._rows(item.data, item.seed))
         lane = Lane(
             start=Snapshot(masked(named.params, masks), named.state),
             masks=masks,
             order=self._order(item.data, item.train.batch, item.train.iterations, item.seed)[item.first :],
             rates=rates[item.first :],
             validation=self._split.validation,
-            mean=self._split.mean,
-            std=self._split.std,
+            mean=mean,
+            std=std,
             seed=item.seed,
             bounds=bounds,
         )
