@@ -210,14 +210,15 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     size = {name: np.abs(tensors["kernel"]) for name, tensors in before.final.items()}
     masks = prune(size, before.masks, pruning_schedule(LAYERS, recipe.prune), 2)
     first = K if treatment == "rewind" else 0
+    mean, std = datasets.statistics(treated.data.train_images, treated.split.train)
     lane = Lane(
         start=masked(restart(treated, treatment, signs, 2), masks),
         masks=masks,
         order=batch_order(treated.split.train, 30, 40, 1)[first:],
         rates=np.full_like(rates, rates[-1]) if treatment == "keep" else rates[first:],
         validation=treated.split.validation,
-        mean=treated.split.mean,
-        std=treated.split.std,
+        mean=mean,
+        std=std,
     )
     data = treated.data
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
@@ -229,7 +230,7 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     same_weights(found.final, end.final)
     same_weights(found.best, end.best)
     assert found.result.test_accuracy_end == end.test_accuracy_end
-    pixels = (data.test_images.reshape(len(data.test_images), -1) / 255 - treated.split.mean) / treated.split.std
+    pixels = (data.test_images.reshape(len(data.test_images), -1) / 255 - mean) / std
     for name, tensors in masked(before.final, masks).items():
         pixels = pixels @ tensors["kernel"] + tensors["bias"]
         pixels = pixels if name == "output" else np.maximum(pixels, 0)
