@@ -17,7 +17,7 @@ from engine import paths
 from engine.errors import BadInput, InvariantViolated, LabError
 from engine.spec import Study, load_study, parse_study, to_toml
 from engine.store import Event, Progress, Request, RunFolder, Store, StoredRound
-from engine.views import RunView, fold, read_run, show_json, summary_json
+from engine.views import RunView, read_run, show_json, summary_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -349,6 +349,8 @@ def _frame(rows: list[dict[str, Any]]) -> Frame:
 def _toml(field: str, value: Setting) -> str:
     """A value as TOML. Raises BadInput for what TOML has no value for."""
     try:
+        if value is None:
+            raise TypeError
         # JSON's strings, numbers and lists are TOML's; NumPy's numbers turn into Python's.
         return json.dumps(value, ensure_ascii=False, allow_nan=False, default=lambda item: item.item())
     except (TypeError, ValueError, AttributeError):
@@ -374,8 +376,8 @@ class _Training:
         self._thread = threading.Thread(target=self._work, args=(store, name), name=f"train {name}", daemon=True)
         self._thread.start()
         self._owned.wait()
-        if not self._thread.is_alive():
-            self.wait()
+        if self._error is not None:
+            raise self._error
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the end. Raises the error that ended the training."""
