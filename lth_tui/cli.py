@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from engine import paths
+from engine import paths, plugins
 from engine.errors import BadInput, InvariantViolated, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import KEPT_DAYS, Store
@@ -68,9 +68,32 @@ def _terminal_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _load_plugins(context: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
+    """Load what `--plugin` names; before the command, what the settings and installed packages have too."""
+    if context.resilient_parsing:
+        return
+    if context.parent is None:
+        file = SettingsFile(paths.settings_file())
+        plugins.load([file.path.parent / Path(name).expanduser() for name in file.read().plugins])
+        plugins.load_inherited()
+    plugins.load(files)
+
+
+_plugin_option = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    metavar="FILE",
+    callback=_load_plugins,
+    expose_value=False,
+    help="a Python file that registers entries; may be given several times",
+)
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lth-tui")
 @_terminal_options
+@_plugin_option
 @click.pass_context
 def command_line(context: click.Context, ascii: bool | None, ssh: bool | None) -> int | None:
     """A laboratory for the lottery ticket hypothesis in a terminal.
@@ -90,6 +113,7 @@ def command_line(context: click.Context, ascii: bool | None, ssh: bool | None) -
 
 @command_line.command()
 @click.argument("study")
+@_plugin_option
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="e.g. base.train.iterations=2000")
 @click.option("--name", help="what to call the run")
 @click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
@@ -121,6 +145,7 @@ def _code(status: str) -> int:
 
 @command_line.command()
 @click.argument("run")
+@_plugin_option
 @click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
 @click.option("--detach", is_flag=True, help="in a process without this terminal; `lth-tui attach` follows it")
 def resume(run: str, as_json: bool, detach: bool) -> int:
@@ -205,6 +230,7 @@ def restore(run: str | None) -> None:
 
 @command_line.command()
 @click.argument("run")
+@_plugin_option
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def show(run: str, as_json: bool) -> None:
     """Show what RUN found: its title and note, its table, accuracy against P_m, and what the numbers say."""
@@ -358,6 +384,21 @@ def prepare_data(name: str, source: Path | None) -> None:
     from lth_tui.headless import prepare_with_progress
 
     click.echo(f"{name} is ready in {prepare_with_progress(name, paths.home(), source)}")
+
+
+@command_line.command()
+@click.argument("kind", required=False)
+@click.argument("name", required=False)
+@_plugin_option
+@click.option("--json", "as_json", is_flag=True, help="as JSON")
+def describe(kind: str | None, name: str | None, as_json: bool) -> None:
+    """Describe what a study may name: all entries, those of KIND (such as criterion), or the one called NAME."""
+    from lth_tui.describe import describe_json, describe_text
+
+    if as_json:
+        click.echo(json.dumps(describe_json(kind, name), indent=1))
+    else:
+        click.echo(describe_text(kind, name))
 
 
 @command_line.command()

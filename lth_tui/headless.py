@@ -15,7 +15,7 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from engine import datasets
+from engine import datasets, plugins
 from engine.errors import BadInput, LabError
 from engine.experiment import check_room
 from engine.spec import Study
@@ -55,6 +55,7 @@ def resume_headless(run: str, store: Store, *, as_json: bool, show: bool = True,
             if show and not as_json:
                 print_run(view, view.status, study)
             return view.status
+        plugins.check(folder.folder)
         folder.own()
         prepare_data(study, store)
         if detach:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from engine import plugins
 from engine.errors import InvariantViolated, LabError
 from engine.paths import cache_folder
 from engine.runner.heartbeat import Heartbeat
@@ -28,6 +29,7 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
     """
     folder.own()
     try:
+        plugins.check(folder.folder)
         past = RunHistory(folder)
         if past.status == "done":
             return "done"

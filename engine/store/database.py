@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+from engine import plugins
 from engine.errors import BadInput, LabError, Unwritable
 from engine.paths import make_folder
 from engine.spec import Study
@@ -43,6 +44,7 @@ class RunFolder(RunReader):
         building.mkdir(mode=0o700)
         try:
             (building / STUDY_FILE).write_text(study_toml, encoding="utf-8")
+            plugins.record(building, study.model_dump())
             new_database(building / DATABASE_FILE, study, time.time())
             building.rename(folder)
         except BaseException:

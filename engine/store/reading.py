@@ -11,6 +11,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from engine import plugins
 from engine.errors import BadInput
 from engine.spec import Study, parse_study
 from engine.spec.read import read_study_file
@@ -230,7 +231,8 @@ class RunReader:
 
 
 def study_in(folder: Path) -> Study:
-    """The study of the run in `folder`. Raises BadInput when its file is damaged."""
+    """The study of the run in `folder`. Raises BadInput when its file is damaged, or names what is in a plug-in that is
+    not loaded."""
     path = folder / STUDY_FILE
     if not path.is_file():
         raise BadInput(f"{path}: cannot be read: missing, or not a file")
@@ -238,6 +240,9 @@ def study_in(folder: Path) -> Study:
         return parse_study(read_study_file(path), source=str(path))
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    except BadInput as error:
+        advice = plugins.absent(folder)
+        raise BadInput(f"{error}; {advice}" if advice else str(error)) from None
 
 
 def _moment(seconds: float) -> float:
