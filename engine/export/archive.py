@@ -20,7 +20,7 @@ from typing import IO, Annotated, Literal, Self
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.datasets.listing import shown
+from engine.datasets.folder import shown
 from engine.errors import BadInput
 from engine.spec.problems import dotted
 from engine.spec.problems import shown as quoted

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from pydantic import ValidationError
 
-from engine.datasets.listing import shown
+from engine.datasets.folder import shown
 from engine.errors import BadInput
 from engine.export.account import Account, EventLine, Unlikely
 from engine.export.archive import EVENTS, STUDY, Bundle, Manifest, Packer, first_problem, round_member

@@ -209,8 +209,8 @@ def lane_of(train: Train, seed: int, data: datasets.Dataset) -> Lane:
         order=batch_order(split.train, train.batch, train.iterations, seed),
         rates=learning_rates(train),
         validation=split.validation,
-        mean=split.mean,
-        std=split.std,
+        mean=datasets.statistics(data.train_images, split.train)[0],
+        std=datasets.statistics(data.train_images, split.train)[1],
         seed=seed,
     )
 

@@ -206,8 +206,8 @@ def by_hand(study: Study, home: Path) -> tuple[dict[int, Snapshot], dict[int, La
         order=batch_order(part, 30, recipe.train.iterations, 1),
         rates=learning_rates(recipe.train),
         validation=split.validation,
-        mean=split.mean,
-        std=split.std,
+        mean=datasets.statistics(data.train_images, split.train)[0],
+        std=datasets.statistics(data.train_images, split.train)[1],
     )
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
     pack = LaneBatch(Program.of("lenet-300-100", (8, 8, 1), 10, recipe.train), [lane], on_device, 1)
