@@ -134,12 +134,19 @@ def image_problem(name: str, image_shape: tuple[int, int, int], **parameters: An
     return None
 
 
+def init_key(seed: int) -> "Array":
+    """The key that initial weights of a seed are drawn from."""
+    import jax
+
+    return jax.random.fold_in(jax.random.key(seed), INIT_STREAM)
+
+
 def initial_weights(network: Network, seed: int) -> Snapshot:
     """Fresh parameters and state, drawn on the CPU so that every device starts from the same bits."""
     import jax
 
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        params, state = network.init(jax.random.fold_in(jax.random.key(seed), INIT_STREAM))
+        params, state = network.init(init_key(seed))
         host = [{name: np.asarray(array) for name, array in arrays.items()} for arrays in (params, state)]
         return Snapshot(*host)
 

@@ -73,6 +73,7 @@ class InputBuilder:
             std=std,
             seed=item.order_seed,
             bounds=bounds,
+            first=item.first,
         )
         return RoundInputs(lane, named, self._rows(item.data, item.seed))
 

@@ -105,7 +105,8 @@ class Scheduler:
         return pack, busy
 
     def _together(self, item: Round, other: Round) -> bool:
-        same = self._bench.program(item) == self._bench.program(other)
+        """Whether two rounds can train in one batch of lanes."""
+        same = item.iterations == other.iterations and self._bench.program(item) == self._bench.program(other)
         return same and item.schedule.parameters == other.schedule.parameters
 
     def _wait(self, item: Round, holder: Holder) -> bool:
@@ -153,7 +154,7 @@ class Scheduler:
                 if place not in self._announced:
                     self._announced.add(place)
                     self._pilot.say(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
-        code = replace(self._bench.program(rounds[0]), iterations=0), len(rounds)
+        code = self._bench.program(rounds[0]), len(rounds)
         places = [self._plan.places_of[item.key][0] for item in rounds]
         self._pilot.board(rounds, places, new=code not in self._compiled)
         try:

@@ -8,7 +8,7 @@ from math import isfinite
 
 from engine import datasets
 from engine.analysis import at_chance, distance_from_uniform, histogram
-from engine.errors import BadInput
+from engine.errors import BadInput, InvariantViolated
 from engine.experiment import DatasetInfo, Round, make_plan
 from engine.networks import Snapshot, layer_of
 from engine.pruning import Masks, Weights, counts_of, invariants, masked
@@ -54,7 +54,7 @@ class Trainer:
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
-        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train, item.iterations)
+        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train)
 
     def checkpoint(self, item: Round) -> Checkpoint | None:
         """Where a round can go on; None when it is trained from its start. Weights that others now rewind to may not
@@ -103,7 +103,7 @@ class Trainer:
                 return going and not watch.over
 
             train(pack, self._paces[program], between, watch.iterations, saving.due)
-            finished = pack.iteration == program.iterations or watch.over
+            finished = pack.iteration == pack.iterations or watch.over
             if not finished or saving.due_at_end():
                 save(pack.states)
             if finished:
@@ -160,8 +160,11 @@ class Trainer:
     ) -> StoredRound:
         # The masks that came back from the device are the ones that were trained with.
         self._prove_masks(item, end.masks)
-        invariants.all_dead_zero("weights", (end.final.params, end.best.params), end.masks, item.number)
-        invariants.all_dead_zero("optimizer moments", end.moments, end.masks, item.number)
+        for what, count in end.nonzero_pruned.items():
+            if count:
+                law = f"pruned {what.rpartition(' ')[0]} are exactly zero"
+                layer = layer_of(what.rpartition(" ")[2])
+                raise InvariantViolated(law, round=item.number, layer=layer, found=f"{count} are not")
         stop = item.first + end.best_iteration
         best = next((point for point in curve if point.iteration == stop), None) if isfinite(end.best_loss) else None
         accuracy = best.validation_accuracy if best else None

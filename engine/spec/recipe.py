@@ -59,7 +59,8 @@ class Train(Model):
     """How one round is trained. Times are in iterations (optimizer steps).
 
     `warmup` raises the learning rate linearly from 0 over the first iterations; the `step` schedule
-    multiplies it by `decay` at each of `milestones`. `dropout` is the rate at which units are left out. `augment`
+    multiplies it by `decay` at each of `milestones`, `cosine` lowers it to zero at the last iteration.
+    `weight_decay` times each parameter is added to its gradient before momentum, as in PyTorch's SGD. `dropout` is the rate at which units are left out. `augment`
     pads each example with four black pixels, crops it to its size at a random place and flips it left to right half
     of the time, anew in every step (He et al. 2016, section 4.2; the paper's Conv-N do not). With `order` round,
     every round draws its own order of examples, crops and dropout, the same for all arms of a trial; with trial, all
@@ -74,7 +75,9 @@ class Train(Model):
     optimizer: Annotated[Literal["adam", "sgd"], Field(description="the update rule")] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=100, description="before schedule and warm-up")] = 1.2e-3
     momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.9
-    schedule: Annotated[Literal["constant", "step"], Field(description="of the learning rate")] = "constant"
+    nesterov: Annotated[bool, Field(description="Nesterov momentum, of sgd")] = False
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="L2 coefficient, added to the gradients")] = 0.0
+    schedule: Annotated[Literal["constant", "step", "cosine"], Field(description="of the learning rate")] = "constant"
     milestones: Annotated[
         tuple[Annotated[int, Field(ge=1)], ...],
         Field(strict=False, max_length=100, description="iterations at which a step schedule decays"),
@@ -94,12 +97,14 @@ class Train(Model):
     @model_validator(mode="after")
     def _combination(self) -> Self:
         if (self.schedule == "step") != bool(self.milestones):
-            allowed = "one or more with schedule 'step', none with 'constant'"
+            allowed = "one or more with schedule 'step', none with others"
             raise impossible("milestones", list(self.milestones), allowed)
         if list(self.milestones) != sorted(set(self.milestones)):
             raise impossible("milestones", list(self.milestones), "iterations in rising order, each once")
         if "momentum" in self.model_fields_set and self.optimizer != "sgd":
             raise impossible("momentum", self.momentum, "only with optimizer 'sgd'")
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise impossible("nesterov", self.nesterov, "only with optimizer 'sgd' and a momentum above 0")
         if "decay" in self.model_fields_set and self.schedule != "step":
             raise impossible("decay", self.decay, "only with schedule 'step'")
         if self.batch * self.iterations > MAX_EXAMPLES:
