@@ -104,7 +104,7 @@ class TensorFile:
             if length > _LARGEST_HEADER:
                 raise ValueError(f"a header of {length} bytes")
             text = file.read(length)
-        self._file = safe_open(path, framework="numpy")
+        self._file: Any = safe_open(path, framework="numpy")
         facts: dict[str, str] = self._file.metadata()
         digest = facts.pop("digest")
         if sha256(text.replace(_field(digest), _field(_NO_DIGEST), 1)).hexdigest() != digest:
@@ -117,10 +117,10 @@ class TensorFile:
         """Return the array of that name. Raises KeyError, and ValueError for one that does not match its digest."""
         import numpy as np
 
-        array = self._file.get_tensor(name)
+        array: NDArray[Any] = self._file.get_tensor(name)
         if sha256(array.reshape(-1).view(np.uint8).data).hexdigest() != self._digests[name]:
             raise ValueError(f"another array {name} than was written")
-        return array  # type: ignore[no-any-return]
+        return array
 
     def group(self, group: str) -> Arrays:
         """Return the arrays of a group, by the rest of their names."""
@@ -253,15 +253,13 @@ def _packed_curve(curve: list[CurvePoint]) -> Arrays:
 
 def _unpacked_curve(file: TensorFile) -> list[CurvePoint]:
     rows: list[list[float]] = file.read("curve").tolist()
-    return [
-        CurvePoint(
-            iteration=int(iteration),
-            **{  # type: ignore[arg-type]
-                name: None if value != value else value for name, value in zip(_CURVE[1:], values, strict=True)
-            },
+    curve = []
+    for iteration, *values in rows:
+        train, loss, accuracy = (None if math.isnan(value) else value for value in values)
+        curve.append(
+            CurvePoint(iteration=int(iteration), train_loss=train, validation_loss=loss, validation_accuracy=accuracy)
         )
-        for iteration, *values in rows
-    ]
+    return curve
 
 
 def _numbers(text: str) -> list[int]:

@@ -1,5 +1,6 @@
 """Runs that are cut short at chosen moments, and how two runs are compared."""
 
+import math
 import re
 import shutil
 import threading
@@ -116,6 +117,7 @@ def mortal(at: int | None, every: float) -> Iterator[Mortal]:
         patch.setattr(tensors, "write_atomic", life.around(tensors.write_atomic))
         patch.setattr(packs.StepTimer, "fitting", 4)
         patch.setattr(saving, "CHECKPOINT_SECONDS", every)
+        patch.setattr(saving, "CHECKPOINT_SHARE", math.inf)
         yield life
 
 

@@ -274,7 +274,7 @@ from pathlib import Path
 from engine.training import lanes as pack
 from engine.runner import checkpoints as saving
 from engine.store import files
-pack.StepTimer.fitting, saving.CHECKPOINT_SECONDS = 4, 0.0
+pack.StepTimer.fitting, saving.CHECKPOINT_SECONDS, saving.CHECKPOINT_SHARE = 4, 0.0, float("inf")
 left, synced, renamed = [int(sys.argv.pop(1))], os.fsync, Path.replace
 def step():
     left[0] -= 1

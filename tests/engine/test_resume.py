@@ -162,7 +162,7 @@ KEPT_OFTEN = """
 import sys
 from engine.training import lanes as pack
 from engine.runner import checkpoints as saving
-pack.Pace.fitting, saving.CHECKPOINT_SECONDS = 4, 0.05
+pack.StepTimer.fitting, saving.CHECKPOINT_SECONDS, saving.CHECKPOINT_SHARE = 4, 0.05, float("inf")
 from lth_tui.cli import main
 sys.exit(main())
 """
@@ -432,7 +432,7 @@ def test_a_broken_guard_leaves_no_checkpoint_of_its_round(new_home: NewHome, mon
         def finish(self, ended: object = None) -> object:
             ends = super().finish(ended)  # type: ignore[arg-type]
             for end in ends:
-                end.final["output"]["kernel"][~end.masks["output"]] = 1e-20
+                end.final.params["output/kernel"][~end.masks["output/kernel"]] = 1e-20
             return ends
 
     home = new_home()
