@@ -141,7 +141,7 @@ def network_of(program: Program) -> Network:
 def shapes_of(program: Program) -> tuple[Shapes, Shapes, Shapes]:
     """The parameters, the state and the masks of a program's network."""
     network = network_of(program)
-    found = jax.eval_shape(network.init, jax.random.key(0))
+    found = jax.eval_shape(lambda: network.init(jax.random.key(0)))
     params, state = (tuple((name, tuple(it.shape)) for name, it in sorted(arrays.items())) for arrays in found)
     return params, state, tuple((layer.parameter, layer.shape) for layer in network.layers)
 
