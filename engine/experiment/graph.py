@@ -263,13 +263,15 @@ class _Arm:
 def _add_arm(
     study: Study, arm: Arm, recipe: Recipe, common: _Arm, rounds: dict[str, Round], places: dict[Place, str]
 ) -> None:
-    kind, initial = common.kind, Reset()
+    kind = common.kind
+    initial: Treatment = Reset()
     per_round = recipe.train.order == "round"
     for trial, (ticket_trial, seed, own) in enumerate(study.copies(arm)):
         noise = seed if arm.order_seed is None else arm.order_seed + ticket_trial
         before = 0
         for number in _numbers(arm, recipe):
-            treatment, inputs = initial, ()
+            treatment = initial
+            inputs: tuple[Input, ...] = ()
             if number:
                 treatment = common.treatment
                 roles = {"dense": places[Place(arm.of if kind.control else arm.name, ticket_trial, 0)]}
@@ -342,6 +344,9 @@ def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers
         pruned_layers(layers, recipe.prune)
     except ValueError as error:
         raise refuse("prune", "unpruned", list(recipe.prune.unpruned), str(error)) from None
+    kinds = dict.fromkeys(layer.kind for layer in layers)
+    if unknown := [kind for kind in recipe.prune.rates if kind not in kinds]:
+        raise refuse("prune", "rates", unknown[0], f"kinds of the network's layers: {', '.join(kinds)}")
     examples = round(mark.train * recipe.data.fraction)
     stratified = recipe.data.subset == "stratified" and examples < mark.train
     if stratified and min(examples, mark.train - examples) < mark.classes:

@@ -40,6 +40,7 @@ def _program(network: Network) -> Callable[..., dict[str, jax.Array]]:
     def loss(params: dict[str, jax.Array], state: dict[str, jax.Array], *batch: jax.Array) -> jax.Array:
         images, labels, mean, std = batch
         logits, _ = network.apply(params, state, (images.astype(jnp.float32) / 255 - mean) / std, None)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).sum()
+        total: jax.Array = optax.softmax_cross_entropy_with_integer_labels(logits, labels).sum()
+        return total
 
     return jax.jit(jax.grad(loss))

@@ -100,15 +100,13 @@ class InputBuilder:
 
     def start(self, item: Round, masks: Masks | None = None) -> Snapshot:
         """What a round starts from, before anything is pruned. `masks`: its masks, where they are at hand."""
-        w = self._sources(item)
-        if masks is not None:
-            w.masks = masks
+        w = self._sources(item, masks)
         begin = item.treatment.weights(w)
         if not item.keep_signs:
             return begin
         return Snapshot(with_signs(begin.params, self._initial(item.seed).params, w.masks), begin.state)
 
-    def _sources(self, item: Round) -> RoundSources:
+    def _sources(self, item: Round, masks: Masks | None = None) -> RoundSources:
         def pruned() -> Masks:
             parent = self._plan.rounds[keys["parent"]]
             before = self._finished(parent.key)
@@ -126,7 +124,7 @@ class InputBuilder:
             keys=keys,
             drawn=self._initial,
             pruned=pruned,
-            made=lambda: self.masks(item),
+            made=lambda: self.masks(item) if masks is None else masks,
             finished=self._finished,
         )
 

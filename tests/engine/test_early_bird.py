@@ -133,7 +133,6 @@ def test_a_ranking_collapses_once(series: list[float | None], places: list[int])
 def test_chance_is_with_a_factor() -> None:
     assert at_chance(0.15, 10)
     assert not at_chance(0.151, 10)
-    assert at_chance(0.74, 2)
 
 
 def test_the_distance_from_uniform_is_that_of_the_steps() -> None:

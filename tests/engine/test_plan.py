@@ -1,5 +1,7 @@
 """The graph of rounds: equal rounds share a key, any other have their own, and the forecast counts them."""
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +14,11 @@ from hypothesis import strategies as st
 from engine import registry
 from engine.errors import BadInput
 from engine.experiment import ArmKind, DatasetInfo, Input, Place, Plan, RoundSources, Treatment, forecast, make_plan
-from engine.experiment.cost import EVALUATED_AT_ONCE, memory_of, rate_name
+from engine.experiment.cost import EVALUATED_AT_ONCE, bytes_of, memory_of, rate_name
+from engine.experiment.graph import KEY_FORMAT
 from engine.pruning import LayerWeights, Masks
 from engine.registry import Origin, registering
-from engine.spec import Study, load_study, parse_study, preset_names
+from engine.spec import Study, digest, load_study, parse_study, preset_names
 from engine.store import RoundFinished, RunFinished, RunFolder, RunStarted, Store
 from engine.training.step import EVALUATION_BLOCK
 
@@ -514,7 +517,7 @@ def test_the_forecast_before_the_first_run_knows_the_rounds_but_no_rate(
     cost = forecast(tiny(), Store(new_home()))
     assert (cost.rounds, cost.distinct, cost.stored, cost.iterations) == (32, 24, 0, 24 * 40)
     assert (cost.lanes, cost.rate, cost.seconds, cost.guessed_by) == (0, None, None, "")
-    assert cost.bytes == 24 * 50_200 * 9
+    assert cost.bytes < 24 * 50_200 * 8, "survivors alone are stored"
 
 
 def test_the_forecast_after_a_run_counts_what_is_stored(finished: RunFolder, tiny: Callable[..., Study]) -> None:
@@ -545,14 +548,44 @@ def test_a_rate_that_was_not_measured_is_guessed_by_the_nearest_one(
     assert (forecast(tiny(), store).rate, forecast(tiny(), store).guessed_by) == (100.0, "")
 
 
-def test_memory_is_that_of_the_lanes_and_the_data() -> None:
+def test_a_round_takes_the_room_of_its_survivors_its_masks_and_its_snapshots() -> None:
+    plan = make_plan(parse_study(TICKET, source="x.toml"), DIGITS, "")
+    for number, left in enumerate((50_200, 40_260, 32_298, 25_919)):
+        item = plan.rounds[key(plan, "ticket", number)]
+        assert left == sum(item.schedule.survivors[number])
+        assert bytes_of(plan, [item]) == 8 * left + 50_200 // 8
+    rewound = ("base.restart.treatment=rewind", "base.restart.iteration=9")
+    plan = make_plan(parse_study(TICKET, source="x.toml", settings=rewound), DIGITS, "")
+    assert bytes_of(plan, [plan.rounds[key(plan, "ticket", 0)]]) == 8 * 50_200 + 50_200 // 8 + 4 * 50_200
+
+
+def test_memory_grows_with_lanes_devices_weights_and_examples() -> None:
     assert EVALUATED_AT_ONCE == EVALUATION_BLOCK
     plan = make_plan(parse_study(TICKET, source="x.toml"), DIGITS, "")
-    one, two = memory_of(plan, 1, 1), memory_of(plan, 2, 1)
-    data = 64 * (DIGITS.train + DIGITS.validation + DIGITS.test)
-    assert memory_of(plan, 2, 2) - two == data
-    lane = two - one
-    assert one - lane == data
-    # Eight copies of the weights; 1,250 examples, from 300 units to 100;
-    # the order of 50,000 batches of 60.
-    assert lane == 4 * (8 * 50_200 + 1250 * 400 + 50_000 * 60)
+    least = memory_of(plan, 1, 1)
+    assert memory_of(plan, 2, 1) > least + 4 * 3 * 50_200, "weights and two moments in float32"
+    assert memory_of(plan, 2, 2) - memory_of(plan, 2, 1) == 64 * (DIGITS.train + DIGITS.validation + DIGITS.test)
+    larger = make_plan(parse_study(TICKET, source="x.toml"), replace(DIGITS, image_shape=(28, 28, 1)), "")
+    assert memory_of(larger, 1, 1) > least
+
+
+# Keys
+
+GOLDEN = Path(__file__).with_name("golden_keys.json")
+
+
+def test_keys_of_presets_change_only_with_the_format() -> None:
+    """A change of what is computed must raise KEY_FORMAT, so that no stored round is taken for another."""
+    found = {}
+    for name in preset_names():
+        study = load_study(name)
+        shape = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[study.base.data.name]
+        plan = make_plan(study, replace(DIGITS, image_shape=shape, train=45_000), "numerics")
+        found[name] = digest([[place.arm, place.trial, place.number, key] for place, key in plan.places.items()])
+    table = {"format": KEY_FORMAT, "presets": found}
+    if os.environ.get("WRITE_GOLDEN_KEYS"):
+        GOLDEN.write_text(json.dumps(table, indent=1) + "\n")
+    assert table == json.loads(GOLDEN.read_text()), (
+        "keys of presets changed: raise KEY_FORMAT where results change too, and write the table anew with "
+        "WRITE_GOLDEN_KEYS=1 pytest tests/engine/test_plan.py -k keys_of_presets"
+    )

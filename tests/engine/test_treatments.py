@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from engine import datasets
+from engine import datasets, registry
 from engine.experiment import DatasetInfo, Plan, make_plan
 from engine.networks import Snapshot, build, initial_weights
 from engine.pruning import (
+    LayerWeights,
     Masks,
     Weights,
     counts_of,
@@ -23,9 +27,10 @@ from engine.pruning import (
     pruning_schedule,
     reshuffled,
 )
+from engine.registry import Origin, registering
 from engine.rng import permutation
 from engine.runner import train as bench
-from engine.spec import Treatment, parse_study
+from engine.spec import parse_study
 from engine.store import RoundFinished, RoundStarted, RunFolder, Store, StoredRound
 from engine.training import DataOnDevices, Lane, LaneBatch, Program, StepTimer, batch_order, learning_rates, train
 
@@ -36,6 +41,11 @@ Execute = Callable[..., tuple[str, RunFolder]]
 LENET, SHAPE = "lenet-300-100", (8, 8, 1)
 NETWORK = build(LENET, SHAPE, 10)
 LAYERS = NETWORK.layers
+
+
+def noise(number: int, seed: int = 1) -> int:
+    """The seed of a round's order, crops and dropout."""
+    return seed + 1000 * (1000 + number) if number else seed
 
 
 def drawn_from(seed: int) -> Weights:
@@ -139,7 +149,7 @@ schedule = "step"
 milestones = [22, 30]
 warmup = 15
 """
-ARMS = [(treatment, signs) for treatment in get_args(Treatment) for signs in (False, True)]
+ARMS = [(treatment, signs) for treatment in registry.treatment.names() for signs in (False, True)]
 K = 15
 
 
@@ -212,11 +222,12 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     lane = Lane(
         start=Snapshot(masked(restart(treated, treatment, signs, 2), masks)),
         masks=masks,
-        order=batch_order(treated.split.train, 30, 40, 1)[first:],
+        order=batch_order(treated.split.train, 30, 40, noise(2))[first:],
         rates=np.full_like(rates, rates[-1]) if treatment == "keep" else rates[first:],
         validation=treated.split.validation,
         mean=mean,
         std=std,
+        seed=noise(2),
     )
     data = treated.data
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
@@ -256,7 +267,8 @@ def test_a_rewound_round_goes_on_at_its_iteration(treated: Watched) -> None:
     assert len({float(rate) for rate in whole.rates[[0, K, 22, 30]]}) == 4, "the schedule tells these steps apart"
     for number in (1, 2):
         lane, found = treated.lane("rewind", number), treated.stored("rewind", number)
-        np.testing.assert_array_equal(lane.order, whole.order[K:])
+        np.testing.assert_array_equal(lane.order, treated.lane("reset", number).order[K:])
+        assert lane.seed == noise(number)
         np.testing.assert_array_equal(lane.rates, whole.rates[K:])
         assert found.result.iterations == len(lane.rates) == 40 - K
         assert [point.iteration for point in found.curve] == [30, 40]
@@ -265,10 +277,11 @@ def test_a_rewound_round_goes_on_at_its_iteration(treated: Watched) -> None:
 
 
 @pytest.mark.parametrize("treatment", ["reset", "reinit", "reshuffle", "lr-rewind"])
-def test_other_treatments_have_the_whole_schedule_and_order(treated: Watched, treatment: str) -> None:
+def test_other_treatments_have_the_whole_schedule_and_the_rounds_order(treated: Watched, treatment: str) -> None:
     for number in (0, 1, 2):
         np.testing.assert_array_equal(treated.lane(treatment, number).rates, treated.lane("reset", 0).rates)
-        np.testing.assert_array_equal(treated.lane(treatment, number).order, treated.lane("reset", 0).order)
+        order = batch_order(treated.split.train, 30, 40, noise(number))
+        np.testing.assert_array_equal(treated.lane(treatment, number).order, order)
         assert [point.iteration for point in treated.stored(treatment, number).curve] == [15, 30, 40]
 
 
@@ -277,7 +290,7 @@ def test_fine_tuning_has_the_last_learning_rate_throughout(treated: Watched) -> 
     assert whole[-1] == pytest.approx(3e-5)
     for number in (1, 2):
         np.testing.assert_array_equal(treated.lane("keep", number).rates, np.full(40, whole[-1]))
-        np.testing.assert_array_equal(treated.lane("keep", number).order, treated.lane("keep", 0).order)
+        np.testing.assert_array_equal(treated.lane("keep", number).order, treated.lane("reset", number).order)
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -388,6 +401,11 @@ name = "slower"
 kind = "retrain"
 rounds = [2]
 train = { learning_rate = 1e-3 }
+[[arm]]
+name = "noise"
+kind = "retrain"
+rounds = [2]
+order_seed = 9
 """
 
 
@@ -402,10 +420,10 @@ def subset(run: Watched, arm: str) -> np.ndarray:
     return datasets.stratified_subset(run.data, run.split, 0.5 if arm in ("retrain", "search") else 1.0, 1)
 
 
-@pytest.mark.parametrize("arm", ["retrain", "random", "slower"])
+@pytest.mark.parametrize("arm", ["retrain", "random", "slower", "noise"])
 def test_a_retrained_ticket_is_the_ticket_bit_for_bit(less: Watched, arm: str) -> None:
     first = drawn_from(1)
-    for number in (2,) if arm == "slower" else (1, 2):
+    for number in (2,) if arm in ("slower", "noise") else (1, 2):
         found, ticket = less.stored(arm, number), less.stored("ticket", number)
         same_masks(found.masks, ticket.masks)
         same_weights(less.started(arm, number), masked(first, ticket.masks))
@@ -425,7 +443,10 @@ def test_an_arm_sees_its_own_part_of_the_examples_alone(less: Watched, arm: str)
         assert np.isin(seen, part).all()
         if arm != "ticket":
             np.testing.assert_array_equal(seen, part)
-        np.testing.assert_array_equal(lane.order, batch_order(part, 30, 40, 1))
+        np.testing.assert_array_equal(lane.order, batch_order(part, 30, 40, noise(number)))
+        pixels = less.data.train_images[part].reshape(len(part), -1) / 255
+        assert lane.mean == pytest.approx(pixels.mean()), "statistics are those of the arm's own examples"
+        assert lane.std == pytest.approx(pixels.std())
         np.testing.assert_array_equal(lane.validation, less.split.validation)
 
 
@@ -439,12 +460,21 @@ def test_a_stratified_part_is_fair_and_a_random_one_of_the_same_size_is_not(less
 
 
 def test_arms_of_the_same_part_share_the_dense_round(less: Watched) -> None:
-    dense = {arm: less.key(arm, 0) for arm in ("ticket", "retrain", "random", "search", "slower")}
+    dense = {arm: less.key(arm, 0) for arm in ("ticket", "retrain", "random", "search", "slower", "noise")}
     assert dense["retrain"] == dense["search"]
-    assert len(set(dense.values())) == 4
-    assert len(less.lanes) == 4 + 2 + 2 + 2 + 2 + 1
+    assert len(set(dense.values())) == 5
+    assert len(less.lanes) == 5 + 2 + 2 + 2 + 2 + 1 + 1
     assert differ(less.stored("retrain", 0).final.params, less.stored("ticket", 0).final.params)
     assert differ(less.stored("retrain", 0).final.params, less.stored("random", 0).final.params)
+
+
+def test_a_copy_of_a_ticket_under_another_noise_differs_in_its_order_alone(less: Watched) -> None:
+    ticket, copy = less.lane("ticket", 2), less.lane("noise", 2)
+    same_weights(copy.start.params, ticket.start.params)
+    same_masks(copy.masks, ticket.masks)
+    np.testing.assert_array_equal(copy.order, batch_order(less.split.train, 30, 40, noise(2, seed=9)))
+    assert copy.seed == noise(2, seed=9) != ticket.seed
+    assert differ(less.stored("noise", 2).final.params, less.stored("ticket", 2).final.params)
 
 
 def test_a_search_on_a_part_finds_its_own_ticket(less: Watched) -> None:
@@ -544,6 +574,69 @@ def test_an_arm_without_a_clamp_is_as_it_was(clamped: Watched, watched: Callable
         same_weights(one.final.params, other.final.params)
         same_weights(one.best.params, other.best.params)
         assert one.curve == other.curve
+
+
+# Criteria of gradients, and layers that are not pruned
+
+SALIENT = """
+name = "salient"
+trials = 1
+[base.train]
+iterations = 40
+batch = 30
+learning_rate = 3e-3
+evaluate_every = 15
+[base.prune]
+rounds = 2
+rate = 0.5
+criterion = "saliency"
+parameters = { examples = 200 }
+unpruned = ["output"]
+[base.data]
+fraction = 0.5
+[[arm]]
+name = "ticket"
+[[arm]]
+name = "random-mask"
+"""
+
+
+@pytest.fixture
+def saliency() -> Iterator[None]:
+    origin = Origin("this test", "digest")
+    with registering(origin):
+
+        @registry.criterion("saliency", "prune the weights that change the loss least")
+        def saliency(w: LayerWeights, *, examples: int = 1000) -> Any:
+            return abs(w.end * w.gradient_over(examples))
+
+    yield
+    registry.criterion.forget(origin)
+
+
+@pytest.mark.usefixtures("saliency")
+def test_a_criterion_of_gradients_reads_those_of_the_arms_own_examples(watched: Callable[..., Watched]) -> None:
+    run = watched(SALIENT)
+    dense, lane = run.stored("ticket", 0), run.lane("ticket", 0)
+    part = datasets.stratified_subset(run.data, run.split, 0.5, 1)
+    rows = part[permutation(len(part), 1, 0x6EAD)[:200]]
+
+    def loss(params: dict[str, Any]) -> Any:
+        images = (run.data.train_images[rows] / np.float32(255) - lane.mean) / lane.std
+        logits, _ = NETWORK.apply(params, {}, images, None)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, run.data.train_labels[rows]).mean()
+
+    gradient = jax.grad(loss)({name: jnp.asarray(array) for name, array in dense.final.params.items()})
+    masks = run.stored("ticket", 1).masks
+    assert list(masks) == list(dense.masks) == ["dense1/kernel", "dense2/kernel"]
+    for name, mask in masks.items():
+        score = np.abs(dense.final.params[name] * np.asarray(gradient[name]))
+        assert score[~mask].max() <= score[mask].min() * 1.001 + 1e-9
+    for arm in ("ticket", "random-mask"):
+        found = run.stored(arm, 2)
+        assert list(found.result.layers) == ["dense1", "dense2"]
+        assert found.result.p_m == pytest.approx(25, abs=0.01)
+        assert (found.final.params["output/kernel"] != 0).all()
 
 
 # Levels
