@@ -24,7 +24,7 @@ iterations = 12
 batch = 30
 evaluate_every = 6
 [base.prune]
-rounds = 2
+rounds = 1
 rate = 0.5
 [[arm]]
 name = "ticket"
@@ -109,7 +109,7 @@ def test_a_plug_in_of_each_kind_runs_to_the_end_and_is_described(call: Call, kin
     ran = call("run", "study.toml", *given, "--plugin", file, "--name", "with", "--json")
     assert (ran.code, ran.err) == (DONE, "")
     done = [(item["arm"], item["round"]) for item in ran.rounds]
-    assert sorted(done) == [(arm, number) for arm in ARMS.get(kind, ["ticket"]) for number in range(3)]
+    assert sorted(done) == [(arm, number) for arm in ARMS.get(kind, ["ticket"]) for number in range(2)]
     if kind == "measure":
         for item in ran.rounds:
             measured = item["result"]["measures"][name]
