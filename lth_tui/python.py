@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from engine import paths
 from engine.errors import BadInput, InvariantViolated, LabError
+from engine.plugins import check, load, load_inherited
 from engine.spec import Study, load_study, parse_study, to_toml
 from engine.store import Event, Progress, Request, RunFolder, Store, StoredRound
 from engine.views import RunView, read_run, show_json, summary_json
@@ -34,11 +35,16 @@ Which = Literal["final", "best", "initial"]
 _POLL_S = 0.2
 
 
-def open(home: str | os.PathLike[str] | None = None) -> "Lab":
+def open(home: str | os.PathLike[str] | None = None, *, plugins: Sequence[str | os.PathLike[str]] = ()) -> "Lab":
     """Open the laboratory that keeps its runs below `home`; without one, that of the command line.
 
     Nothing is created before it is needed.
+
+    **Arguments:** `plugins`, Python files that register networks, criteria, data sets and so on, as `--plugin` takes
+    them; installed plug-ins are loaded too. **Raises:** BadInput for a plug-in that cannot be loaded.
     """
+    load_inherited()
+    load([Path(file) for file in plugins])
     return Lab(paths.home() if home is None else Path(home).expanduser().absolute())
 
 
@@ -138,6 +144,18 @@ class Run:
         """The study that it executes."""
         with self._folder() as folder:
             return folder.study()
+
+    @property
+    def title(self) -> str:
+        """What its user calls it, in one line; may be empty."""
+        with self._folder() as folder:
+            return folder.title
+
+    @property
+    def note(self) -> str:
+        """What its user wrote about it, in a few lines; may be empty."""
+        with self._folder() as folder:
+            return folder.note
 
     @property
     def progress(self) -> Progress | None:
@@ -361,6 +379,7 @@ def _execute(store: Store, name: str, owned: threading.Event | None = None) -> N
     from engine.runner import run
 
     with store.open(name) as folder:
+        check(folder.folder)
         folder.own()
         if owned is not None:
             owned.set()
