@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from shapes import check_shapes
 
 from engine import datasets
 from engine.spec import Study, parse_study
 from engine.store import Event, RunFolder, Store
+
+check_shapes()
 
 MNIST_FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
 
