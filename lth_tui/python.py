@@ -184,13 +184,14 @@ class Run:
         Columns: arm, trial, seed, round, density (weights left in percent), survivors (weights left),
         early_stop_iteration (of the lowest validation loss), validation_loss, validation_accuracy, test_accuracy (with
         the weights of that iteration), test_accuracy_end (with the last weights), test_accuracy_pruned (under the new
-        masks, before training), collapsed, seconds, key, reused.
+        masks, before training), collapsed, seconds, key, reused; and the registered measures of the whole network.
         """
         return _frame(round_rows(self.view))
 
     def layers(self) -> Frame:
         """Return a table with a row for each layer of each finished round: arm, trial, seed, round, layer, density,
-        survivors, size, and spearman: the rank correlation of |w| with the round before over weights left in both."""
+        survivors, size, spearman (the rank correlation of |w| with the round before over weights left in both), and the
+        registered measures of layers."""
         return _frame(layer_rows(self.view))
 
     def curve(self, arm: str, trial: int, round: int) -> Frame:
@@ -307,7 +308,11 @@ class Run:
 def round_rows(view: RunView) -> list[dict[str, Any]]:
     """The rows of `Run.rounds`: what `show --json` says of a round, without what it says of layers."""
     return [
-        {**place, **{_COLUMNS.get(name, name): value for name, value in found.items() if _is_plain(name, value)}}
+        {
+            **place,
+            **{_COLUMNS.get(name, name): value for name, value in found.items() if _is_plain(name, value)},
+            **_measured(found, ""),
+        }
         for place, found in _rounds(view)
     ]
 
@@ -322,6 +327,7 @@ def layer_rows(view: RunView) -> list[dict[str, Any]]:
             "density": 100 * count["survivors"] / count["size"],
             **count,
             "spearman": found["spearman"].get(layer),
+            **_measured(found, layer),
         }
         for place, found in _rounds(view)
         for layer, count in found["layers"].items()
@@ -334,6 +340,11 @@ _COLUMNS = {"p_m": "density"}
 def _is_plain(name: str, value: object) -> bool:
     """Whether a value is a number or a word; `early_bird` may be None, as a number may."""
     return name != "early_bird" and not isinstance(value, (Mapping, list, tuple))
+
+
+def _measured(found: Mapping[str, Any], layer: str) -> dict[str, Any]:
+    """The measures of a layer; those of the whole network are of the layer ""."""
+    return {name: values[layer] for name, values in found.get("measures", {}).items() if layer in values}
 
 
 def _rounds(view: RunView) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
