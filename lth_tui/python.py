@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from engine import paths
 from engine.errors import BadInput, InvariantViolated, LabError
+from engine.plugins import check, load, load_inherited
 from engine.spec import Study, load_study, parse_study, to_toml
 from engine.store import Event, Progress, Request, RunFolder, Store, StoredRound
 from engine.views import RunView, read_run, show_json, summary_json
@@ -34,11 +35,16 @@ Which = Literal["final", "best", "initial"]
 _POLL_S = 0.2
 
 
-def open(home: str | os.PathLike[str] | None = None) -> "Lab":
+def open(home: str | os.PathLike[str] | None = None, *, plugins: Sequence[str | os.PathLike[str]] = ()) -> "Lab":
     """Open the laboratory that keeps its runs below `home`; without one, that of the command line.
 
     Nothing is created before it is needed.
+
+    **Arguments:** `plugins`, Python files that register networks, criteria, data sets and so on, as `--plugin` takes
+    them; installed plug-ins are loaded too. **Raises:** BadInput for a plug-in that cannot be loaded.
     """
+    load_inherited()
+    load([Path(file) for file in plugins])
     return Lab(paths.home() if home is None else Path(home).expanduser().absolute())
 
 
@@ -140,6 +146,18 @@ class Run:
             return folder.study()
 
     @property
+    def title(self) -> str:
+        """What its user calls it, in one line; may be empty."""
+        with self._folder() as folder:
+            return folder.title
+
+    @property
+    def note(self) -> str:
+        """What its user wrote about it, in a few lines; may be empty."""
+        with self._folder() as folder:
+            return folder.note
+
+    @property
     def progress(self) -> Progress | None:
         """What it is doing now, with rounds, iterations, rate and remaining seconds; None before it began."""
         with self._folder() as folder:
@@ -166,13 +184,14 @@ class Run:
         Columns: arm, trial, seed, round, density (weights left in percent), survivors (weights left),
         early_stop_iteration (of the lowest validation loss), validation_loss, validation_accuracy, test_accuracy (with
         the weights of that iteration), test_accuracy_end (with the last weights), test_accuracy_pruned (under the new
-        masks, before training), collapsed, seconds, key, reused.
+        masks, before training), collapsed, seconds, key, reused; and the registered measures of the whole network.
         """
         return _frame(round_rows(self.view))
 
     def layers(self) -> Frame:
         """Return a table with a row for each layer of each finished round: arm, trial, seed, round, layer, density,
-        survivors, size, and spearman: the rank correlation of |w| with the round before over weights left in both."""
+        survivors, size, spearman (the rank correlation of |w| with the round before over weights left in both), and the
+        registered measures of layers."""
         return _frame(layer_rows(self.view))
 
     def curve(self, arm: str, trial: int, round: int) -> Frame:
@@ -289,7 +308,11 @@ class Run:
 def round_rows(view: RunView) -> list[dict[str, Any]]:
     """The rows of `Run.rounds`: what `show --json` says of a round, without what it says of layers."""
     return [
-        {**place, **{_COLUMNS.get(name, name): value for name, value in found.items() if _is_plain(name, value)}}
+        {
+            **place,
+            **{_COLUMNS.get(name, name): value for name, value in found.items() if _is_plain(name, value)},
+            **_measured(found, ""),
+        }
         for place, found in _rounds(view)
     ]
 
@@ -304,6 +327,7 @@ def layer_rows(view: RunView) -> list[dict[str, Any]]:
             "density": 100 * count["survivors"] / count["size"],
             **count,
             "spearman": found["spearman"].get(layer),
+            **_measured(found, layer),
         }
         for place, found in _rounds(view)
         for layer, count in found["layers"].items()
@@ -316,6 +340,11 @@ _COLUMNS = {"p_m": "density"}
 def _is_plain(name: str, value: object) -> bool:
     """Whether a value is a number or a word; `early_bird` may be None, as a number may."""
     return name != "early_bird" and not isinstance(value, (Mapping, list, tuple))
+
+
+def _measured(found: Mapping[str, Any], layer: str) -> dict[str, Any]:
+    """The measures of a layer; those of the whole network are of the layer ""."""
+    return {name: values[layer] for name, values in found.get("measures", {}).items() if layer in values}
 
 
 def _rounds(view: RunView) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
@@ -361,6 +390,7 @@ def _execute(store: Store, name: str, owned: threading.Event | None = None) -> N
     from engine.runner import run
 
     with store.open(name) as folder:
+        check(folder.folder)
         folder.own()
         if owned is not None:
             owned.set()

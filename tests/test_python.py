@@ -1,5 +1,6 @@
 """The public Python interface: what a notebook does with a study, from `open` to the weights."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import lth_tui
+from engine import plugins
 from engine.store import RoundFinished, RunFinished, Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,6 +178,30 @@ def test_what_fails_in_the_background_is_raised_by_wait(
     monkeypatch.setattr("engine.runner.run", fail)
     with pytest.raises(lth_tui.LabError, match="the device is gone"):
         lab.run(study, name="failing", wait=False).wait()
+
+
+def test_plug_ins_are_loaded_from_files(tmp_path: Path) -> None:
+    file = ROOT / "docs" / "plugins" / "criterion.py"
+    plugins.forget()
+    setting = {"base.prune.criterion": "relative-movement"}
+    with pytest.raises(lth_tui.BadInput, match="relative-movement"):
+        lth_tui.open(tmp_path).study("quickstart", set=setting)
+    try:
+        found = lth_tui.open(tmp_path, plugins=[file]).study("quickstart", set=setting)
+        assert found.base.prune.criterion == "relative-movement"
+        with pytest.raises(lth_tui.BadInput, match=r"absent\.py: No such file"):
+            lth_tui.open(tmp_path, plugins=["absent.py"])
+    finally:
+        plugins.forget()
+
+
+def test_the_command_line_shows_the_same(run: lth_tui.Run) -> None:
+    import json
+
+    code = "import sys; sys.argv = ['lth-tui', 'show', 'first', '--json']; from lth_tui.cli import main; main()"
+    environment = {**os.environ, "LTH_TUI_HOME": str(run.lab.home)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert json.loads(ran.stdout) == json.loads(json.dumps(run.to_json()))
 
 
 @pytest.fixture

@@ -3,15 +3,21 @@
 Every draw is a pure function of its seed, the same on every machine and with every version of NumPy.
 """
 
+from __future__ import annotations
+
 import math
 import weakref
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadInput
 from engine.rng import SPLIT_STREAM, SUBSET_STREAM, permutation
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int32, Int64, UInt8
 
 _CHUNK = 1024
 
@@ -64,13 +70,13 @@ def split(dataset: Dataset, seed: int) -> Split:
     return Split(train, validation, majority(dataset.train_labels, validation, dataset.classes))
 
 
-def majority(labels: NDArray[np.int32], rows: NDArray[np.int32], classes: int) -> float:
+def majority(labels: Int32[NDArray[np.int32], " N"], rows: Int32[NDArray[np.int32], " n"], classes: int) -> float:
     """Return the share of the largest of `classes` classes among the examples `rows`, 0 to 1; 0 for no examples."""
     counts = np.bincount(labels[rows], minlength=classes)
     return float(counts.max() / max(len(rows), 1))
 
 
-def stratified_subset(dataset: Dataset, split: Split, fraction: float, seed: int) -> NDArray[np.int32]:
+def stratified_subset(dataset: Dataset, split: Split, fraction: float, seed: int) -> Int32[NDArray[np.int32], " n"]:
     """Draw `fraction` of `split.train` such that every class keeps its share, to within one example.
 
     Shares are rounded by the method of the largest remainder; of equal remainders the lower label goes first.
@@ -109,7 +115,7 @@ def _shares(counts: NDArray[np.intp], size: int) -> list[int]:
     return [share + (label in more) for label, share in enumerate(whole)]
 
 
-def random_subset(split: Split, fraction: float, seed: int) -> NDArray[np.int32]:
+def random_subset(split: Split, fraction: float, seed: int) -> Int32[NDArray[np.int32], " n"]:
     """Draw as many examples as `stratified_subset` does, without regard to their classes.
 
     **Arguments:** `fraction`, above 0 and up to 1, which returns `split.train` itself; `seed`, zero or more.
@@ -132,7 +138,9 @@ def subset_size(split: Split, fraction: float) -> int:
     return size
 
 
-def statistics(images: NDArray[np.uint8], rows: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def statistics(
+    images: UInt8[NDArray[np.uint8], "N H W C"], rows: Int32[NDArray[np.int32], " n"]
+) -> tuple[Float32[NDArray[np.float32], " C"], Float32[NDArray[np.float32], " C"]]:
     """Return mean and population standard deviation of each channel over the images `rows`, in units of `pixel / 255`.
 
     Sums are whole numbers, so the result depends on no order of summation. For read-only images the sums of each image
@@ -152,11 +160,12 @@ def statistics(images: NDArray[np.uint8], rows: NDArray[np.int32]) -> tuple[NDAr
     return (total / (255 * pixels)).astype(np.float32), np.sqrt(variance).astype(np.float32)
 
 
-_Sums = tuple[NDArray[np.int64], NDArray[np.int64]]
-_SUMS: dict[int, _Sums] = {}
+_SUMS: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
 
-def _image_sums(images: NDArray[np.uint8]) -> _Sums:
+def _image_sums(
+    images: UInt8[NDArray[np.uint8], "N H W C"],
+) -> tuple[Int64[NDArray[np.int64], "N C"], Int64[NDArray[np.int64], "N C"]]:
     """The sum of the pixels of each image and channel, and of their squares, `[N, C]` each."""
     key = id(images)
     if key in _SUMS:
@@ -168,7 +177,9 @@ def _image_sums(images: NDArray[np.uint8]) -> _Sums:
     return found
 
 
-def _sum(images: NDArray[np.uint8]) -> _Sums:
+def _sum(
+    images: UInt8[NDArray[np.uint8], "N H W C"],
+) -> tuple[Int64[NDArray[np.int64], "N C"], Int64[NDArray[np.int64], "N C"]]:
     count, height, width, channels = images.shape
     sums, squares = np.zeros((2, count, channels), np.int64)
     for start in range(0, count, _CHUNK):

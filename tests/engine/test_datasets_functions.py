@@ -1,5 +1,6 @@
 """Functions as data sets: ten lines in a plug-in are a data set like any other."""
 
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,22 @@ def test_it_takes_no_published_files(register: Callable[..., list[int]], tmp_pat
     register()
     with pytest.raises(BadInput, match="leave out --from"):
         datasets.prepare("stripes", tmp_path, tmp_path)
+
+
+def test_what_a_script_registers_has_the_digest_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "script.py"
+    source = 'from engine import registry\n\n\n@registry.dataset("scripted", "x")\ndef scripted():\n    return NUMBER\n'
+    origins = []
+    try:
+        for number in (1, 1, 2):
+            file.write_text(f"{source}\n\nNUMBER = {number}\n")
+            runpy.run_path(str(file))
+            origins.append(registry.dataset.entry("scripted").origin)
+        assert [origin.name for origin in origins] == [str(file)] * 3
+        assert origins[0] == origins[1] != origins[2]
+        assert len(origins[0].digest) == 64
+    finally:
+        registry.dataset.forget(origins[-1])
+    with pytest.raises(BadInput, match="registered outside of a file"):
+        exec(source, {"__name__": "__main__"})
+    assert registry.dataset.entry("digits").origin == Origin()

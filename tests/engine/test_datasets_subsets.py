@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
 
 from engine import datasets
 from engine.errors import BadInput
@@ -95,3 +96,11 @@ def test_fewer_examples_than_classes_are_refused() -> None:
         datasets.stratified_subset(dataset, datasets.split(dataset, 0), 0.015, 0)
     with pytest.raises(BadInput, match="training examples is none"):
         datasets.stratified_subset(dataset, datasets.split(dataset, 0), 0.001, 0)
+
+
+def test_arrays_of_another_shape_or_type_are_refused_while_the_tests_run() -> None:
+    images, rows = np.zeros((4, 2, 2, 3), np.uint8), np.arange(2, dtype=np.int32)
+    datasets.statistics(images, rows)
+    for wrong in ((images[0], rows), (images / 255, rows), (images, rows.astype(np.int64)), (images, rows[None])):
+        with pytest.raises(TypeCheckError):
+            datasets.statistics(*wrong)
