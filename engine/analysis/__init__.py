@@ -4,7 +4,15 @@ from engine.analysis.early_bird import BIRD_RULE, WINDOW, EarlyBirdWatch, mask_d
 from engine.analysis.magnitudes import distance_from_uniform, histogram
 from engine.analysis.overlap import chance_jaccard, jaccard
 from engine.analysis.ranks import Ranked, spearman, spearman_all
-from engine.analysis.signals import CHANCE_RULE, COLLAPSE_RULE, STABLE_RULE, at_chance, ranks_collapsed, stabilised
+from engine.analysis.signals import (
+    CHANCE_RULE,
+    COLLAPSE_RULE,
+    STABLE_RULE,
+    at_chance,
+    majority_share,
+    ranks_collapsed,
+    stabilised,
+)
 
 __all__ = [
     "BIRD_RULE",
@@ -19,6 +27,7 @@ __all__ = [
     "distance_from_uniform",
     "histogram",
     "jaccard",
+    "majority_share",
     "mask_distance",
     "ranks_collapsed",
     "spearman",

@@ -1,6 +1,8 @@
 """What is measured in a run: one value a trial, each measure a pure function of the view."""
 
+import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.claims.model import (
@@ -203,9 +205,20 @@ def _smallest(run: StudyRun, copies: Copies, arm: str) -> float | None:
         dense = trial.rounds[0].test_accuracy if 0 in trial.rounds else None
         if dense is None or not (last == planned[-1] or trial.rounds[last].diverged or trial.rounds[last].collapsed):
             return None
-        matching = (item.p_m for item in trial.rounds.values() if (item.test_accuracy or 0) >= dense)
-        found.append(math.log(min(matching)))
+        gains = {item.p_m: (item.test_accuracy or 0) - dense for _, item in sorted(trial.rounds.items())}
+        found.append(math.log(_crossing(gains)))
     return math.exp(math.fsum(found) / len(found)) if found else None
+
+
+def _crossing(gains: Mapping[float, float]) -> float:
+    """Return the P_m after which gains stay below 0, estimated from noisy gains in falling P_m.
+
+    That is where their running sum is greatest (ties: the smaller P_m), the least-squares place of a change of sign:
+    one lucky round far below the crossing does not outweigh the losses before it, one unlucky round above it is made
+    up for by the next.
+    """
+    totals = dict(zip(gains, itertools.accumulate(gains.values()), strict=True))
+    return max(totals, key=lambda p_m: (totals[p_m], -p_m))
 
 
 def _share_above(run: StudyRun, measure: ShareAbove) -> Measured:

@@ -6,7 +6,7 @@ from functools import cache
 from math import isfinite
 
 from engine import datasets
-from engine.analysis import at_chance, distance_from_uniform, histogram
+from engine.analysis import at_chance, distance_from_uniform, histogram, majority_share
 from engine.errors import BadInput
 from engine.experiment import DatasetInfo, FullMask, Pruned, RandomMask, Round, TicketMask, make_plan
 from engine.networks import Snapshot, layer_of
@@ -41,6 +41,7 @@ class Trainer:
             raise BadInput(f"data set {mark.name}: it cannot be kept below {store.home}; allowed: a folder with room")
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
+        self._majority = majority_share(self.dataset.train_labels[self.split.validation])
         self._checkpoints = store.checkpoints
         self._maker = InputBuilder(self.plan, self.dataset, self.split, store.rounds)
         self._on_devices = cache(self._put)
@@ -180,7 +181,7 @@ class Trainer:
             early_bird=watch.early_bird(lane),
             seconds=seconds,
             diverged=not end.finite,
-            collapsed=accuracy is None or at_chance(accuracy, self.dataset.classes),
+            collapsed=accuracy is None or at_chance(accuracy, self._majority, len(self.split.validation)),
         )
         return StoredRound(
             key=item.key,

@@ -55,7 +55,7 @@ class RoundResult(Model):
     `early_stop_iteration` is the iteration of the lowest validation loss, found afterwards;
     `test_accuracy` is taken with the weights of that iteration, `test_accuracy_end` with the last ones;
     `test_accuracy_pruned` with those that a ticket was pruned from, under its masks, before it trained again;
-    `collapsed`: its validation accuracy is no better than 1.5 times chance.
+    `collapsed`: its validation accuracy is no better than the share of the largest class (`analysis.at_chance`).
     """
 
     iterations: int

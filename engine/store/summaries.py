@@ -26,7 +26,7 @@ from engine.store.summary import RunSummary, Tally, damaged
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SETTLED = 3.0
 """Seconds after which a file that is changed again has another time: clocks of file systems are coarse."""
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when summaries come to say something else of the same run."""
 _REPORT_EVERY = 0.3
 

@@ -16,11 +16,13 @@ _WHEN = re.compile(r"-\d{8}-\d{6}(-\d+)?$")
 
 
 class RoundMean(NamedTuple):
-    """A round of an arm: P_m in percent, and the mean test accuracy (0 to 1) over the trials that have a finite one."""
+    """A round of an arm: P_m in percent, and the mean test and validation accuracy (0 to 1) over the trials that have a
+    finite one."""
 
     round: int
     p_m: float
     accuracy: float
+    validation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ class RunSummary:
 
     @property
     def best(self) -> float | None:
-        """The highest accuracy of all rounds of the first arm."""
-        return max((mean.accuracy for mean in self.rounds), default=None)
+        """The test accuracy of the first arm's round with the highest validation accuracy; test data choose nothing."""
+        validated = [(mean.validation, mean.accuracy) for mean in self.rounds if mean.validation is not None]
+        return max(validated, key=lambda pair: pair[0])[1] if validated else None
 
     @property
     def last(self) -> float | None:
@@ -82,7 +85,7 @@ class Tally:
         self._arms: tuple[str, ...] = ()
         self._trials = self._done = self._total = 0
         self._seconds: float | None = None
-        self._rounds: dict[int, tuple[float, dict[int, float]]] = {}
+        self._rounds: dict[int, tuple[float, dict[int, float], dict[int, float]]] = {}
 
     def add(self, events: Iterable[Stamped]) -> None:
         """Take the events after the last."""
@@ -104,17 +107,20 @@ class Tally:
                     self._status, self._seconds = event.status, event.seconds
                 case RoundFinished() as event:
                     self._done += 1
-                    accuracy = event.result.test_accuracy
+                    accuracy, validation = event.result.test_accuracy, event.result.validation_accuracy
                     if self._arms[:1] == (event.arm,) and accuracy is not None:
-                        self._rounds.setdefault(event.round, (event.result.p_m, {}))[1][event.trial] = accuracy
+                        _, tested, validated = self._rounds.setdefault(event.round, (event.result.p_m, {}, {}))
+                        tested[event.trial] = accuracy
+                        if validation is not None:
+                            validated[event.trial] = validation
                 case _:
                     pass
 
     def summary(self, run: str, *, study: str, title: str, note: str, created: float) -> RunSummary:
         """The run's line in a list, with the status that its events tell."""
         rounds = (
-            RoundMean(number, p_m, math.fsum(found.values()) / len(found))
-            for number, (p_m, found) in sorted(self._rounds.items())
+            RoundMean(number, p_m, _mean(tested), _mean(validated) if validated else None)
+            for number, (p_m, tested, validated) in sorted(self._rounds.items())
         )
         return RunSummary(
             id=run,
@@ -132,3 +138,7 @@ class Tally:
             seconds=self._seconds,
             rounds=tuple(rounds),
         )
+
+
+def _mean(values: dict[int, float]) -> float:
+    return math.fsum(values.values()) / len(values)

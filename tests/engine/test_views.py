@@ -301,6 +301,24 @@ def test_the_table_has_a_row_a_round_and_a_column_an_arm() -> None:
     assert rows == [["0", "100.00", "85.00 (80.00-90.00)", "-"], ["1", "50.00", "75.00", "-"]]
 
 
+def test_rows_of_arms_with_other_rates_are_at_the_same_density() -> None:
+    def left(event: RoundFinished, survivors: int) -> RoundFinished:
+        layers = {"dense1": LayerCount(survivors=survivors, size=100)}
+        return event.model_copy(update={"result": event.result.model_copy(update={"layers": layers})})
+
+    slow = [left(ended(number, 0.9 - number / 100), size) for number, size in enumerate((100, 80, 64, 51))]
+    fast = [left(ended(number, 0.5 + number / 10, arm="reinit"), size) for number, size in enumerate((100, 60, 20))]
+    header, rows = views.table_rows(folded(started(rounds=(0, 1, 2, 3)), *slow, *fast))
+    assert header == ["round", "P_m %", "ticket", "reinit"]
+    assert rows == [
+        ["0", "100.00", "90.00", "50.00"],
+        ["1", "80.00", "89.00", "-"],
+        ["1/2", "64.00", "88.00", "60.00 at 60.00%"],
+        ["3", "51.00", "87.00", "-"],
+        ["2", "20.00", "-", "70.00"],
+    ]
+
+
 def test_an_arm_that_there_is_not_is_a_key_error(finished: RunFolder) -> None:
     with pytest.raises(KeyError):
         fold(RunView(), finished.events()).arm("other")
