@@ -267,8 +267,8 @@ def _rank(copies: Copies, numbers: tuple[int, ...], layers: tuple[str, ...], var
 def _similar(item: RoundView, layer: str, variant: str) -> float | None:
     if layer not in item.similarity:
         return None
-    values: tuple[float | None, ...] = getattr(item.similarity[layer], variant)
-    return values[-1] if values else None
+    found: float | None = getattr(item.similarity[layer], variant)
+    return found
 
 
 def _rank_at_collapse(run: StudyRun, measure: RankAtCollapse) -> Measured:

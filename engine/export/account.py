@@ -75,7 +75,7 @@ class Account:
                 started = self._check_place(event)
                 _check_result(event.result, started.layers)
                 for name, similarity in event.similarity.items():
-                    _check_similarity(similarity, event.round)
+                    _check_similarity(similarity)
                     _expect(name in started.layers, f"a layer {name!r}")
                 self.keys[event.key] = event.result
             case _:
@@ -175,6 +175,8 @@ def _check_result(result: RoundResult, layers: dict[str, int]) -> None:
     for name, magnitudes in result.magnitudes.items():
         _expect(name in layers, f"a layer {name[:64]!r}")
         _check_magnitudes(magnitudes)
+    for name, values in result.measures.items():
+        _expect(all(layer in layers or not layer for layer in values), f"a layer of the measure {name[:64]!r}")
     if result.early_bird is not None:
         _check_early_bird(result.early_bird)
 
@@ -193,9 +195,6 @@ def _check_early_bird(found: EarlyBird) -> None:
     _expect(found.found is None or 1 <= found.found <= epochs, f"an early bird in epoch {found.found} of {epochs}")
 
 
-def _check_similarity(found: Similarity, number: int) -> None:
-    lists = (found.alive, found.all, found.jaccard, found.chance)
-    _expect(all(len(item) == len(found.rounds) for item in lists), "similarities that do not run in parallel")
-    _expect(all(0 <= item < number for item in found.rounds), f"round {number} compared with a later one")
-    values = (value for item in lists for value in item if value is not None)
+def _check_similarity(found: Similarity) -> None:
+    values = (value for value in (found.alive, found.all, found.jaccard, found.chance) if value is not None)
     _expect(all(abs(value) <= 1 + _ROUNDING for value in values), "a similarity above 1")
