@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
+from engine.analysis.pairs import Pairs, all_pairs
 from engine.views import (
     MEASURES,
     ArmView,
@@ -30,6 +31,7 @@ from screens.choice import Choice
 from screens.choosing import ROUND, ChoosingScreen, choosing
 from screens.keys import Advice, keyed
 from screens.lab import Lab
+from screens.latest import Latest
 from screens.offers import Offer
 from screens.pictures import correlation_picture, distance_picture, magnitude_picture
 from screens.readout import bird_words, legend, magnitude_title, magnitude_words, pair_words
@@ -102,6 +104,9 @@ class HeatmapsScreen(ChoosingScreen):
         self._round = 0
         self._fitted = True
         self._lines = False
+        self._pairs: Pairs = {}
+        self._asked: tuple[str, ...] = ()
+        self._pairing: Latest[tuple[str, ...], Pairs] = Latest(self, self._pair_up, self._paired)
 
     def body(self) -> Iterator[Widget]:
         yield Static("", id="which", markup=False)
@@ -154,6 +159,7 @@ class HeatmapsScreen(ChoosingScreen):
         """Another run is followed."""
         super().begin()
         self._round = 0
+        self._asked = ()
         for plot in self.query(LinePlot):
             plot.look(Sight())
 
@@ -182,7 +188,9 @@ class HeatmapsScreen(ChoosingScreen):
         scale = None if self._fitted else Scale(-1.0, 1.0)
         layers = layer_grid(view, arm.name, trial, measure)
         self.query_one("#by-layer", Heatmap).show(layers, scale)
-        self.query_one("#by-round", Heatmap).show(round_grid(view, arm.name, trial, layer, measure), scale)
+        self._ask_pairs(arm, trial)
+        by_round = round_grid(view, arm.name, trial, layer, measure, self._pairs)
+        self.query_one("#by-round", Heatmap).show(by_round, scale)
         tall = 2 if self.size.height >= BOTH_FROM + 6 else 1
         lines = len(layers.rows) * tall + 2 + bool(layers.column_marks)
         self.query_one("#layer-part").styles.height = lines if self.has_class("-both") else "1fr"
@@ -191,6 +199,25 @@ class HeatmapsScreen(ChoosingScreen):
         )
         self._entitle("layer", "layer by round: each with the round before")
         self._entitle("round", f"{plain(layer)}: every pair of rounds")
+
+    def _ask_pairs(self, arm: ArmView, trial: int) -> None:
+        """Compute the pairs of rounds in a thread, once somebody looks at them."""
+        keys = tuple(item.key for item in arm.trials[trial].rounds.values())
+        looked_at = self.choice.page == "rounds" or self.has_class("-both")
+        if looked_at and len(keys) > 2 and keys != self._asked:
+            self._asked = keys
+            self._pairing.ask(keys)
+
+    def _pair_up(self, keys: tuple[str, ...]) -> Pairs:
+        return all_pairs(self.lab.store.rounds, keys, self.lab.store.home, lambda: self._asked != keys)
+
+    def _paired(self, keys: tuple[str, ...], found: Pairs) -> None:
+        self._pairs |= found
+        self.redraw()
+
+    def on_unmount(self) -> None:
+        """Stop computing pairs: a thread at work would delay the exit."""
+        self._asked = ()
 
     def _show_birds(self, view: RunView, arm: ArmView, trial: int) -> None:
         grid = bird_grid(view, arm.name, trial)
@@ -257,7 +284,7 @@ class HeatmapsScreen(ChoosingScreen):
                 before = [number for number in arm.planned if number < second]
                 layers = self.choice.page == "layers"
                 first = (before[-1] if before else 0) if layers else int(heatmap.grid.rows[row])
-                words = pair_words(view, arm.name, trial, layer, (first, second))
+                words = pair_words(view, arm.name, trial, layer, (first, second), self._pairs)
             sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
             colours = legend(heatmap.scale, heatmap.grid.kinds, self.size.width, sixteen=sixteen)
             if self.choice.page == "layers" and (order := stabilised_first(view, arm.name, trial)):

@@ -7,12 +7,15 @@ from rich.text import Text
 
 from engine.analysis import BIRD_RULE
 from engine.store import Magnitudes, SignalKind
-from engine.views import KINDS, RunView, rule_of, signals_of
+from engine.views import KINDS, RunView, rule_of, signals_of, similarity_of
+from engine.views.grids import Pairs
 from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, amount, plain
 from screens.widgets.palette import Scale, cell_text, shade
 
 
-def pair_words(view: RunView, arm: str, trial: int, layer: str, rounds: tuple[int, int]) -> Text:
+def pair_words(
+    view: RunView, arm: str, trial: int, layer: str, rounds: tuple[int, int], pairs: Pairs | None = None
+) -> Text:
     """All that is measured of one layer between two rounds, and what the later one signals."""
     earlier, later = min(rounds), max(rounds)
     known = view.arm(arm).trials[trial].rounds
@@ -21,16 +24,13 @@ def pair_words(view: RunView, arm: str, trial: int, layer: str, rounds: tuple[in
     if earlier == later:
         left = f": {known[later].p_m:.2f}% of all weights left" if later in known else ": not known yet"
         return head + Text(left) + told
-    if later not in known or layer not in known[later].similarity:
+    similarity = similarity_of(known, (earlier, later), pairs or {}).get(layer)
+    if similarity is None:
         return head + Text(": not known yet") + told
-    similarity = known[later].similarity[layer]
-    if earlier not in similarity.rounds:
-        return head + Text(": not measured") + told
-    at = similarity.rounds.index(earlier)
     counts = known[later].layers[layer]
     words = (
-        f":  Spearman alive {_number(similarity.alive[at])}  all {_number(similarity.all[at])}"
-        f"   Jaccard {_number(similarity.jaccard[at])}, chance {_number(similarity.chance[at])}"
+        f":  Spearman alive {_number(similarity.alive)}  all {_number(similarity.all)}"
+        f"   Jaccard {_number(similarity.jaccard)}, chance {_number(similarity.chance)}"
         f"   left {counts.survivors / counts.size:.1%}"
     )
     return head + Text(words) + told

@@ -1,7 +1,7 @@
 """Pure functions of finished rounds: ranks, overlap of masks, early birds, distributions, signals.
 
-A **measure** is a number, or a number by layer, of one round (`engine.analysis.measures`); a **similarity** compares two
-rounds; a **signal** is a rule that a series of numbers meets.
+A **measure** is a number, or a number by layer, of one round (`engine.analysis.measures`); a **similarity** compares
+two rounds; a **signal** is a rule that a series of numbers meets.
 """
 
 from engine.analysis.early_bird import BIRD_RULE, WINDOW, EarlyBirdWatch, mask_distance
@@ -24,8 +24,8 @@ __all__ = [
     "COLLAPSE_RULE",
     "STABLE_RULE",
     "WINDOW",
-    "EarlyBirdWatch",
     "Correlations",
+    "EarlyBirdWatch",
     "RankedLayer",
     "at_chance",
     "chance_jaccard",

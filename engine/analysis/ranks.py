@@ -114,7 +114,8 @@ def spearman_all(first: RankedLayer, second: RankedLayer) -> float | None:
 
 def _mean_ranks(values: NDArray[np.float32]) -> Floats:
     """Return the positions of sorted `[n]` values, ties at their mean position, less the mean of all."""
-    ranks = np.arange(values.size) - (values.size - 1) / 2
+    ranks: Floats = np.arange(values.size, dtype=np.float64)
+    ranks -= (values.size - 1) / 2
     same = np.flatnonzero(values[1:] == values[:-1])
     if same.size:
         breaks = np.flatnonzero(np.diff(same) != 1)

@@ -25,6 +25,7 @@ from engine.views.grids import (
     layer_grid,
     layer_lines,
     round_grid,
+    similarity_of,
 )
 from engine.views.log import LEVELS, LogLine, sifted
 from engine.views.numbers import (
@@ -125,6 +126,7 @@ __all__ = [
     "show_json",
     "sifted",
     "signals_of",
+    "similarity_of",
     "stabilised_first",
     "suggested",
     "summary",

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Literal
 
-from engine.store.events import Signal, SignalKind
+from engine.store.events import Signal, SignalKind, Similarity
 from engine.views.run import RoundView, RunView
 from engine.views.signals import round_marks, signals_of
 
@@ -17,6 +18,8 @@ MEASURES: dict[str, str] = {
     "chance": "Jaccard overlap of random masks",
 }
 
+Pairs = Mapping[tuple[str, str], Mapping[str, Similarity]]
+"""Similarity by layer, by the key of the later round and that of the earlier one."""
 Marks = Mapping[int, tuple[SignalKind, ...]]
 
 
@@ -50,7 +53,7 @@ def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") 
     later = [number for number in view.arm(arm).planned if number > 0]
     values = tuple(
         tuple(
-            _last(getattr(rounds[number].similarity[name], measure))
+            _number(getattr(rounds[number].similarity[name], measure))
             if number in rounds and name in rounds[number].similarity
             else math.nan
             for number in later
@@ -69,17 +72,21 @@ def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") 
     return Grid(title, tuple(view.layers), columns, values, "layer", "round", marks, column_marks=axis)
 
 
-def round_grid(view: RunView, arm: str, trial: int, layer: str, measure: Measure = "alive") -> Grid:
-    """Round by round of one layer; symmetric, 1 on the diagonal."""
+def round_grid(
+    view: RunView, arm: str, trial: int, layer: str, measure: Measure = "alive", pairs: Pairs | None = None
+) -> Grid:
+    """Round by round of one layer; symmetric, 1 on the diagonal.
+
+    Neighbours are in the view; the others are taken from `pairs` (`engine.analysis.pairs`), as far as they are known.
+    """
     rounds = view.arm(arm).trials[trial].rounds
     planned = view.arm(arm).planned
-    pairs: dict[tuple[int, int], float] = {(number, number): 1.0 for number in rounds}
-    for number, item in rounds.items():
-        if layer in item.similarity:
-            similarity = item.similarity[layer]
-            for earlier, value in zip(similarity.rounds, getattr(similarity, measure), strict=True):
-                pairs[number, earlier] = pairs[earlier, number] = math.nan if value is None else value
-    values = tuple(tuple(pairs.get((row, column), math.nan) for column in planned) for row in planned)
+    cells: dict[tuple[int, int], float] = {(number, number): 1.0 for number in rounds}
+    for earlier, later in combinations(rounds, 2):
+        found = similarity_of(rounds, (earlier, later), pairs or {}).get(layer)
+        if found is not None:
+            cells[earlier, later] = cells[later, earlier] = _number(getattr(found, measure))
+    values = tuple(tuple(cells.get((row, column), math.nan) for column in planned) for row in planned)
     labels = tuple(map(str, planned))
     marks: dict[tuple[int, int], SignalKind] = {}
     for number, kind in _turns(signals_of(view, arm, trial), layer).items():
@@ -88,6 +95,16 @@ def round_grid(view: RunView, arm: str, trial: int, layer: str, measure: Measure
     axis = _round_marks(rounds, planned)
     title = f"{layer}: {MEASURES[measure]}, every pair of rounds"
     return Grid(title, labels, labels, values, "round", "round", marks, axis, axis)
+
+
+def similarity_of(rounds: Mapping[int, RoundView], pair: tuple[int, int], pairs: Pairs) -> Mapping[str, Similarity]:
+    """How alike two rounds of a trial are, by layer; empty where that is not known. `pair` rises."""
+    earlier, later = pair
+    if earlier not in rounds or later not in rounds:
+        return {}
+    if earlier == max((number for number in rounds if number < later), default=None):
+        return rounds[later].similarity
+    return pairs.get((rounds[later].key, rounds[earlier].key), {})
 
 
 def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
@@ -177,5 +194,5 @@ def _round_marks(rounds: Mapping[int, RoundView], numbers: tuple[int, ...] | lis
     return found
 
 
-def _last(values: tuple[float | None, ...]) -> float:
-    return math.nan if not values or values[-1] is None else values[-1]
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -51,7 +51,7 @@ class RoundView:
     @property
     def spearman(self) -> dict[str, float | None]:
         """Per layer, the correlation of |w| with the round before, over weights alive in both."""
-        return {name: self.similarity[name].alive[-1] if name in self.similarity else None for name in self.layers}
+        return {name: self.similarity[name].alive if name in self.similarity else None for name in self.layers}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from engine.analysis import (
     distance_from_uniform,
     histogram,
     jaccard,
+    pairs,
     spearman,
     spearman_all,
 )
@@ -24,6 +27,8 @@ from engine.analysis.measures import FinishedRound, compare_rounds, measure_roun
 from engine.networks import Snapshot
 from engine.pruning import random_masks
 from engine.registry import Origin, registering
+from engine.spec import digest
+from engine.store import RoundResult, RoundStore, StoredRound
 
 Layer = tuple[np.ndarray, np.ndarray]
 """Weights and mask."""
@@ -214,3 +219,63 @@ def test_weights_that_are_not_finite_have_no_distribution() -> None:
     measures = measure_round(found)
     assert measures.magnitudes == {}
     assert measures.measures["distance-from-start"]["conv1"] is None
+
+
+# Every pair of rounds
+
+
+def write_rounds(home: Path, count: int) -> tuple[RoundStore, dict[str, FinishedRound]]:
+    rounds, found = RoundStore(home / "rounds"), {digest((number,)): a_round(number) for number in range(count)}
+    for key, item in found.items():
+        result = RoundResult(
+            iterations=1,
+            early_stop_iteration=1,
+            validation_loss=1,
+            test_accuracy=1,
+            test_accuracy_end=1,
+            layers={},
+            seconds=1,
+            diverged=False,
+        )
+        masks = {name: np.asarray(mask) for name, mask in item.masks.items()}
+        rounds.write(StoredRound(key, result, [], masks, item.final, item.final))
+    return rounds, found
+
+
+@pytest.mark.parametrize("room", [0, 300, 10**6], ids=["one at a time", "a few", "all"])
+def test_all_pairs_are_each_compared_whatever_memory_there_is(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "MOST_WEIGHTS", room)
+    rounds, found = write_rounds(tmp_path, 5)
+    keys = list(found)
+    expected = {(b, a): compare_rounds(found[b], found[a]) for a, b in combinations(keys, 2)}
+    assert pairs.all_pairs(rounds, keys, tmp_path) == expected
+    assert pairs.known_pairs(keys, tmp_path) == expected
+
+
+def test_known_pairs_are_not_computed_again_and_new_rounds_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds, found = write_rounds(tmp_path, 4)
+    keys = list(found)
+    pairs.all_pairs(rounds, keys[:3], tmp_path)
+    compared: list[tuple[int, int]] = []
+    monkeypatch.setattr(pairs, "compare_rounds", lambda *both: compared.append(both) or {})
+    pairs.all_pairs(rounds, keys[:3], tmp_path)
+    assert not compared
+    pairs.all_pairs(rounds, keys, tmp_path)
+    assert len(compared) == 3
+    assert pairs.all_pairs(rounds, keys, tmp_path, stop=lambda: True).keys() == {
+        (b, a) for a, b in combinations(keys, 2)
+    }
+
+
+def test_a_missing_round_and_a_damaged_cache_cost_only_their_pairs(tmp_path: Path) -> None:
+    rounds, found = write_rounds(tmp_path, 3)
+    keys = list(found)
+    whole = pairs.all_pairs(rounds, keys, tmp_path)
+    (tmp_path / "measures" / "pairs" / f"{keys[2]}.json").write_text("{broken")
+    rounds.path(keys[0]).unlink()
+    assert pairs.known_pairs(keys, tmp_path).keys() == {(keys[1], keys[0])}
+    assert pairs.all_pairs(rounds, keys, tmp_path) == {
+        pair: whole[pair] for pair in [(keys[1], keys[0]), (keys[2], keys[1])]
+    }

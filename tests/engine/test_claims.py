@@ -82,10 +82,7 @@ def finished(arm: str, trial: int, number: int, facts: Facts) -> RoundFinished:
         ),
         similarity={}
         if number == 0
-        else {
-            name: Similarity(rounds=(number - 1,), alive=(value,), all=(1.0,), jaccard=(0.5,), chance=(0.1,))
-            for name, value in ranks.items()
-        },
+        else {name: Similarity(alive=value, all=1.0, jaccard=0.5, chance=0.1) for name, value in ranks.items()},
     )
 
 

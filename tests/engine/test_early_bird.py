@@ -251,8 +251,7 @@ def test_a_watched_round_tells_the_distances_of_its_epochs_and_is_else_as_it_was
     weights, _ = by_hand(study, home)
     steps = pruning_schedule(LAYERS, study.base.prune)
     masks = [
-        prune(magnitudes(weights[at].params, full_masks(LAYERS)), full_masks(LAYERS), steps, 1)
-        for at in epochs(80)
+        prune(magnitudes(weights[at].params, full_masks(LAYERS)), full_masks(LAYERS), steps, 1) for at in epochs(80)
     ]
     whole = [np.concatenate([mask[layer.parameter].ravel() for layer in LAYERS]) for mask in masks]
     distances, found = plain_watch(whole)

@@ -9,6 +9,7 @@ import pytest
 
 from engine import views
 from engine.analysis import BIRD_RULE, CHANCE_RULE, COLLAPSE_RULE, STABLE_RULE
+from engine.analysis.pairs import all_pairs
 from engine.spec import Arm, Study
 from engine.store import (
     ArmPlan,
@@ -33,6 +34,7 @@ from engine.store import (
     SignalKind,
     Similarity,
     Stamped,
+    Store,
 )
 from engine.views import RunView, fold
 
@@ -60,9 +62,7 @@ def ended(
 ) -> RoundFinished:
     """A finished round with half of the weights of the one before, and those correlations with all before it."""
     left = {name: LayerCount(survivors=size // 2**number, size=size) for name, size in LAYERS.items()}
-    similar = Similarity(
-        rounds=tuple(range(len(alive))), alive=alive, all=alive, jaccard=(0.5,) * len(alive), chance=(0.1,) * len(alive)
-    )
+    similar = Similarity(alive=alive[-1], all=alive[-1], jaccard=0.5, chance=0.1) if alive else None
     result = RoundResult(
         iterations=9,
         early_stop_iteration=None if accuracy is None else 5,
@@ -81,7 +81,7 @@ def ended(
         key=f"{arm}{trial}{number}",
         reused=False,
         result=result,
-        similarity=dict.fromkeys(LAYERS, similar) if alive else {},
+        similarity=dict.fromkeys(LAYERS, similar) if similar else {},
     )
 
 
@@ -243,15 +243,7 @@ def test_learning_curves_have_gaps_where_there_is_no_number() -> None:
     assert views.extended(curve, []) is curve
 
 
-def test_survival_is_in_percent_of_each_layer() -> None:
-    view = folded(started(), ended(0, 0.9), ended(1, 0.9), ended(2, 0.9))
-    assert views.survival_series(view, "ticket", 0) == {
-        "dense1": [(0, 100.0), (1, 50.0), (2, 25.0)],
-        "output": [(0, 100.0), (1, 50.0), (2, 25.0)],
-    }
-
-
-SIMILAR = (started(), ended(0, 0.9), ended(1, 0.9, alive=(0.75,)), ended(2, 0.9, alive=(None, -0.25)))
+SIMILAR = (started(), ended(0, 0.9), ended(1, 0.9, alive=(0.75,)), ended(2, 0.9, alive=(-0.25,)))
 
 
 def cells(grid: views.Grid) -> list[list[float | None]]:
@@ -273,16 +265,23 @@ def test_the_layer_grid_compares_each_round_with_the_one_before() -> None:
 def test_the_round_grid_is_symmetric_with_gaps() -> None:
     view = folded(*SIMILAR)
     assert cells(views.round_grid(view, "ticket", 0, "dense1")) == [[1, 0.75, None], [0.75, 1, -0.25], [None, -0.25, 1]]
+    far = {("ticket02", "ticket00"): dict.fromkeys(LAYERS, Similarity(alive=0.1, all=None, jaccard=0.5, chance=0.1))}
+    whole = views.round_grid(view, "ticket", 0, "dense1", pairs=far)
+    assert cells(whole) == [[1, 0.75, 0.1], [0.75, 1, -0.25], [0.1, -0.25, 1]]
     early = views.round_grid(folded(*SIMILAR[:3]), "ticket", 0, "dense1")
     assert cells(early) == [[1, 0.75, None], [0.75, 1, None], [None, None, None]]
 
 
 @pytest.mark.parametrize("measure", views.MEASURES)
 def test_the_grids_of_a_real_run_are_full_and_in_range(finished: RunFolder, measure: views.Measure) -> None:
-    view = fold(RunView(), finished.events())
+    view, store = fold(RunView(), finished.events()), Store(finished.folder.parent.parent)
     for arm in view.arms:
+        rounds = arm.trials[1].rounds
+        pairs = all_pairs(store.rounds, [item.key for item in rounds.values()], store.home)
+        for later in range(1, 4):
+            assert pairs[rounds[later].key, rounds[later - 1].key] == rounds[later].similarity
         for layer in view.layers:
-            rows = cells(views.round_grid(view, arm.name, 1, layer, measure))
+            rows = cells(views.round_grid(view, arm.name, 1, layer, measure, pairs))
             assert rows == [list(column) for column in zip(*rows, strict=True)]
             assert [rows[place][place] for place in range(4)] == [1.0] * 4
             assert all(value is not None and -1 <= value <= 1 for row in rows for value in row)

@@ -1,9 +1,9 @@
 """Measures: pure functions of finished rounds.
 
-A **measure** is one function of a `FinishedRound` that returns a number for the network, or a number by layer, and is
-registered with `engine.registry.measure(name, help, unit=..., low=..., high=...)`. Every measure is computed when a round
-ends (`measure_round`); those of a plug-in that came later are computed from the stored round (`measure_stored`).
-`compare_rounds` measures a round against the one before it in its trial.
+A **measure** is one function of a `FinishedRound` that returns a number for the network, or a number by layer. It is
+registered with `engine.registry.measure(name, help, unit=..., low=..., high=...)`, where unit and range are optional.
+Every measure is computed when a round ends (`measure_round`). `compare_rounds` measures a round against the one before
+it in its trial; every pair of rounds is in `engine.analysis.pairs`.
 """
 
 import math

@@ -54,9 +54,7 @@ class FinishedRound:
     @cached_property
     def ranked(self) -> dict[str, RankedLayer]:
         """The survivors of every layer at the end in rising |w|."""
-        return {
-            layer: RankedLayer.of(self.end_weights[layer], self.masks[name]) for layer, name in self.layers.items()
-        }
+        return {layer: RankedLayer.of(self.end_weights[layer], self.masks[name]) for layer, name in self.layers.items()}
 
     @cached_property
     def start_distances(self) -> dict[str, float]:
