@@ -233,7 +233,7 @@ class HeatmapsScreen(ChoosingScreen):
 
     def _show_magnitudes(self, arm: ArmView, trial: int, layer: str) -> None:
         item = arm.trials[trial].rounds.get(self._round)
-        found = item.magnitudes.get(layer) if item else None
+        found = item.result.magnitudes.get(layer) if item else None
         empty = "not measured: the loss of this round did not stay finite" if item else "this round is not known yet"
         title = magnitude_title(layer, self._round, found)
         self.query_one("#magnitudes", LinePlot).show(magnitude_picture(title, found, empty))
@@ -337,7 +337,7 @@ class HeatmapsScreen(ChoosingScreen):
         arm, trial, layer, measure = chosen
         whose = f"{arm.name}-t{trial + 1}"
         item = arm.trials[trial].rounds.get(self._round)
-        magnitudes = item.magnitudes.get(layer) if item else None
+        magnitudes = item.result.magnitudes.get(layer) if item else None
         if self.choice.page == "magnitudes":
             table = None if magnitudes is None else partial(magnitudes_table, magnitudes)
             name = f"magnitudes-{whose}-{layer}-r{self._round}"

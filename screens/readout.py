@@ -27,7 +27,7 @@ def pair_words(
     similarity = similarity_of(known, (earlier, later), pairs or {}).get(layer)
     if similarity is None:
         return head + Text(": not known yet") + told
-    counts = known[later].layers[layer]
+    counts = known[later].result.layers[layer]
     words = (
         f":  Spearman alive {_number(similarity.alive)}  all {_number(similarity.all)}"
         f"   Jaccard {_number(similarity.jaccard)}, chance {_number(similarity.chance)}"
@@ -42,7 +42,7 @@ def bird_words(view: RunView, arm: str, trial: int, number: int, epoch: int) -> 
     head = Text.assemble((f"round {number}, epoch {epoch} with {epoch - 1}", "bold"))
     if item is None:
         return head + Text(": not known yet")
-    bird = item.early_bird
+    bird = item.result.early_bird
     if bird is None:
         return head + Text(": not watched, for nothing is pruned after this round")
     if epoch > len(bird.iterations):
@@ -59,7 +59,7 @@ def magnitude_words(view: RunView, arm: str, trial: int, layer: str, number: int
     head = Text.assemble((f"{plain(layer)}, round {number}", "bold"))
     if item is None:
         return head + Text(": not known yet")
-    found = item.magnitudes.get(layer)
+    found = item.result.magnitudes.get(layer)
     if found is None:
         return head + Text(": not measured")
     words = (
@@ -80,7 +80,7 @@ def _signals(view: RunView, arm: str, trial: int, number: int, layer: str | None
     lines = Text()
     for signal in signals_of(view, arm, trial).get(number, ()):
         if signal.layer in (None, layer):
-            bird = view.arm(arm).trials[trial].rounds[number].early_bird
+            bird = view.arm(arm).trials[trial].rounds[number].result.early_bird
             when = f" in epoch {bird.found}" if signal.kind == "early-bird" and bird else ""
             words = f"{SIGNAL_MARKS[signal.kind]} {SIGNAL_WORDS[signal.kind]}{when}: {plain(rule_of(signal))}"
             lines.append(f"\n{words}", SIGNAL_STYLES[signal.kind])

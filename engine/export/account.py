@@ -25,6 +25,7 @@ from engine.store import (
 )
 from engine.store.events import Model
 from engine.store.reading import LATEST
+from engine.store.state import RunState
 
 _KEY = r"^[0-9a-f]{40}$"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -56,11 +57,11 @@ class Unlikely(Exception):
 
 
 class Account:
-    """What the events of one run have said so far. `keys`: the finished rounds, with the weights left in each layer."""
+    """The events of one run so far. `keys`: the finished rounds, with the weights left in each layer."""
 
     def __init__(self, study: Study):
         self._study = study
-        self._started: RunStarted | None = None
+        self._state = RunState()
         self.keys: dict[str, RoundResult] = {}
 
     def check(self, event: Event) -> None:
@@ -80,6 +81,7 @@ class Account:
                 self.keys[event.key] = event.result
             case _:
                 pass
+        self._state.apply(event)
 
     def check_curve(self, line: CurveLine) -> None:
         """Take a part of a curve. Raises Unlikely."""
@@ -118,20 +120,20 @@ class Account:
         _expect(0 < len(event.layers) <= _MOST_ROUNDS, f"{len(event.layers)} layers")
         for name, size in event.layers.items():
             _expect(bool(_NAME.fullmatch(name)) and size > 0, f"{size} weights of a layer {name[:64]!r}")
-        if self._started is not None:
-            same = (event.arms, event.layers) == (self._started.arms, self._started.layers)
+        before = self._state.started
+        if before is not None:
+            same = (event.arms, event.layers) == (before.arms, before.layers)
             _expect(same, "a second start with other arms or layers")
-        self._started = event
 
     def _check_place(self, event: RoundStarted | RoundFinished | Diverged | Signal) -> RunStarted:
-        if self._started is None:
+        if self._state.started is None:
             raise Unlikely("a round before the run started")
-        arm = next((arm for arm in self._started.arms if arm.name == event.arm), None)
+        arm = next((arm for arm in self._state.arms if arm.name == event.arm), None)
         found = arm is not None and 0 <= event.trial < len(arm.seeds) and event.round in arm.rounds
         _expect(found, f"arm {event.arm[:64]!r}, trial {event.trial}, round {event.round}")
         if not isinstance(event, Signal):
             _expect(bool(re.fullmatch(_KEY, event.key)), f"a key {event.key[:64]!r}")
-        return self._started
+        return self._state.started
 
 
 def _expect(so: bool, otherwise: str) -> None:

@@ -150,6 +150,21 @@ class RoundFinished(Model):
     result: RoundResult
     similarity: dict[str, Similarity]
 
+    @property
+    def p_m(self) -> float:
+        """Percentage of prunable weights left."""
+        return self.result.p_m
+
+    @property
+    def survivors(self) -> int:
+        """Prunable weights left."""
+        return self.result.survivors
+
+    @property
+    def spearman(self) -> dict[str, float | None]:
+        """By layer, the correlation of |w| with the round before, over the weights that survive in both."""
+        return {name: self.similarity[name].alive if name in self.similarity else None for name in self.result.layers}
+
 
 class Diverged(Model):
     """A loss stopped being finite; the later rounds of the trial are left out."""

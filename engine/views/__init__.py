@@ -42,7 +42,7 @@ from engine.views.numbers import (
     tsv_text,
 )
 from engine.views.ordering import ORDERS, ordered
-from engine.views.run import ArmView, RoundView, RunView, TrialView, fold, read_run, summary
+from engine.views.run import ArmView, RunView, TrialView, fold, read_run, summary
 from engine.views.series import (
     Curve,
     Series,
@@ -79,7 +79,6 @@ __all__ = [
     "LogLine",
     "Measure",
     "Point",
-    "RoundView",
     "RunView",
     "Series",
     "StudyRun",

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
 
-from engine.store.events import Signal, SignalKind, Similarity
-from engine.views.run import RoundView, RunView
+from engine.store.events import RoundFinished, Signal, SignalKind, Similarity
+from engine.views.run import RunView
 from engine.views.signals import round_marks, signals_of
 
 Measure = Literal["alive", "all", "jaccard", "chance"]
@@ -97,7 +97,7 @@ def round_grid(
     return Grid(title, labels, labels, values, "round", "round", marks, axis, axis)
 
 
-def similarity_of(rounds: Mapping[int, RoundView], pair: tuple[int, int], pairs: Pairs) -> Mapping[str, Similarity]:
+def similarity_of(rounds: Mapping[int, RoundFinished], pair: tuple[int, int], pairs: Pairs) -> Mapping[str, Similarity]:
     """How alike two rounds of a trial are, by layer; empty where that is not known. `pair` rises."""
     earlier, later = pair
     if earlier not in rounds or later not in rounds:
@@ -112,7 +112,7 @@ def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
     after the epoch before. Without columns where no early bird was watched for."""
     rounds = view.arm(arm).trials[trial].rounds
     planned = view.arm(arm).planned
-    birds = {number: item.early_bird for number, item in rounds.items() if item.early_bird is not None}
+    birds = {number: item.result.early_bird for number, item in rounds.items() if item.result.early_bird is not None}
     epochs = max((len(bird.distances) for bird in birds.values()), default=0)
     values = tuple(
         (*birds[number].distances, *[math.nan] * (epochs - len(birds[number].distances)))
@@ -126,7 +126,7 @@ def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
         for number, bird in birds.items()
         if bird.found is not None
     }
-    collapsed: Marks = {row: ("collapsed",) for row, it in enumerate(planned) if it in rounds and rounds[it].collapsed}
+    collapsed: Marks = {row: ("collapsed",) for row, it in enumerate(planned) if it in rounds and rounds[it].result.collapsed}
     columns = tuple(str(epoch) for epoch in range(2, epochs + 2))
     title = "mask distance: each epoch with the one before"
     return Grid(title, tuple(map(str, planned)), columns, values, "round", "epoch", marks, collapsed)
@@ -185,7 +185,7 @@ def _turns(signals: Mapping[int, tuple[Signal, ...]], layer: str) -> dict[int, S
     return {number: signal.kind for number, told in signals.items() for signal in told if signal.layer == layer}
 
 
-def _round_marks(rounds: Mapping[int, RoundView], numbers: tuple[int, ...] | list[int]) -> Marks:
+def _round_marks(rounds: Mapping[int, RoundFinished], numbers: tuple[int, ...] | list[int]) -> Marks:
     """By place in `numbers`: whether the round's accuracy was at chance, and whether it had an early bird."""
     found: dict[int, tuple[SignalKind, ...]] = {}
     for place, number in enumerate(numbers):

@@ -90,13 +90,13 @@ def rounds_table(view: RunView) -> Table:
                         item.round,
                         item.p_m,
                         item.survivors,
-                        item.early_stop_iteration,
-                        item.validation_loss,
-                        item.validation_accuracy,
-                        item.test_accuracy,
-                        item.test_accuracy_end,
-                        item.test_accuracy_pruned,
-                        item.seconds,
+                        item.result.early_stop_iteration,
+                        item.result.validation_loss,
+                        item.result.validation_accuracy,
+                        item.result.test_accuracy,
+                        item.result.test_accuracy_end,
+                        item.result.test_accuracy_pruned,
+                        item.result.seconds,
                         "; ".join(told),
                     )
                 )
@@ -108,7 +108,7 @@ def layers_table(view: RunView, arm: str, trial: int) -> Table:
     rows = tuple(
         (item.round, item.p_m, name, layer.survivors, layer.size, 100 * layer.survivors / layer.size)
         for item in view.arm(arm).trials[trial].rounds.values()
-        for name, layer in item.layers.items()
+        for name, layer in item.result.layers.items()
     )
     return Table(("round", "P_m (%)", "layer", "weights left", "weights", "left (%)"), rows)
 

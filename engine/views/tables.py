@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.store.events import Signal
+from engine.store.events import RoundFinished, Signal
 from engine.views.compare import Point, aligned, same_level
-from engine.views.run import ArmView, RoundView, RunView
+from engine.views.run import ArmView, RunView
 from engine.views.signals import signals_of
 
 
@@ -28,7 +28,7 @@ def _points(arm: ArmView) -> list[Point]:
     found: list[Point] = []
     for number in arm.planned:
         rounds = [trial.rounds[number] for trial in arm.trials if number in trial.rounds]
-        values = {seed: it.test_accuracy * 100 for seed, it in enumerate(rounds) if it.test_accuracy is not None}
+        values = {seed: it.result.test_accuracy * 100 for seed, it in enumerate(rounds) if it.result.test_accuracy is not None}
         if values:
             found.append(Point.of(rounds[0].p_m, number, values))
         elif rounds:
@@ -52,18 +52,18 @@ def _cell(point: Point | None, p_m: float) -> str:
 def distance_rows(view: RunView, number: int = 0) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a round's distances from uniform, before training and after, means over the trials: a row a
     layer, a column an arm, those left out that share their rounds with one before."""
-    known: dict[str, list[RoundView]] = {}
+    known: dict[str, list[RoundFinished]] = {}
     for arm in view.arms:
         rounds = [trial.rounds[number] for trial in arm.trials if number in trial.rounds]
-        rounds = [item for item in rounds if item.magnitudes]
+        rounds = [item for item in rounds if item.result.magnitudes]
         if rounds and rounds[0].key not in {items[0].key for items in known.values()}:
             known[arm.name] = rounds
     rows = [[layer, *(_distances(rounds, layer) for rounds in known.values())] for layer in view.layers]
     return ["layer", *known], rows if known else []
 
 
-def _distances(rounds: Sequence[RoundView], layer: str) -> str:
-    found = [item.magnitudes[layer] for item in rounds]
+def _distances(rounds: Sequence[RoundFinished], layer: str) -> str:
+    found = [item.result.magnitudes[layer] for item in rounds]
     before = math.fsum(item.start_distance for item in found) / len(found)
     after = math.fsum(item.end_distance for item in found) / len(found)
     return f"{before:.3f} → {after:.3f}"
@@ -94,24 +94,24 @@ def _rounds(view: RunView, arm: str, trial: int) -> list[Mapping[str, Any]]:
     return [_round(item, signals.get(item.round, ())) for item in view.arm(arm).trials[trial].rounds.values()]
 
 
-def _round(item: RoundView, signals: Sequence[Signal]) -> Mapping[str, Any]:
+def _round(item: RoundFinished, signals: Sequence[Signal]) -> Mapping[str, Any]:
     return {
         "round": item.round,
         "p_m": item.p_m,
         "survivors": item.survivors,
-        "layers": {name: layer.model_dump(mode="json") for name, layer in item.layers.items()},
-        "early_stop_iteration": item.early_stop_iteration,
-        "validation_loss": item.validation_loss,
-        "validation_accuracy": item.validation_accuracy,
-        "test_accuracy": item.test_accuracy,
-        "test_accuracy_end": item.test_accuracy_end,
-        "test_accuracy_pruned": item.test_accuracy_pruned,
-        "collapsed": item.collapsed,
+        "layers": {name: layer.model_dump(mode="json") for name, layer in item.result.layers.items()},
+        "early_stop_iteration": item.result.early_stop_iteration,
+        "validation_loss": item.result.validation_loss,
+        "validation_accuracy": item.result.validation_accuracy,
+        "test_accuracy": item.result.test_accuracy,
+        "test_accuracy_end": item.result.test_accuracy_end,
+        "test_accuracy_pruned": item.result.test_accuracy_pruned,
+        "collapsed": item.result.collapsed,
         "spearman": item.spearman,
         "signals": [{"kind": it.kind, "layer": it.layer, "text": it.text} for it in signals],
-        "magnitudes": {name: found.model_dump(mode="json") for name, found in item.magnitudes.items()},
-        "early_bird": item.early_bird.model_dump(mode="json") if item.early_bird else None,
-        "seconds": item.seconds,
+        "magnitudes": {name: found.model_dump(mode="json") for name, found in item.result.magnitudes.items()},
+        "early_bird": item.result.early_bird.model_dump(mode="json") if item.result.early_bird else None,
+        "seconds": item.result.seconds,
         "key": item.key,
         "reused": item.reused,
     }

@@ -480,8 +480,8 @@ def test_distances_and_shares() -> None:
 
 def test_a_view_has_all_that_a_round_measured() -> None:
     item = a_view(a_study(trials=1), plain, 1).arm("ticket").trials[0].rounds[1]
-    assert (item.validation_accuracy, item.collapsed, item.early_bird) == (0.9, False, None)
-    assert item.magnitudes["output"].end_distance == 0.4
+    assert (item.result.validation_accuracy, item.result.collapsed, item.result.early_bird) == (0.9, False, None)
+    assert item.result.magnitudes["output"].end_distance == 0.4
 
 
 # The verdicts

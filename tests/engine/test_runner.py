@@ -236,7 +236,7 @@ def test_global_scope_some_rounds_and_several_controls(tiny: Tiny, new_home: New
     ticket, once = (view.arm(name).trials[0].rounds for name in ("ticket", "one-shot"))
     assert [item.survivors for item in ticket.values()] == [50_200, 25_100, 12_550, 6275]
     assert [item.survivors for item in once.values()] == [50_200, 25_100, 12_550, 6275]
-    assert ticket[3].layers["dense1"].survivors * 30_000 != ticket[3].layers["dense2"].survivors * 19_200
+    assert ticket[3].result.layers["dense1"].survivors * 30_000 != ticket[3].result.layers["dense2"].survivors * 19_200
     first, second = (stored(folder, "reinit", trial, 3) for trial in (0, 1))
     same_masks = [first.masks[name].tobytes() == second.masks[name].tobytes() for name in first.masks]
     assert same_masks == [True] * 3
@@ -533,7 +533,7 @@ def test_a_diverging_study_ends_with_gaps_and_no_crash(tiny: Tiny, new_home: New
         assert list(arm.trials[0].rounds) == [0], "a diverged network cannot be pruned"
     dense = json.loads(json.dumps(views.show_json(view, "done"), allow_nan=False))["arms"][0]["trials"][0]["rounds"][0]
     assert dense["test_accuracy_end"] is None
-    assert view.arms[0].trials[0].rounds[0].diverged
+    assert view.arms[0].trials[0].rounds[0].result.diverged
     assert folder.curve(dense["key"])[-1].train_loss is None
     assert [row[:2] for row in views.table_rows(view)[1]] == [["0", "100.00"]]
     status, again = execute(tiny(*WILD), store_of(folder).home)

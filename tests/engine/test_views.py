@@ -399,11 +399,11 @@ def test_the_bird_grid_has_the_distances_and_where_one_was_found(watched: RunVie
     rounds = watched.arm("ticket").trials[1].rounds
     grid = views.bird_grid(watched, "ticket", 1)
     assert (grid.rows, grid.columns) == (("0", "1", "2"), ("2", "3", "4", "5"))
-    assert cells(grid) == [list(rounds[0].early_bird.distances), list(rounds[1].early_bird.distances), [None] * 4]
+    assert cells(grid) == [list(rounds[0].result.early_bird.distances), list(rounds[1].result.early_bird.distances), [None] * 4]
     assert {(int(grid.rows[row]), int(grid.columns[column])): kind for (row, column), kind in grid.marks.items()} == {
-        (number, item.early_bird.found): "early-bird"
+        (number, item.result.early_bird.found): "early-bird"
         for number, item in rounds.items()
-        if item.early_bird and item.early_bird.found
+        if item.result.early_bird and item.result.early_bird.found
     }
     assert views.bird_epochs(watched, "ticket")[-1] == ((0, 1), (5, 5))
     lines = views.bird_lines(watched, "ticket", 1)
@@ -422,12 +422,12 @@ def test_without_a_watch_the_bird_grid_has_no_columns(finished: RunFolder) -> No
 
 def test_rounds_at_chance_and_with_an_early_bird_are_marked_on_the_axes_and_the_line(watched: RunView) -> None:
     arm = watched.arm("clamped")
-    at_chance = [trial.rounds[2].collapsed for trial in arm.trials]
+    at_chance = [trial.rounds[2].result.collapsed for trial in arm.trials]
     assert any(at_chance)
     trial = at_chance.index(True)
     marks = {
-        number: (["collapsed"] if item.collapsed else [])
-        + (["early-bird"] if item.early_bird and item.early_bird.found else [])
+        number: (["collapsed"] if item.result.collapsed else [])
+        + (["early-bird"] if item.result.early_bird and item.result.early_bird.found else [])
         for number, item in arm.trials[trial].rounds.items()
     }
     by_round = views.round_grid(watched, "clamped", trial, "dense1")
@@ -451,7 +451,7 @@ def test_the_cell_where_a_ranking_turned_is_marked() -> None:
 def test_distances_are_means_over_trials_of_the_arms_that_differ(watched: RunView) -> None:
     header, rows = views.distance_rows(watched)
     assert (header, [row[0] for row in rows]) == (["layer", "ticket", "clamped"], list(watched.layers))
-    found = [trial.rounds[0].magnitudes["dense1"] for trial in watched.arm("clamped").trials]
+    found = [trial.rounds[0].result.magnitudes["dense1"] for trial in watched.arm("clamped").trials]
     before, after = (
         sum(getattr(item, name) for item in found) / len(found) for name in ("start_distance", "end_distance")
     )
@@ -473,9 +473,9 @@ def test_the_json_has_what_a_round_signals(watched: RunView) -> None:
         for place, trial in enumerate(arm.trials):
             rounds = written["trials"][place]["rounds"]
             for item, row in zip(trial.rounds.values(), rounds, strict=True):
-                assert (row["collapsed"], row["validation_accuracy"]) == (item.collapsed, item.validation_accuracy)
-                assert {name: Magnitudes(**found) for name, found in row["magnitudes"].items()} == item.magnitudes
-                assert (EarlyBird(**row["early_bird"]) if row["early_bird"] else None) == item.early_bird
+                assert (row["collapsed"], row["validation_accuracy"]) == (item.result.collapsed, item.result.validation_accuracy)
+                assert {name: Magnitudes(**found) for name, found in row["magnitudes"].items()} == item.result.magnitudes
+                assert (EarlyBird(**row["early_bird"]) if row["early_bird"] else None) == item.result.early_bird
             said = [(row["round"], it["kind"], it["layer"], it["text"]) for row in rounds for it in row["signals"]]
             assert said == [
                 (it.round, it.kind, it.layer, it.text)
