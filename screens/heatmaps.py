@@ -14,7 +14,6 @@ from textual.widgets import Static
 
 from engine.analysis.pairs import Pairs, all_pairs
 from engine.views import (
-    MEASURES,
     ArmView,
     Measure,
     RunView,
@@ -24,6 +23,8 @@ from engine.views import (
     layer_grid,
     layer_lines,
     magnitudes_table,
+    measure_names,
+    measure_words,
     round_grid,
     stabilised_first,
 )
@@ -34,7 +35,7 @@ from screens.lab import Lab
 from screens.latest import Latest
 from screens.offers import Offer
 from screens.pictures import correlation_picture, distance_picture, magnitude_picture
-from screens.readout import bird_words, legend, magnitude_title, magnitude_words, pair_words
+from screens.readout import bird_words, legend, magnitude_title, magnitude_words, measure_cell, pair_words
 from screens.sight import Sight
 from screens.text import plain
 from screens.widgets.heatmap import Heatmap
@@ -63,7 +64,7 @@ STABILISED = 6
 """Layers of which it is said, in the order in which their rankings stabilised, when that was."""
 
 MEASURED: tuple[Measure, ...] = ("alive", "all", "jaccard", "chance")
-"""The measures in turn."""
+"""The measures of two rounds in turn; those of one round follow them."""
 
 
 class _Shown(NamedTuple):
@@ -100,7 +101,8 @@ class HeatmapsScreen(ChoosingScreen):
     ]  # fmt: skip
 
     def __init__(self, lab: Lab):
-        super().__init__(lab, Choice({"layers": MEASURED, "rounds": MEASURED, "birds": ("",), "magnitudes": ("",)}))
+        measures = {"layers": measure_names(), "rounds": MEASURED, "birds": ("",), "magnitudes": ("",)}
+        super().__init__(lab, Choice(measures))
         self._round = 0
         self._fitted = True
         self._lines = False
@@ -146,9 +148,8 @@ class HeatmapsScreen(ChoosingScreen):
         view = self.view
         if view is None:
             return None
-        measures = (measure for measure in MEASURED if measure == self.choice.measure)
         layer = list(view.layers)[self.choice.layer_of(view)]
-        return _Shown(*self.choice.trial_of(view), layer, next(measures, MEASURED[0]))
+        return _Shown(*self.choice.trial_of(view), layer, self.choice.measure or MEASURED[0])
 
     @property
     def as_lines(self) -> bool:
@@ -179,7 +180,7 @@ class HeatmapsScreen(ChoosingScreen):
             self._show_magnitudes(arm, trial, layer)
         else:
             self._show_correlations(view, arm, trial, layer, measure)
-            words.append(MEASURES[measure], "bold")
+            words.append(plain(measure_words(measure)), "bold")
         self.write("#which", words)
         self._follow_choice()
         self._tell_cell()
@@ -189,7 +190,8 @@ class HeatmapsScreen(ChoosingScreen):
         layers = layer_grid(view, arm.name, trial, measure)
         self.query_one("#by-layer", Heatmap).show(layers, scale)
         self._ask_pairs(arm, trial)
-        by_round = round_grid(view, arm.name, trial, layer, measure, self._pairs)
+        between = measure if measure in MEASURED else MEASURED[0]
+        by_round = round_grid(view, arm.name, trial, layer, between, self._pairs)
         self.query_one("#by-round", Heatmap).show(by_round, scale)
         tall = 2 if self.size.height >= BOTH_FROM + 6 else 1
         lines = len(layers.rows) * tall + 2 + bool(layers.column_marks)
@@ -197,7 +199,8 @@ class HeatmapsScreen(ChoosingScreen):
         self.query_one("#lines", LinePlot).show(
             correlation_picture(layer_lines(view, arm.name, trial, measure), measure)
         )
-        self._entitle("layer", "layer by round: each with the round before")
+        what = "each with the round before" if measure in MEASURED else plain(measure_words(measure))
+        self._entitle("layer", f"layer by round: {what}")
         self._entitle("round", f"{plain(layer)}: every pair of rounds")
 
     def _ask_pairs(self, arm: ArmView, trial: int) -> None:
@@ -271,7 +274,7 @@ class HeatmapsScreen(ChoosingScreen):
         view, chosen, heatmap = self.view, self.chosen, self._shown_heatmap
         if view is None or chosen is None:
             return
-        arm, trial, layer, _ = chosen
+        arm, trial, layer, measure = chosen
         words, colours = Text(), Text()
         if heatmap is None:
             words = magnitude_words(view, arm.name, trial, layer, self._round)
@@ -284,7 +287,11 @@ class HeatmapsScreen(ChoosingScreen):
                 before = [number for number in arm.planned if number < second]
                 layers = self.choice.page == "layers"
                 first = (before[-1] if before else 0) if layers else int(heatmap.grid.rows[row])
-                words = pair_words(view, arm.name, trial, layer, (first, second), self._pairs)
+                words = (
+                    measure_cell(view, arm.name, trial, heatmap.grid.rows[row], second, measure)
+                    if layers and measure not in MEASURED
+                    else pair_words(view, arm.name, trial, layer, (first, second), self._pairs)
+                )
             sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
             colours = legend(heatmap.scale, heatmap.grid.kinds, self.size.width, sixteen=sixteen)
             if self.choice.page == "layers" and (order := stabilised_first(view, arm.name, trial)):

@@ -8,7 +8,7 @@ from rich.text import Text
 from engine.analysis import BIRD_RULE
 from engine.store import Magnitudes, SignalKind
 from engine.views import KINDS, RunView, rule_of, signals_of, similarity_of
-from engine.views.grids import Pairs
+from engine.views.grids import NETWORK, Pairs
 from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, amount, plain
 from screens.widgets.palette import Scale, cell_text, shade
 
@@ -34,6 +34,20 @@ def pair_words(
         f"   left {counts.survivors / counts.size:.1%}"
     )
     return head + Text(words) + told
+
+
+def measure_cell(view: RunView, arm: str, trial: int, row: str, number: int, measure: str) -> Text:
+    """A registered measure of a round, of a layer or of the whole network."""
+    item = view.arm(arm).trials[trial].rounds.get(number)
+    head = Text.assemble((f"{plain(row)}, round {number}", "bold"))
+    if item is None:
+        return head + Text(": not known yet")
+    values = item.result.measures.get(measure)
+    if values is None:
+        return head + Text(f":  {measure} was not measured")
+    value = values.get("" if row == NETWORK else row)
+    layer = None if row == NETWORK else row
+    return head + Text(f":  {plain(measure)} {_number(value)}") + _signals(view, arm, trial, number, layer)
 
 
 def bird_words(view: RunView, arm: str, trial: int, number: int, epoch: int) -> Text:

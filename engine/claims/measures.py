@@ -204,7 +204,9 @@ def _smallest(run: StudyRun, copies: Copies, arm: str) -> float | None:
     for trial in copies:
         last = max(trial.rounds, default=0)
         dense = trial.rounds[0].result.test_accuracy if 0 in trial.rounds else None
-        if dense is None or not (last == planned[-1] or trial.rounds[last].result.diverged or trial.rounds[last].result.collapsed):
+        if dense is None or not (
+            last == planned[-1] or trial.rounds[last].result.diverged or trial.rounds[last].result.collapsed
+        ):
             return None
         gains = {item.p_m: (item.result.test_accuracy or 0) - dense for _, item in sorted(trial.rounds.items())}
         found.append(math.log(_crossing(gains)))
@@ -276,7 +278,9 @@ def _rank_at_collapse(run: StudyRun, measure: RankAtCollapse) -> Measured:
     layers = _layers(run, measure.layers)
     values: list[float | None] = []
     for copies in run.trials(measure.arm):
-        collapsed = [number for copy in copies for number, item in copy.rounds.items() if number > 0 and item.result.collapsed]
+        collapsed = [
+            number for copy in copies for number, item in copy.rounds.items() if number > 0 and item.result.collapsed
+        ]
         values.append(_rank(copies, (min(collapsed),), layers, measure.variant) if collapsed else None)
     if all(value is None for value in values):
         raise NotMeasured(f"the accuracy of arm {measure.arm!r} never fell to chance")
@@ -287,7 +291,9 @@ def _distance(run: StudyRun, measure: DistanceFromUniform) -> Measured:
     layers = _layers(run, measure.layers)
 
     def distance(item: RoundFinished) -> float | None:
-        return mean([item.result.magnitudes[name].end_distance if name in item.result.magnitudes else None for name in layers])
+        return mean(
+            [item.result.magnitudes[name].end_distance if name in item.result.magnitudes else None for name in layers]
+        )
 
     mine = [over(copies, 0, distance) for copies in run.trials(measure.arm)]
     if measure.other is None:

@@ -121,9 +121,7 @@ class Summaries:
             owner = run.owner()
             for stamped in run.events(after=state.last_event):
                 state.take(stamped)
-            told = summarise(
-                state, name, study=run.study_name, title=run.title, note=run.note, created=run.created
-            )
+            told = summarise(state, name, study=run.study_name, title=run.title, note=run.note, created=run.created)
         found = _Known(stamp, told, owner)
         if found.at_work:
             self._states[name] = (stamp[1], state)

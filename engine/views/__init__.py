@@ -24,6 +24,8 @@ from engine.views.grids import (
     bird_lines,
     layer_grid,
     layer_lines,
+    measure_names,
+    measure_words,
     round_grid,
     similarity_of,
 )
@@ -111,6 +113,8 @@ __all__ = [
     "magnitudes_table",
     "margins",
     "margins_over",
+    "measure_names",
+    "measure_words",
     "newest_signals",
     "ordered",
     "parse_filter",

@@ -4,19 +4,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Literal
+from typing import TypeAlias
 
+from engine import registry
 from engine.store.events import RoundFinished, Signal, SignalKind, Similarity
 from engine.views.run import RunView
 from engine.views.signals import round_marks, signals_of
 
-Measure = Literal["alive", "all", "jaccard", "chance"]
+Measure: TypeAlias = str
+"""One of MEASURES, or the name of a registered measure."""
 MEASURES: dict[str, str] = {
     "alive": "Spearman of |w|, alive in both",
     "all": "Spearman of |w|, all weights",
     "jaccard": "Jaccard overlap of masks",
     "chance": "Jaccard overlap of random masks",
 }
+"""What is measured between two rounds."""
+NETWORK = "network"
+"""The row of a measure of the whole network."""
 
 Pairs = Mapping[tuple[str, str], Mapping[str, Similarity]]
 """Similarity by layer, by the key of the later round and that of the earlier one."""
@@ -47,29 +52,50 @@ class Grid:
         return {*self.marks.values(), *whole}
 
 
+def measure_names() -> tuple[str, ...]:
+    """Everything that a grid of layers by round can show: MEASURES, then the registered measures."""
+    return (*MEASURES, *registry.measure.names())
+
+
+def measure_words(measure: Measure) -> str:
+    """What a measure is, in words; its name where it is not registered here."""
+    if measure in MEASURES:
+        return MEASURES[measure]
+    if measure not in registry.measure:
+        return measure
+    entry = registry.measure.entry(measure)
+    unit = entry.facts.get("unit", "")
+    return f"{measure}: {entry.help}{f' ({unit})' if unit else ''}"
+
+
 def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") -> Grid:
-    """Layer by round: each round against the one before it in the trial."""
+    """Layer by round: each round against the one before it in the trial, or a registered measure of each round."""
     rounds = view.arm(arm).trials[trial].rounds
-    later = [number for number in view.arm(arm).planned if number > 0]
+    between = measure in MEASURES
+    numbers = [number for number in view.arm(arm).planned if number > 0 or not between]
+    whole = not between and any("" in item.result.measures.get(measure, {}) for item in rounds.values())
+    rows = (NETWORK,) if whole else tuple(view.layers)
     values = tuple(
-        tuple(
-            _number(getattr(rounds[number].similarity[name], measure))
-            if number in rounds and name in rounds[number].similarity
-            else math.nan
-            for number in later
-        )
-        for name in view.layers
+        tuple(_measured(rounds[number], name, measure) if number in rounds else math.nan for number in numbers)
+        for name in rows
     )
     signals = signals_of(view, arm, trial)
     marks = {
-        (row, later.index(number)): kind
-        for row, name in enumerate(view.layers)
+        (row, numbers.index(number)): kind
+        for row, name in enumerate(rows)
         for number, kind in _turns(signals, name).items()
+        if between
     }
-    title = f"{MEASURES[measure]}: each round with the one before"
-    columns = tuple(map(str, later))
-    axis = _round_marks(rounds, later)
-    return Grid(title, tuple(view.layers), columns, values, "layer", "round", marks, column_marks=axis)
+    title = f"{measure_words(measure)}: each round with the one before" if between else measure_words(measure)
+    axis = _round_marks(rounds, numbers)
+    return Grid(title, rows, tuple(map(str, numbers)), values, "layer", "round", marks, column_marks=axis)
+
+
+def _measured(item: RoundFinished, row: str, measure: Measure) -> float:
+    """One cell of a grid of layers by round."""
+    if measure in MEASURES:
+        return _number(getattr(item.similarity[row], measure)) if row in item.similarity else math.nan
+    return _number(item.result.measures.get(measure, {}).get("" if row == NETWORK else row))
 
 
 def round_grid(
@@ -126,7 +152,9 @@ def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
         for number, bird in birds.items()
         if bird.found is not None
     }
-    collapsed: Marks = {row: ("collapsed",) for row, it in enumerate(planned) if it in rounds and rounds[it].result.collapsed}
+    collapsed: Marks = {
+        row: ("collapsed",) for row, it in enumerate(planned) if it in rounds and rounds[it].result.collapsed
+    }
     columns = tuple(str(epoch) for epoch in range(2, epochs + 2))
     title = "mask distance: each epoch with the one before"
     return Grid(title, tuple(map(str, planned)), columns, values, "round", "epoch", marks, collapsed)

@@ -78,7 +78,9 @@ def survival_series(view: RunView, arm: str, trial: int) -> dict[str, list[tuple
     """Per layer, (round, percent of its weights left) of a trial."""
     rounds = view.arm(arm).trials[trial].rounds.values()
     return {
-        name: [(item.round, 100 * item.result.layers[name].survivors / item.result.layers[name].size) for item in rounds]
+        name: [
+            (item.round, 100 * item.result.layers[name].survivors / item.result.layers[name].size) for item in rounds
+        ]
         for name in view.layers
     }
 

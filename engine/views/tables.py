@@ -28,7 +28,9 @@ def _points(arm: ArmView) -> list[Point]:
     found: list[Point] = []
     for number in arm.planned:
         rounds = [trial.rounds[number] for trial in arm.trials if number in trial.rounds]
-        values = {seed: it.result.test_accuracy * 100 for seed, it in enumerate(rounds) if it.result.test_accuracy is not None}
+        values = {
+            seed: it.result.test_accuracy * 100 for seed, it in enumerate(rounds) if it.result.test_accuracy is not None
+        }
         if values:
             found.append(Point.of(rounds[0].p_m, number, values))
         elif rounds:
@@ -110,6 +112,7 @@ def _round(item: RoundFinished, signals: Sequence[Signal]) -> Mapping[str, Any]:
         "spearman": item.spearman,
         "signals": [{"kind": it.kind, "layer": it.layer, "text": it.text} for it in signals],
         "magnitudes": {name: found.model_dump(mode="json") for name, found in item.result.magnitudes.items()},
+        "measures": item.result.measures,
         "early_bird": item.result.early_bird.model_dump(mode="json") if item.result.early_bird else None,
         "seconds": item.result.seconds,
         "key": item.key,

@@ -161,9 +161,7 @@ def timeless(view: views.RunView) -> views.RunView:
     ]
     rounds = {place: _timeless(item) for place, item in view.state.rounds.items()}
     started = view.state.started and view.state.started.model_copy(update={"run": ""})
-    state = RunState(
-        view.status, started, rounds=rounds, signals=view.state.signals, diverged=view.state.diverged
-    )
+    state = RunState(view.status, started, rounds=rounds, signals=view.state.signals, diverged=view.state.diverged)
     return replace(view, run="", state=state, log=tuple(told), arms=tuple(arms))
 
 

@@ -39,7 +39,9 @@ def test_pixels_count_the_weights_of_all_units_and_channels():
     for row in range(2):
         for column in range(3):
             inputs = [(row * 3 + column) * 2 + channel for channel in range(2)]
-            left = [abs(weights["dense1/kernel"][i, u]) for i in inputs for u in range(5) if masks["dense1/kernel"][i, u]]
+            left = [
+                abs(weights["dense1/kernel"][i, u]) for i in inputs for u in range(5) if masks["dense1/kernel"][i, u]
+            ]
             assert layer.counts[0, row, column] == len(left)
             mean = layer.means[0, row, column]
             assert mean == pytest.approx(sum(left) / len(left)) if left else math.isnan(mean)
@@ -76,7 +78,9 @@ def test_kernels_of_convolutions_and_the_places_after_them():
     layers = ticket_view(masks, weights, (8, 12, 2)).layers
     first, second, dense, _ = layers.values()
     assert (first.reads, first.counts.shape, first.inputs) == ("channels", (4, 3, 3), 2)
-    np.testing.assert_array_equal(first.counts[2], masks["conv1/kernel"][:, :, 0, 2].astype(int) + masks["conv1/kernel"][:, :, 1, 2])
+    np.testing.assert_array_equal(
+        first.counts[2], masks["conv1/kernel"][:, :, 0, 2].astype(int) + masks["conv1/kernel"][:, :, 1, 2]
+    )
     pruned = np.where(masks["conv2/kernel"], weights["conv2/kernel"], np.nan)
     np.testing.assert_array_equal(second.unit(5).values[3], pruned[:, :, 3, 5])
     assert second.incoming[5] == masks["conv2/kernel"][..., 5].sum()

@@ -262,6 +262,27 @@ def test_the_layer_grid_compares_each_round_with_the_one_before() -> None:
     assert views.layer_lines(folded(*SIMILAR[:3]), "ticket", 0)[1].x == (50.0,), "of the rounds that are known"
 
 
+def measured(event: RoundFinished, **measures: dict[str, float | None]) -> RoundFinished:
+    return event.model_copy(update={"result": event.result.model_copy(update={"measures": measures})})
+
+
+def test_measures_of_one_round_are_in_grids_tables_and_json() -> None:
+    by_layer = [{"dense1": 0.5, "output": None}, {"dense1": 0.25, "output": 3.0}]
+    rounds = [measured(ended(n, 0.9), spread=by_layer[n], size={"": 7.0 + n}) for n in (0, 1)]
+    view = folded(started(), *rounds)
+    grid = views.layer_grid(view, "ticket", 0, "spread")
+    assert (grid.rows, grid.columns) == (("dense1", "output"), ("0", "1", "2"))
+    assert cells(grid) == [[0.5, 0.25, None], [None, 3.0, None]]
+    whole = views.layer_grid(view, "ticket", 0, "size")
+    assert (whole.rows, cells(whole)) == (("network",), [[7.0, 8.0, None]])
+    table = views.rounds_table(view)
+    assert table.columns[-3:] == ("size", "spread dense1", "spread output")
+    assert [row[-3:] for row in table.rows] == [(7.0, 0.5, None), (8.0, 0.25, 3.0)]
+    found = views.show_json(view, "running")["arms"][0]["trials"][0]["rounds"][1]["measures"]
+    assert found == {"spread": by_layer[1], "size": {"": 8.0}}
+    assert "sign-agreement" in views.measure_names()
+
+
 def test_the_round_grid_is_symmetric_with_gaps() -> None:
     view = folded(*SIMILAR)
     assert cells(views.round_grid(view, "ticket", 0, "dense1")) == [[1, 0.75, None], [0.75, 1, -0.25], [None, -0.25, 1]]
@@ -399,7 +420,11 @@ def test_the_bird_grid_has_the_distances_and_where_one_was_found(watched: RunVie
     rounds = watched.arm("ticket").trials[1].rounds
     grid = views.bird_grid(watched, "ticket", 1)
     assert (grid.rows, grid.columns) == (("0", "1", "2"), ("2", "3", "4", "5"))
-    assert cells(grid) == [list(rounds[0].result.early_bird.distances), list(rounds[1].result.early_bird.distances), [None] * 4]
+    assert cells(grid) == [
+        list(rounds[0].result.early_bird.distances),
+        list(rounds[1].result.early_bird.distances),
+        [None] * 4,
+    ]
     assert {(int(grid.rows[row]), int(grid.columns[column])): kind for (row, column), kind in grid.marks.items()} == {
         (number, item.result.early_bird.found): "early-bird"
         for number, item in rounds.items()
@@ -473,8 +498,13 @@ def test_the_json_has_what_a_round_signals(watched: RunView) -> None:
         for place, trial in enumerate(arm.trials):
             rounds = written["trials"][place]["rounds"]
             for item, row in zip(trial.rounds.values(), rounds, strict=True):
-                assert (row["collapsed"], row["validation_accuracy"]) == (item.result.collapsed, item.result.validation_accuracy)
-                assert {name: Magnitudes(**found) for name, found in row["magnitudes"].items()} == item.result.magnitudes
+                assert (row["collapsed"], row["validation_accuracy"]) == (
+                    item.result.collapsed,
+                    item.result.validation_accuracy,
+                )
+                assert {
+                    name: Magnitudes(**found) for name, found in row["magnitudes"].items()
+                } == item.result.magnitudes
                 assert (EarlyBird(**row["early_bird"]) if row["early_bird"] else None) == item.result.early_bird
             said = [(row["round"], it["kind"], it["layer"], it["text"]) for row in rounds for it in row["signals"]]
             assert said == [
