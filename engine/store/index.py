@@ -21,7 +21,8 @@ from engine.errors import BadInput, Unwritable
 from engine.store.files import writing
 from engine.store.locks import holder_of
 from engine.store.run_db import ACTIVE, DATABASE_FILE, LOCK_FILE, RunReader
-from engine.store.summary import RunSummary, Tally, damaged
+from engine.store.state import RunState
+from engine.store.summary import RunSummary, damaged, summarise
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SETTLED = 3.0
@@ -53,7 +54,7 @@ class RunIndex:
         self._folder, self._cache = folder, cache
         self._known: dict[str, _Known] | None = None
         self._kept: set[str] = set()
-        self._tallies: dict[str, tuple[int, Tally]] = {}
+        self._states: dict[str, tuple[int, RunState]] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -95,19 +96,20 @@ class RunIndex:
                     known[name] = item
             self._known = known
             self._keep(known, names)
-            self._tallies = {name: tally for name, tally in self._tallies.items() if name in found}
+            self._states = {name: state for name, state in self._states.items() if name in found}
             return _sorted(found.values())
 
     def _read(self, name: str, stamp: Stamp) -> _Known:
         """Read a run; of one in training, the events since it was last read."""
-        inode, tally = self._tallies.pop(name, (0, Tally()))
+        inode, state = self._states.pop(name, (0, RunState()))
         if stamp[1:2] != (inode,):
-            tally = Tally()
+            state = RunState()
         with RunReader(self._folder / name) as run:
-            tally.add(run.events(after=tally.last_event))
-            told = tally.summary(name, study=run.study_name, title=run.title, note=run.note, created=run.created)
+            for stamped in run.events(after=state.last_event):
+                state.take(stamped)
+            told = summarise(state, name, study=run.study_name, title=run.title, note=run.note, created=run.created)
         if told.status in ACTIVE:
-            self._tallies[name] = (stamp[1], tally)
+            self._states[name] = (stamp[1], state)
         return _Known(stamp, told)
 
     def _now(self, name: str, known: _Known) -> RunSummary:

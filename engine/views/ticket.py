@@ -241,7 +241,7 @@ def spreads(trial: TrialView, number: int, layer: str) -> tuple[float, tuple[Spr
 
 def _magnitudes(trial: TrialView, number: int, layer: str) -> Magnitudes | None:
     item = trial.rounds.get(number)
-    return item.magnitudes.get(layer) if item else None
+    return item.result.magnitudes.get(layer) if item else None
 
 
 def _spread(name: str, counts: tuple[int, ...], top: float, distance: float, step: float) -> Spread:

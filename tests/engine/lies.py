@@ -44,7 +44,7 @@ from forging import (
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred"
 SOUND_STUDY = 'name = "sample"\n[[arm]]\nname = "ticket"\n'
 OTHER_KEY = "0123456789" * 4
-EMPTY_SIMILARITY = {"rounds": [], "alive": [], "all": [], "jaccard": [], "chance": []}
+EMPTY_SIMILARITY = {"alive": None, "all": None, "jaccard": 0, "chance": 0}
 
 
 class Bomb:
@@ -265,9 +265,7 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
         "an early bird in epoch 9 of 1",
     ),
     "distances of no masks": (result(early_bird={"iterations": [], "distances": [1.0], "found": None}), "1 distances"),
-    "similarities of other lengths": (similar(alive=[0.5]), "do not run in parallel"),
-    "similarities with later rounds": (similar(rounds=[0, 7]), "compared with a later one"),
-    "a similarity of 3": (similar(jaccard=[3.0, 0.5]), "a similarity above 1"),
+    "a similarity of 3": (similar(jaccard=3.0), "a similarity above 1"),
     "a similarity of a layer that there is not": (finished(similarity={"x": EMPTY_SIMILARITY}), "a layer 'x'"),
     "a round of an arm that there is not": (finished(arm=ESCAPE), "arm "),
     "a round of a trial that there is not": (finished(trial=999), "trial 999"),

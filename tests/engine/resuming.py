@@ -16,7 +16,8 @@ from engine import views
 from engine.runner import checkpoints as saving
 from engine.runner import run
 from engine.spec import Study
-from engine.store import RunFolder, Store, StoredRound, tensors
+from engine.store import RoundFinished, RunFolder, Store, StoredRound, tensors
+from engine.store.state import RunState
 from engine.training import LaneBatch
 from engine.training import lanes as packs
 
@@ -73,7 +74,7 @@ SMALL = (
 
 
 ASIDE = re.compile(
-    r"taken up again|stopped:|failed:|paused by itself|goes on after|the devices are out of memory|.* is trained again"
+    r"resumed:|stopped:|failed:|paused by itself|goes on after|the devices are out of memory|.* is trained again"
 )
 """Lines of a log that tell what happened to the run, not in it."""
 
@@ -146,13 +147,20 @@ def timeless(view: views.RunView) -> views.RunView:
         replace(
             arm,
             trials=tuple(
-                replace(trial, rounds={number: replace(item, seconds=0.0) for number, item in trial.rounds.items()})
+                replace(trial, rounds={number: _timeless(item) for number, item in trial.rounds.items()})
                 for trial in arm.trials
             ),
         )
         for arm in view.arms
     ]
-    return replace(view, run="", started=None, seconds=None, last_event=0, log=tuple(told), arms=tuple(arms))
+    rounds = {place: _timeless(item) for place, item in view.state.rounds.items()}
+    started = view.state.started and view.state.started.model_copy(update={"run": ""})
+    state = RunState(view.status, started, rounds=rounds, signals=view.state.signals, diverged=view.state.diverged)
+    return replace(view, run="", state=state, log=tuple(told), arms=tuple(arms))
+
+
+def _timeless(item: RoundFinished) -> RoundFinished:
+    return item.model_copy(update={"result": item.result.model_copy(update={"seconds": 0.0})})
 
 
 def same_round(one: StoredRound, other: StoredRound) -> None:

@@ -113,10 +113,8 @@ def write_sample(home: Path, name: str = "one") -> Store:
                         run.append(RoundStarted(**place, key=key))
                         store.rounds.write(stored)
                         run.append_curve(key, stored.curve)
-                    earlier = tuple(range(number))
-                    values = {"alive": (None, 0.5)[:number], "all": (0.25, 1.0)[:number]}
-                    overlaps = {"jaccard": (0.5, 0.125)[:number], "chance": (0.1, 0.3)[:number]}
-                    similar = {layer: Similarity(rounds=earlier, **values, **overlaps) for layer in SHAPES}
+                    alike = Similarity(alive=(None, 0.5)[number - 1], all=0.25, jaccard=0.5, chance=0.1)
+                    similar = dict.fromkeys(SHAPES, alike)
                     run.append(
                         RoundFinished(
                             **place,

@@ -224,7 +224,7 @@ def test_a_round_that_another_run_trains_is_waited_for_and_taken(
         for arm, other in zip(view.arms, wanted.arms, strict=True):
             for trial, that in zip(arm.trials, other.trials, strict=True):
                 for number, item in trial.rounds.items():
-                    assert item.test_accuracy == that.rounds[number].test_accuracy
+                    assert item.result.test_accuracy == that.rounds[number].result.test_accuracy
                     assert item.similarity == that.rounds[number].similarity
     assert not list((home / "locks").iterdir())
 
@@ -265,8 +265,8 @@ def same_round_numbers(home: Path, reference: Path) -> None:
                 assert list(trial.rounds) == list(that.rounds)
                 for number, item in trial.rounds.items():
                     other_item = that.rounds[number]
-                    assert (item.key, item.layers) == (other_item.key, other_item.layers)
-                    assert item.test_accuracy == other_item.test_accuracy
+                    assert (item.key, item.result.layers) == (other_item.key, other_item.result.layers)
+                    assert item.result.test_accuracy == other_item.result.test_accuracy
                     assert item.similarity == other_item.similarity
 
 

@@ -1,12 +1,12 @@
 """Studies: what is written is what is read, the hash names the numbers, and a mistake is one line of advice."""
 
 import datetime
-import tomllib
-from collections.abc import Callable
-from pathlib import Path
 import os
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
