@@ -6,13 +6,16 @@ same decorators.
 """
 
 import difflib
+import hashlib
 import importlib
 import inspect
 import pkgutil
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from engine.errors import BadInput
@@ -94,13 +97,15 @@ class Registry(Generic[T]):
 
     def add(self, name: str, help: str, value: T, *, source: str = "", **facts: Any) -> None:
         """Register `value`. Raises BadInput where the name is taken."""
-        if _origin.name != BUILT_IN:
+        origin = _origin if _origin.name != BUILT_IN else _caller(f"{self.kind} {name!r}")
+        if origin.name != BUILT_IN:
             self.load()
         taken = self._entries.get(name)
-        if taken is not None:
+        again = _origin.name == BUILT_IN != origin.name  # a script that is imported or executed again
+        if taken is not None and not (again and taken.origin.name == origin.name):
             raise BadInput(f"{self.kind} {name!r} exists already, {_words(taken.origin)}; allowed: another name")
         parameters = _parameters(value)
-        self._entries[name] = Entry(self.kind, name, help, value, parameters, source, _origin, facts)
+        self._entries[name] = Entry(self.kind, name, help, value, parameters, source, origin, facts)
 
     def __getitem__(self, name: str) -> T:
         """The object of that name. Raises KeyError."""
@@ -160,6 +165,23 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             if module.name not in self._helpers:
                 importlib.import_module(f"{self._package}.{module.name}")
+
+
+def _caller(entry: str) -> Origin:
+    """The origin of an entry that no plug-in registers: the engine, or the file of the script that registers it.
+
+    Raises BadInput in a notebook, where no digest covers what an entry calls.
+    """
+    frame = sys._getframe(1)
+    while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
+        frame = frame.f_back
+    module, file = str(frame.f_globals.get("__name__")), frame.f_globals.get("__file__")
+    if module.partition(".")[0] == "engine":
+        return Origin()
+    if file is None:
+        raise BadInput(f"{entry}: registered outside of a file; allowed: a file, as in lth_tui.open(plugins=[FILE])")
+    path = Path(file).absolute()
+    return Origin(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _words(origin: Origin) -> str:

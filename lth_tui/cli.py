@@ -13,7 +13,8 @@ from engine import paths, plugins
 from engine.errors import BadInput, InvariantViolated, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import KEPT_DAYS, Store
-from engine.views import StudyRun, compare_json, parse_filter, read_run, show_json, summary_json, tracks
+from engine.views import StudyRun, compare_json, parse_filter, read_run, summary_json, tracks
+from lth_tui.python import open as open_lab
 from lth_tui.settings import SettingsFile
 from lth_tui.terminal import is_plain, is_terminal, outlive, print_what_can_be
 
@@ -234,17 +235,14 @@ def restore(run: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def show(run: str, as_json: bool) -> None:
     """Show what RUN found: its title and note, its table, accuracy against P_m, and what the numbers say."""
-    with Store(paths.home()).open(run) as folder:
-        view = read_run(folder)
-        status = folder.status(view.status)
-        study = None if as_json else folder.study()
-        said = [words for words in (folder.title, *folder.note.splitlines()) if words]
+    found = open_lab().open_run(run)
     if as_json:
-        click.echo(json.dumps(show_json(view, status), allow_nan=False))
+        click.echo(json.dumps(found.to_json(), allow_nan=False))
         return
     from lth_tui.printing import print_run
 
-    print_run(view, status, study, said)
+    said = [words for words in (found.title, *found.note.splitlines()) if words]
+    print_run(found.view, found.status, found.study, said)
 
 
 @command_line.command()
@@ -279,17 +277,14 @@ def claims(run: str, as_json: bool) -> None:
     """Score what the paper and the article found against RUN."""
     from engine.claims import judge, verdict_rows
 
-    with Store(paths.home()).open(run) as folder:
-        study = folder.study()
-        view = read_run(folder)
-        status = folder.status(view.status)
-    verdicts = judge(view, study)
+    found = open_lab().open_run(run)
+    verdicts = judge(found.view, found.study)
     if as_json:
         click.echo(json.dumps(verdict_rows(verdicts), allow_nan=False, indent=1))
         return
     from lth_tui.verdicts import print_claims
 
-    print_claims(run, status, study, verdicts)
+    print_claims(run, found.status, found.study, verdicts)
 
 
 @command_line.command()
@@ -402,7 +397,7 @@ def describe(kind: str | None, name: str | None, as_json: bool) -> None:
 
 
 @command_line.command()
-@click.option("--repair", is_flag=True, help="mend what is amiss in the store; nothing that could be read is deleted")
+@click.option("--repair", is_flag=True, help="repair problems of the store; nothing readable is deleted")
 def doctor(repair: bool) -> int:
     """Tell what this machine has for the laboratory, and what is amiss, also in the store.
 

@@ -11,7 +11,7 @@ import psutil
 from engine import datasets
 from engine.errors import BadInput, LabError
 from engine.paths import cache_folder
-from engine.store import Amiss, Store, amiss
+from engine.store import Problem, Store, find_problems
 from engine.training.probe import check_platform
 from lth_tui.printing import console
 
@@ -19,7 +19,7 @@ _PACKAGES = ("lth-tui", "jax", "jaxlib", "flax", "optax", "numpy", "textual", "p
 
 
 def examine(home: Path, *, repair: bool = False) -> bool:
-    """Print one line a finding; whether all is well. With `repair`, what is amiss in the store is first mended."""
+    """Print one line a finding; whether all is well. With `repair`, problems of the store are repaired first."""
     out = console()
     well = True
 
@@ -38,8 +38,8 @@ def examine(home: Path, *, repair: bool = False) -> bool:
         say(True, "data", f"{entry.name}: {'ready' if entry.ready else entry.advice}")
     store = Store(home)
     say(True, "store", f"{len(store.names())} runs, {len(store.rounds.kept())} rounds")
-    for found in list(amiss(store)):
-        say(*_mended(found) if repair else (False, "store", f"{found.what} (lth-tui doctor --repair)"))
+    for found in list(find_problems(store)):
+        say(*_repaired(found) if repair else (False, "store", f"{found.what} (lth-tui doctor --repair)"))
     size = shutil.get_terminal_size()
     say(True, "terminal", f"{size.columns}x{size.lines}, TERM={os.environ.get('TERM', 'not set')}")
     return well
@@ -64,11 +64,11 @@ def _home(home: Path) -> tuple[bool, str, str]:
     return True, "home", f"{home}: {shutil.disk_usage(home).free / 1e9:.1f} GB free"
 
 
-def _mended(found: Amiss) -> tuple[bool, str, str]:
-    if found.mend is None:
+def _repaired(found: Problem) -> tuple[bool, str, str]:
+    if found.repair is None:
         return False, "store", f"{found.what}; {found.remedy}"
     try:
-        found.mend()
+        found.repair()
     except (LabError, OSError) as error:
-        return False, "store", f"{found.what}; cannot be mended: {error}"
-    return True, "store", f"mended: {found.what}; {found.remedy}"
+        return False, "store", f"{found.what}; cannot be repaired: {error}"
+    return True, "store", f"repaired: {found.what}; {found.remedy}"

@@ -57,8 +57,8 @@ def resume_headless(run: str, store: Store, *, as_json: bool, show: bool = True,
             if show and not as_json:
                 print_run(view, view.status, study)
             return view.status
-        check_platform()
         plugins.check(folder.folder)
+        check_platform()
         folder.own()
         prepare_data(study, store)
         if detach:

@@ -104,7 +104,9 @@ class BestGain(OfArm):
 
 
 class SmallestMatching(AgainstArm):
-    """The smallest P_m, percent, with at least the test accuracy of the dense round of the same trial.
+    """The smallest P_m, percent, down to which the test accuracy is at least that of the dense round of the same trial.
+
+    Estimated where the running sum of the gains over dense is greatest, so that a lucky round does not count.
 
     With `other`: that of the other arm over that of the arm, how many times smaller the arm's is.
     """

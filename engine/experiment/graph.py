@@ -17,7 +17,7 @@ from engine.registry import Registry, Value
 from engine.spec import Arm, Data, EarlyBird, Prune, Recipe, Study, Train, digest, round_seed
 
 if TYPE_CHECKING:
-    from engine.datasets import Entry
+    from engine.datasets import DatasetStatus
 
 KEY_FORMAT = 3
 """Part of every key. Raise it when the engine computes something else from the same study."""
@@ -36,7 +36,7 @@ class DatasetInfo:
     test: int
 
     @classmethod
-    def of(cls, entry: "Entry") -> Self:
+    def of(cls, entry: "DatasetStatus") -> Self:
         return cls(
             name=entry.name,
             fingerprint=entry.fingerprint,

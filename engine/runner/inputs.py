@@ -154,8 +154,6 @@ class InputBuilder:
         return datasets.stratified_subset(self._dataset, self._split, data.fraction, seed)
 
     def _measured(self, data: Data, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        if data.fraction == 1:
-            return self._split.mean, self._split.std
         return datasets.statistics(self._dataset.train_images, self._rows(data, seed))
 
     def _ordered(self, data: Data, batch: int, iterations: int, seed: int, order_seed: int) -> NDArray[np.int32]:

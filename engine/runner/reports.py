@@ -8,23 +8,17 @@ from engine.analysis import (
     CHANCE_RULE,
     COLLAPSE_RULE,
     STABLE_RULE,
-    Ranked,
-    chance_jaccard,
-    jaccard,
     ranks_collapsed,
-    spearman,
-    spearman_all,
     stabilised,
 )
+from engine.analysis.measures import FinishedRound, compare_rounds
 from engine.experiment import Place, Plan, Round
-from engine.networks import layer_of
-from engine.pruning import magnitudes
 from engine.runner.history import RunHistory
 from engine.runner.lost import Lost
 from engine.store import Diverged, Event, RoundFinished, RoundResult, Signal, SignalKind, Similarity, Store
 
-# Ranks of that many rounds are kept at hand, the others are read again from the store.
-_KEPT_RANKS = 64
+_KEPT_RANKS = 4
+"""Rounds whose ranks are kept in memory."""
 
 
 class RoundReporter:
@@ -112,7 +106,7 @@ class RoundReporter:
 
         for layer, similarity in event.similarity.items():
             series = self._series.setdefault((event.arm, event.trial, layer), [])
-            series.append(similarity.alive[-1])
+            series.append(similarity.alive)
             if stabilised(series):
                 yield signal("stabilised", f"the ranking of {layer} stabilised ({STABLE_RULE})", layer)
             if ranks_collapsed(series):
@@ -133,25 +127,11 @@ class RoundReporter:
     def _similarity(self, place: Place, earlier: list[int]) -> dict[str, Similarity]:
         if not earlier:
             return {}
-        now = self._ranked(self._plan.places[place])
-        before = [self._ranked(self._plan.places[Place(place.arm, place.trial, number)]) for number in earlier]
-        return {
-            name: Similarity(
-                rounds=tuple(earlier),
-                alive=tuple(spearman(layers[name], layer) for layers in before),
-                all=tuple(spearman_all(layers[name], layer) for layers in before),
-                jaccard=tuple(jaccard(layers[name].mask, layer.mask) for layers in before),
-                chance=tuple(
-                    chance_jaccard(int(layers[name].mask.sum()), int(layer.mask.sum()), layer.mask.size)
-                    for layers in before
-                ),
-            )
-            for name, layer in now.items()
-        }
+        before = self._plan.places[Place(place.arm, place.trial, earlier[-1])]
+        return compare_rounds(self._ranked(self._plan.places[place]), self._ranked(before))
 
-    def _read(self, key: str) -> dict[str, Ranked]:
+    def _read(self, key: str) -> FinishedRound:
         stored = self._store.rounds.read(key)
         if stored is None:
             raise Lost(key, self._store.rounds.path(key))
-        found = magnitudes(stored.final.params, stored.masks)
-        return {layer_of(name): Ranked(scores, stored.masks[name]) for name, scores in found.items()}
+        return FinishedRound(stored.masks, stored.final, stored.final)

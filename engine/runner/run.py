@@ -7,7 +7,6 @@ from typing import Literal
 from engine import plugins
 from engine.errors import InvariantViolated, LabError
 from engine.paths import cache_folder
-from engine.runner.heartbeat import Heartbeat
 from engine.runner.history import RunHistory
 from engine.runner.scheduler import Scheduler
 from engine.runner.session import RunSession, Stopped
@@ -33,13 +32,13 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
         past = RunHistory(folder)
         if past.status == "done":
             return "done"
-        with Heartbeat(folder.id, store):
-            prepare_jax(cache_folder(store.home))
-            bench = Trainer(folder.study(), store) if past.started else None
-            if bench is not None:
-                past.refuse_unlike(bench.plan, machine().tag)
-            return _execute(folder, store, past, bench, report)
+        prepare_jax(cache_folder(store.home))
+        bench = Trainer(folder.study(), store) if past.started else None
+        if bench is not None:
+            past.refuse_unlike(bench.plan, machine().tag)
+        return _execute(folder, store, past, bench, report)
     finally:
+        store.round_locks.release()
         folder.release()
 
 

@@ -1,18 +1,17 @@
 """The way through the plan of a run, pack by pack."""
 
 import gc
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from engine.errors import InvariantViolated, LabError, Unwritable
+from engine.errors import InvariantViolated, LabError
 from engine.experiment import Plan, Round, bytes_of, rate_name
 from engine.runner.history import RunHistory
 from engine.runner.lost import Lost
 from engine.runner.reports import RoundReporter
 from engine.runner.session import RunSession
 from engine.runner.train import Trainer
-from engine.store import ArmPlan, Checkpoint, DatasetFacts, Lease, Note, RoundStarted, RunStarted, Store, StoredRound
+from engine.store import ArmPlan, Checkpoint, DatasetFacts, Holder, Note, RoundStarted, RunStarted, Store, StoredRound
 from engine.training import OutOfMemory, Program, machine, out_of_memory
 
 
@@ -54,7 +53,7 @@ class Scheduler:
                 if not ready:
                     break
                 pack, busy = self._leased(ready)
-                if not (self._train(pack) if pack else self._wait(busy[0])):
+                if not (self._train(pack) if pack else self._wait(*busy[0])):
                     return False
             except Lost as lost:
                 self._again(lost)
@@ -91,29 +90,29 @@ class Scheduler:
     def _ready(self, item: Round) -> bool:
         return item.needs <= self._chains.usable(item)
 
-    def _leased(self, ready: list[Round]) -> tuple[list[Round], list[Lease]]:
-        """The next pack: the first of the ready rounds, of one program, that no other run trains; and those leases of
-        others that were in the way."""
+    def _leased(self, ready: list[Round]) -> tuple[list[Round], list[tuple[Round, Holder]]]:
+        """The next pack: the first of the ready rounds, of one program, that no other run trains; and those that
+        others train, with who does."""
         pack: list[Round] = []
-        busy: list[Lease] = []
+        busy: list[tuple[Round, Holder]] = []
         for item in ready:
             if len(pack) < self._width and (not pack or self._alike(item, pack[0])):
-                lease = self._pilot.keep(partial(self._store.leases.take, item.key, self._pilot.run_id))
-                if lease is None:
+                holder = self._pilot.keep(partial(self._store.round_locks.take, item.key, self._pilot.run_id))
+                if holder is None:
                     pack.append(item)
                 else:
-                    busy.append(lease)
+                    busy.append((item, holder))
         return pack, busy
 
     def _alike(self, item: Round, other: Round) -> bool:
         """Whether two rounds can train in one batch of lanes."""
         return item.group == other.group and self._bench.program(item) == self._bench.program(other)
 
-    def _wait(self, busy: Lease) -> bool:
+    def _wait(self, item: Round, holder: Holder) -> bool:
         """Wait a moment for another run; False when asked to stop."""
-        place = self._plan.places_of[busy.key][0]
+        place = self._plan.places_of[item.key][0]
         what = f"{place.arm} trial {place.trial + 1} round {place.number}"
-        return self._pilot.wait(f"{what} is being trained by {busy.run}, {busy.owner.words}")
+        return self._pilot.wait(f"{what} is being trained by {holder.run}, {holder.words}")
 
     def _train(self, pack: list[Round]) -> bool:
         """Train a pack, but for what was stored since, and tell it; False when asked to stop on the way."""
@@ -129,7 +128,7 @@ class Scheduler:
                     continue
                 known[item.key] = stored
                 if item.key in self._begun:
-                    self._pilot.skip(item.key, item.iterations, stored.curve)
+                    self._pilot.skip(item.iterations)
                 else:
                     own.discard(item.key)
                     self._pilot.more(-item.iterations)
@@ -139,8 +138,7 @@ class Scheduler:
                     return False
                 known.update(trained)
         finally:
-            with suppress(Unwritable):
-                self._store.leases.release(self._pilot.run_id)
+            self._store.round_locks.release()
         for item in pack:
             self._done(item, known[item.key], trained=item.key in own)
         return True

@@ -59,7 +59,6 @@ class RunSession:
         since, told = time.monotonic(), False
         about = f"{problem}; goes on when it can be"
         waiting = self._progress.model_copy(update={"state": "waiting", "about": about, "eta": None})
-        self._folder.spend()
         while True:
             if not told:
                 with suppress(Unwritable):
@@ -67,11 +66,9 @@ class RunSession:
                     self._tell(Note(text=f"paused by itself: {about}"))
                     told = True
             self._bide(RETRY_SECONDS)
-            # What was saved up is for what is told meanwhile: only with more room than that does the run go on.
-            if self._folder.save_up():
-                with suppress(Unwritable):
-                    kept = write()
-                    break
+            with suppress(Unwritable):
+                kept = write()
+                break
         waited = time.monotonic() - since
         self.paused_seconds += waited
         self._recent.clear()
@@ -160,9 +157,8 @@ class RunSession:
         time.sleep(_WAIT)
         return self._obey()
 
-    def skip(self, key: str, steps: int, curve: list[CurvePoint]) -> None:
+    def skip(self, steps: int) -> None:
         """A round that this run had trained already."""
-        self._draw(key, curve)
         self._show(steps_done=self._progress.steps_done + steps)
 
     def abandon(self) -> None:

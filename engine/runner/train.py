@@ -2,22 +2,24 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cache, lru_cache
 from math import isfinite
 
 from engine import datasets
-from engine.analysis import at_chance, distance_from_uniform, histogram
+from engine.analysis import at_chance, majority_share
+from engine.analysis.measures import FinishedRound, RoundMeasures, measure_round
 from engine.errors import BadInput, InvariantViolated
 from engine.experiment import DatasetInfo, Round, make_plan
 from engine.networks import Snapshot, layer_of
-from engine.pruning import Masks, Weights, counts_of, invariants, masked
-from engine.runner.checkpoints import WORTH_KEEPING, CheckpointWriter
+from engine.pruning import Masks, counts_of, invariants, masked
+from engine.runner.checkpoints import CheckpointWriter
 from engine.runner.epochs import EpochMonitor
 from engine.runner.inputs import InputBuilder, RoundInputs
 from engine.runner.lost import Lost
 from engine.runner.session import RunSession
 from engine.spec import Study
-from engine.store import Checkpoint, CurvePoint, LayerCount, Magnitudes, RoundResult, Store, StoredRound
+from engine.store import Checkpoint, CurvePoint, LayerCount, RoundResult, Store, StoredRound
 from engine.training import (
     DataOnDevices,
     DeviceSnapshot,
@@ -44,6 +46,7 @@ class Trainer:
             raise BadInput(f"data set {mark.name}: it cannot be kept below {store.home}; allowed: a folder with room")
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
+        self._majority = majority_share(self.dataset.train_labels[self.split.validation])
         self._checkpoints = store.checkpoints
         self._rounds = store.rounds
         self._finished = lru_cache(_KEPT)(self._read)
@@ -87,28 +90,28 @@ class Trainer:
 
         with CheckpointWriter(self._checkpoints) as saving:
 
-            def save(states: list[LaneState]) -> None:
-                pilot.keep(saving.settle)
-                saving.save(watch.checkpoints(states, pilot.curves, seconds()))
+            def save(states: Callable[[], list[LaneState]]) -> None:
+                pilot.keep(saving.flush)
+                saving.save(lambda: watch.checkpoints(states(), pilot.curves, seconds()))
 
             def between(iteration: int, readings: list[list[Evaluation]], kept: DeviceSnapshot | None) -> bool:
                 going = pilot.between(iteration, [watch.open(lane, new) for lane, new in enumerate(readings)])
                 if kept is not None:
                     watch.take(iteration, kept)
                     if saving.due():
-                        save(kept.states())
+                        save(kept.states)
                 if saving.failed:
-                    pilot.keep(saving.settle)
+                    pilot.keep(saving.flush)
                 return going and not watch.over
 
             train(pack, self._paces[program], between, watch.iterations, saving.due)
             finished = pack.iteration == pack.iterations or watch.over
-            if not finished or saving.since >= WORTH_KEEPING:
-                save(pack.states())
+            if not finished or saving.due_at_end():
+                save(pack.states)
             if finished:
                 pilot.testing()
                 ends = pack.finish(watch.ended)
-            pilot.keep(saving.settle)
+            pilot.keep(saving.flush)
         if not finished:
             return None
         return [
@@ -168,6 +171,9 @@ class Trainer:
         best = next((point for point in curve if point.iteration == stop), None) if isfinite(end.best_loss) else None
         accuracy = best.validation_accuracy if best else None
         counts = counts_of(end.masks)
+        measured = RoundMeasures({}, {})
+        if end.finite:
+            measured = measure_round(FinishedRound(end.masks, end.final, self._maker.start(item)))
         result = RoundResult(
             iterations=watch.trained(lane),
             early_stop_iteration=best and best.iteration,
@@ -179,11 +185,12 @@ class Trainer:
             layers={
                 layer.name: LayerCount(survivors=counts[layer.parameter], size=layer.size) for layer in item.layers
             },
-            magnitudes=_distribution(self._maker.start(item).params, end) if end.finite else {},
+            magnitudes=measured.magnitudes,
+            measures=measured.measures,
             early_bird=watch.early_bird(lane),
             seconds=seconds,
             diverged=not end.finite,
-            collapsed=accuracy is None or at_chance(accuracy, self.dataset.classes),
+            collapsed=accuracy is None or at_chance(accuracy, self._majority, len(self.split.validation)),
         )
         return StoredRound(
             key=item.key,
@@ -213,19 +220,3 @@ class Trainer:
 
 def _pruned(snapshot: Snapshot, masks: Masks) -> Snapshot:
     return Snapshot(masked(snapshot.params, masks), snapshot.state)
-
-
-def _distribution(start: Weights, end: LaneResult) -> dict[str, Magnitudes]:
-    found = {}
-    for name, mask in end.masks.items():
-        before, after = abs(start[name][mask]), abs(end.final.params[name][mask])
-        (start_counts, start_top), (end_counts, end_top) = histogram(before), histogram(after)
-        found[layer_of(name)] = Magnitudes(
-            start=start_counts,
-            end=end_counts,
-            start_top=start_top,
-            end_top=end_top,
-            start_distance=distance_from_uniform(before),
-            end_distance=distance_from_uniform(after),
-        )
-    return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from shapes import check_shapes
 
 from engine import datasets
 from engine.spec import Study, parse_study
@@ -17,6 +18,7 @@ from engine.store import Event, RunFolder, Store
 
 if TYPE_CHECKING:
     from engine.training import Machine
+check_shapes()
 
 MNIST_FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
 

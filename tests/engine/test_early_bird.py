@@ -9,17 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from engine import datasets
 from engine.analysis import (
+    CHANCE_RULE,
     EarlyBirdWatch,
     at_chance,
     distance_from_uniform,
     histogram,
+    majority_share,
     mask_distance,
     ranks_collapsed,
     stabilised,
 )
+from engine.analysis.signals import binomial_tail
 from engine.networks import Snapshot, build, initial_weights
 from engine.pruning import full_masks, magnitudes, prune, pruning_schedule
 from engine.spec import Study, parse_study
@@ -130,9 +134,24 @@ def test_a_ranking_collapses_once(series: list[float | None], places: list[int])
     assert told(ranks_collapsed, series) == places
 
 
-def test_chance_is_with_a_factor() -> None:
-    assert at_chance(0.15, 10)
-    assert not at_chance(0.151, 10)
+def test_chance_is_the_largest_class_by_a_binomial_bound() -> None:
+    assert not at_chance(0.74, 0.5, 500), "two classes"
+    assert at_chance(0.54, 0.5, 500)
+    assert not at_chance(0.56, 0.5, 500)
+    assert at_chance(0.9, 0.9, 500), "a constant prediction on unbalanced classes"
+    assert at_chance(0.12, 0.1, 500)
+    assert not at_chance(0.15, 0.1, 500)
+    assert at_chance(0.15, 0.1, 20), "on few examples that is luck"
+    assert at_chance(1.0, 1.0, 5), "one class alone"
+    assert majority_share(np.array([3, 0, 3, 1])) == 0.5
+
+
+@given(st.integers(1, 5000), st.floats(0, 1), st.floats(0.01, 0.99))
+def test_chance_is_scipys_binomial_test(examples: int, share: float, majority: float) -> None:
+    hits = round(share * examples)
+    expected = binomtest(hits, examples, majority, "greater").pvalue
+    assert binomial_tail(hits, examples, majority) == pytest.approx(expected, rel=1e-8, abs=1e-12)
+    assert at_chance(hits / examples, majority, examples) == (expected > 0.01)
 
 
 def test_the_distance_from_uniform_is_that_of_the_steps() -> None:
@@ -205,8 +224,8 @@ def by_hand(study: Study, home: Path) -> tuple[dict[int, Snapshot], dict[int, La
         order=batch_order(part, 30, recipe.train.iterations, 1),
         rates=learning_rates(recipe.train),
         validation=split.validation,
-        mean=split.mean,
-        std=split.std,
+        mean=datasets.statistics(data.train_images, split.train)[0],
+        std=datasets.statistics(data.train_images, split.train)[1],
     )
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
     pack = LaneBatch(Program.of("lenet-300-100", (8, 8, 1), 10, recipe.train), [lane], on_device, 1)
@@ -312,7 +331,7 @@ def test_nothing_comes_after_a_round_at_chance_where_that_was_asked_for(new_home
     assert dense.result.validation_accuracy <= 0.15
     (event,) = events_of(folder, Signal)
     assert (event.kind, event.round, event.layer) == ("collapsed", 0, None)
-    assert event.text == "accuracy collapsed to chance (validation accuracy at most 1.5 times chance)"
+    assert event.text == f"accuracy collapsed to chance ({CHANCE_RULE})"
 
 
 @in_a_run

@@ -83,8 +83,8 @@ class Digits:
             order=batch_order(self.split.train, train.batch, train.iterations, seed),
             rates=learning_rates(train),
             validation=self.split.validation,
-            mean=self.split.mean,
-            std=self.split.std,
+            mean=datasets.statistics(self.data.train_images, self.split.train)[0],
+            std=datasets.statistics(self.data.train_images, self.split.train)[1],
         )
 
 

@@ -220,14 +220,15 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
         magnitudes(before.final.params, before.masks), before.masks, pruning_schedule(LAYERS, recipe.prune), 2
     )
     first = K if treatment == "rewind" else 0
+    mean, std = datasets.statistics(treated.data.train_images, treated.split.train)
     lane = Lane(
         start=Snapshot(masked(restart(treated, treatment, signs, 2), masks)),
         masks=masks,
         order=batch_order(treated.split.train, 30, 40, noise(2))[first:],
         rates=np.full_like(rates, rates[-1]) if treatment == "keep" else rates[first:],
         validation=treated.split.validation,
-        mean=treated.split.mean,
-        std=treated.split.std,
+        mean=mean,
+        std=std,
         seed=noise(2),
         first=first,
     )
@@ -241,7 +242,7 @@ def test_a_round_trains_as_the_same_lane_does_alone(treated: Watched, treatment:
     same_weights(found.final.params, end.final.params)
     same_weights(found.best.params, end.best.params)
     assert found.result.test_accuracy_end == end.test_accuracy_end
-    pixels = (data.test_images.reshape(len(data.test_images), -1) / 255 - treated.split.mean) / treated.split.std
+    pixels = (data.test_images.reshape(len(data.test_images), -1) / 255 - mean) / std
     pruned = masked(before.final.params, masks)
     for layer in LAYERS:
         pixels = pixels @ pruned[layer.parameter] + pruned[f"{layer.name}/bias"]

@@ -1,4 +1,4 @@
-"""All runs of a home."""
+"""All that is kept below a home: runs, rounds, checkpoints, drafts, locks, trash."""
 
 import shutil
 import tempfile
@@ -10,67 +10,65 @@ from pathlib import Path
 from engine.errors import BadInput, Unwritable
 from engine.paths import make_folder
 from engine.spec import Study, to_toml
-from engine.store.checkpoints import CheckpointStore
-from engine.store.database import RunFolder
 from engine.store.drafts import Drafts
 from engine.store.files import writing
-from engine.store.leases import Leases
-from engine.store.machine import MachineFacts
-from engine.store.reading import STUDY_FILE
-from engine.store.rounds import RoundStore
-from engine.store.summaries import RUN_NAME, Report, Summaries
+from engine.store.index import RUN_NAME, Report, RunIndex
+from engine.store.locks import RoundLocks
+from engine.store.machine import MachineProfile
+from engine.store.run_db import STUDY_FILE, RunFolder
 from engine.store.summary import RunSummary
+from engine.store.tensors import CheckpointStore, RoundStore
 from engine.store.trash import Trash
 
 ROOM = 50_000_000
-"""Bytes that a run needs beside its rounds: for checkpoints, events and compiled programs."""
+"""Bytes that a run needs for checkpoints, events and compiled programs, besides its rounds."""
 
 
 class Store:
-    """All that is kept below `home`. Nothing is made before it is written."""
+    """The store below `home`. A folder is made when something is first written to it."""
 
     def __init__(self, home: Path):
         self.home = home
         self.rounds = RoundStore(home / "rounds")
         self.checkpoints = CheckpointStore(home / "checkpoints")
-        self.leases = Leases(home / "leases.db")
+        self.round_locks = RoundLocks(home / "locks")
         self.drafts = Drafts(home / "drafts")
-        self.machine = MachineFacts(home / "machine.json")
-        self.trash = Trash(home / "trash", self.checkpoints, self.leases)
-        self._summaries = Summaries(home / "runs", home / "summaries.db")
+        self.machine = MachineProfile(home / "machine.json")
+        self.trash = Trash(home / "trash", self.checkpoints, self.round_locks)
+        self._index = RunIndex(home / "runs", home / "summaries.db")
 
     def runs(self, report: Report | None = None) -> list[RunSummary]:
-        """Every run, the newest first; damaged ones as such. `report` is called in between, where there is much to
+        """Return every run, the newest first, with damaged ones last. `report` is called now and then while many are
         read."""
-        return self._summaries.all(report)
+        return self._index.all(report)
 
     def names(self) -> list[str]:
-        """The names of all runs, in no order."""
-        return self._summaries.names()
+        """Return the names of all runs, in no order."""
+        return self._index.names()
 
     def newest(self) -> list[str]:
-        """The names of the three runs made last, the newest first; none is read for it."""
+        """Return the names of the three newest runs, the newest first, without reading any."""
         return sorted(self.names(), key=self._made, reverse=True)[:3]
 
     def open(self, run: str) -> RunFolder:
-        """The run of that name. Raises BadInput naming those that there are."""
+        """Open the run of that name. Raises BadInput, which names other runs, if there is none."""
         self.check_name(run)
         return RunFolder(self.home / "runs" / run)
 
     def check_name(self, run: str) -> None:
-        """Raises BadInput, naming those that there are, where there is no run of that name."""
+        """Raises BadInput, which names other runs, if there is no run of that name."""
         if not RUN_NAME.fullmatch(run) or not (self.home / "runs" / run).is_dir():
             newest = ", ".join(self.newest())
             raise BadInput(f"run {run!r}: there is none of that name; allowed: {newest or 'none yet'} (`lth-tui runs`)")
 
     def _made(self, run: str) -> float:
-        """When the run was made, as its file tells: no database is opened for it."""
+        """Return when the run's study was written."""
         with suppress(OSError):
             return (self.home / "runs" / run / STUDY_FILE).stat().st_mtime
         return 0.0
 
     def create(self, study: Study, name: str | None = None) -> RunFolder:
-        """A new run of `study`, called `name` or after the study and the time. Raises BadInput."""
+        """Make a run of `study`, called `name` or after the study and the time. Raises BadInput."""
         if name is not None and not RUN_NAME.fullmatch(name):
             raise BadInput(
                 f"--name {name!r}: allowed: up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
@@ -87,15 +85,17 @@ class Store:
         raise BadInput(f"--name {name!r}: there is a run of that name; allowed: a name not in `lth-tui runs`")
 
     def delete(self, run: str) -> None:
-        """Put a run into the trash, from where `restore` brings it back; its finished rounds stay in the store, where
-        others share them. Raises BadInput where it is at work or there is none of that name, Unwritable."""
+        """Move a run to the trash, from where `restore` brings it back. Its finished rounds stay in the store, since
+        other runs share them. Raises BadInput for an unknown run or while a process writes it, Unwritable."""
         self.check_name(run)
         self.trash.sweep()
         self.trash.take(self.home / "runs" / run)
 
     def restore(self, run: str | None = None) -> str:
-        """Bring back a run, the last that was deleted (of that name); what it is called now, with -2 where its name has
-        been taken. Raises BadInput where there is none, Unwritable."""
+        """Restore the run that was deleted last (of that name) and return its name, with -2 if the old name is taken.
+
+        Raises BadInput if there is none, Unwritable.
+        """
         deleted = self.trash.runs()
         found = next((item for item in deleted if run in (None, item.run)), None)
         if found is None:
@@ -108,11 +108,11 @@ class Store:
 
     @property
     def free(self) -> int:
-        """Bytes that are free where the home is, or will be."""
+        """Free bytes on the disk of the home."""
         return shutil.disk_usage(next(path for path in (self.home, *self.home.parents) if path.exists())).free
 
     def check_room(self, needed: int) -> None:
-        """Raises BadInput where so many bytes more, and those of a run at work, cannot be kept below `home`."""
+        """Raises BadInput if the disk of the home has no room for so many bytes and what a run needs besides."""
         try:
             make_folder(self.home)
             with tempfile.TemporaryFile(dir=self.home):
@@ -126,18 +126,20 @@ class Store:
             raise BadInput(f"{self.home}: {found}; allowed: a disk with room, in LTH_TUI_HOME, or a smaller study")
 
     def free_name(self, name: str) -> str:
-        """That name of a run, or with -2, -3... where it is taken."""
+        """Return that name, with -2, -3... if it is taken."""
         return next(item for item in _names(name) if not (self.home / "runs" / item).exists())
 
     def adopt(self, built: Path) -> None:
-        """Take in the run whose folder was built at `built`, on the same disk, under that folder's name: whole or not
-        at all. Raises OSError, also where the name is taken."""
+        """Move the run in the folder `built`, on the same disk, into the store under its name, whole or not at all.
+
+        Raises OSError, also if the name is taken.
+        """
         folder = self.home / "runs" / built.name
         make_folder(folder.parent)
         built.rename(folder)
 
 
 def _names(name: str) -> Iterator[str]:
-    """That name, then with -2, -3..., each one that a run can have."""
+    """Yield that name, then with -2, -3..., each a valid name of a run."""
     yield name
     yield from (f"{name[:95]}-{more}" for more in range(2, 10_000))

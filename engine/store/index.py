@@ -1,7 +1,7 @@
-"""The list of runs, quick also where there are thousands: a run is read again only when its files have changed.
+"""The list of runs, fast for thousands of them: a run is read again only when its files have changed.
 
-What is known of a run is kept in one SQLite file, which any process may write and nothing depends on. Who owns a run is
-kept with it, so that a status is true without opening the run: whether the owner lives is asked every time.
+Summaries are cached in one SQLite file, which any process may write and nothing depends on. A summary has the status by
+events; only for runs that may be training the kernel is asked whether a process holds their lock.
 """
 
 import os
@@ -19,67 +19,55 @@ from pydantic import TypeAdapter, ValidationError
 
 from engine.errors import BadInput, Unwritable
 from engine.store.files import writing
-from engine.store.owners import Owner
-from engine.store.reading import AT_WORK, DATABASE_FILE, RunReader
-from engine.store.summary import RunSummary, Tally, damaged
+from engine.store.locks import holder_of
+from engine.store.run_db import ACTIVE, DATABASE_FILE, LOCK_FILE, RunReader
+from engine.store.state import RunState
+from engine.store.summary import RunSummary, damaged, summarise
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SETTLED = 3.0
-"""Seconds after which a file that is changed again has another time: clocks of file systems are coarse."""
-_FORMAT = 1
-"""Raise it when summaries come to say something else of the same run."""
+"""Resolution of modification times, in seconds: younger entries are not cached."""
+_FORMAT = 3
+"""Raise it when the summary of the same run changes."""
 _REPORT_EVERY = 0.3
 
 Report: TypeAlias = Callable[[list[RunSummary], int], None]
-"""Told the runs that are known so far, and how many are still to be read."""
+"""Gets the summaries so far, and how many runs are left to read."""
 Stamp: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What was read of a run while its files had this stamp; `told` has the status that its events tell. `owner`: who
-    writes it, with the last heartbeat."""
+    """The summary of a run, with the status by its events, when its files had this stamp."""
 
     stamp: Stamp
-    told: RunSummary
-    owner: tuple[Owner, float] | None
-
-    @property
-    def at_work(self) -> bool:
-        """Whether its owner lives."""
-        return self.owner is not None and self.owner[0].alive(self.owner[1])
-
-    def summary(self) -> RunSummary:
-        """With the status that is true now."""
-        if self.told.status in AT_WORK and not self.at_work:
-            return replace(self.told, status="interrupted")
-        return self.told
+    summary: RunSummary
 
 
 _KNOWN = TypeAdapter(_Known)
 
 
-class Summaries:
-    """The summaries of the runs in `folder`, kept in the file `cache`."""
+class RunIndex:
+    """The summaries of the runs in `folder`, cached in the file `cache`."""
 
     def __init__(self, folder: Path, cache: Path):
         self._folder, self._cache = folder, cache
         self._known: dict[str, _Known] | None = None
         self._kept: set[str] = set()
-        self._tallies: dict[str, tuple[int, Tally]] = {}
+        self._states: dict[str, tuple[int, RunState]] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """The runs that there are, in no order."""
+        """Return the names of all runs, in no order."""
         if not self._folder.is_dir():
             return []
         with os.scandir(self._folder) as found:
             return [entry.name for entry in found if RUN_NAME.fullmatch(entry.name) and entry.is_dir()]
 
     def all(self, report: Report | None = None) -> list[RunSummary]:
-        """Every run, the newest first; damaged ones as such, which are read anew every time.
+        """Return every run, the newest first, with damaged ones last, which are read every time.
 
-        `report` is called in between, where there is much to read.
+        `report` is called now and then while many are read.
         """
         with self._lock:
             names = self.names()
@@ -87,7 +75,7 @@ class Summaries:
                 self._known = self._load() if names else {}
             stamps = {name: _stamp(self._folder / name) for name in names}
             known = {name: item for name in names if (item := self._known.get(name)) and item.stamp == stamps[name]}
-            found = {name: item.summary() for name, item in known.items()}
+            found = {name: self._now(name, item) for name, item in known.items()}
             unread = [name for name in names if name not in known]
             said = time.monotonic()
             for place, name in enumerate(unread):
@@ -102,28 +90,36 @@ class Summaries:
                     if (self._folder / name).is_dir():
                         found[name] = damaged(name)
                     continue
-                found[name] = item.summary()
+                found[name] = self._now(name, item)
                 self._kept.discard(name)
                 if now - max(item.stamp[3::3], default=now * 1e9) / 1e9 > SETTLED:
                     known[name] = item
             self._known = known
             self._keep(known, names)
-            self._tallies = {name: tally for name, tally in self._tallies.items() if name in found}
+            self._states = {name: state for name, state in self._states.items() if name in found}
             return _sorted(found.values())
 
     def _read(self, name: str, stamp: Stamp) -> _Known:
-        """Read a run: what happened since it was last read, where it is at work."""
-        inode, tally = self._tallies.pop(name, (0, Tally()))
+        """Read a run; of one in training, the events since it was last read."""
+        inode, state = self._states.pop(name, (0, RunState()))
         if stamp[1:2] != (inode,):
-            tally = Tally()
+            state = RunState()
         with RunReader(self._folder / name) as run:
-            owner = run.owner()
-            tally.add(run.events(after=tally.last_event))
-            told = tally.summary(name, study=run.study_name, title=run.title, note=run.note, created=run.created)
-        found = _Known(stamp, told, owner)
-        if found.at_work:
-            self._tallies[name] = (stamp[1], tally)
-        return found
+            for stamped in run.events(after=state.last_event):
+                state.take(stamped)
+            told = summarise(state, name, study=run.study_name, title=run.title, note=run.note, created=run.created)
+        if told.status in ACTIVE:
+            self._states[name] = (stamp[1], state)
+        return _Known(stamp, told)
+
+    def _now(self, name: str, known: _Known) -> RunSummary:
+        """Return the summary with the true status."""
+        if known.summary.status in ACTIVE and not self._in_training(name):
+            return replace(known.summary, status="interrupted")
+        return known.summary
+
+    def _in_training(self, name: str) -> bool:
+        return holder_of(self._folder / name / LOCK_FILE) is not None
 
     # The file
 
@@ -139,8 +135,9 @@ class Summaries:
         return found
 
     def _keep(self, known: dict[str, _Known], names: Iterable[str]) -> None:
-        """Write down what is new and of runs that are not at work; where that cannot be, the next reader reads more."""
-        new = [name for name in known.keys() - self._kept if not known[name].at_work]
+        """Cache new summaries of runs that are not in training. If that fails, the next process reads more."""
+        fresh = known.keys() - self._kept
+        new = [name for name in fresh if known[name].summary.status not in ACTIVE or not self._in_training(name)]
         if not new:
             return
         rows = [(name, _KNOWN.dump_json(known[name]).decode()) for name in new]
@@ -160,7 +157,7 @@ class Summaries:
 
     def _opened(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._cache, timeout=1)
-        # It is made anew when it is lost.
+        # A lost cache is rebuilt.
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("CREATE TABLE IF NOT EXISTS summaries (run TEXT PRIMARY KEY, known TEXT NOT NULL)")
         return connection
@@ -171,8 +168,8 @@ def _sorted(runs: Iterable[RunSummary]) -> list[RunSummary]:
 
 
 def _stamp(folder: Path) -> Stamp:
-    """What changes when the run in `folder` does: of its database, and of the log beside it where there is one, inode,
-    size and time. The time of the database alone stays while the log takes what is written."""
+    """Return inode, size and time of the database in `folder` and of its write-ahead log, which change with the run.
+    The time of the database alone stays the same while the log grows."""
     stamp: list[int] = [_FORMAT]
     for ending in ("", "-wal"):
         try:

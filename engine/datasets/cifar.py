@@ -1,4 +1,4 @@
-"""CIFAR-10: Krizhevsky's binary archive."""
+"""The CIFAR data sets, from Krizhevsky's binary archives."""
 
 import gzip
 import tarfile
@@ -9,14 +9,15 @@ from typing import IO, cast
 
 import numpy as np
 
-from engine.datasets.published import Card, build_with
-from engine.datasets.recipe import Arrays, Original, Recipe
+from engine import registry
+from engine.datasets.source import Arrays, Original, Source
+from engine.datasets.tfds import Card, build_with
 from engine.errors import BadInput
 
 _FOLDER = "cifar-10-batches-bin/"
 _TRAIN = tuple(f"{_FOLDER}data_batch_{number}.bin" for number in range(1, 6))
 _TEST = f"{_FOLDER}test_batch.bin"
-# What may come out of the archive beyond the batches: headers, padding, a page of text.
+# Bytes of the archive beyond the batches: headers, padding, a page of text.
 _MARGIN = 1 << 20
 _BLOCK = 1 << 20
 
@@ -29,33 +30,33 @@ title={Learning multiple layers of features from tiny images}, year={2009}}""",
 )
 
 
-def read(recipe: Recipe, paths: Sequence[Path]) -> Arrays:
-    """Arrays from the one archive; nothing is extracted, and not more is unpacked than `recipe` has room for.
+def read(source: Source, paths: Sequence[Path]) -> Arrays:
+    """Read the arrays from the one archive. Nothing is extracted, and no more is unpacked than `source` needs.
 
     A record is a label in one byte, then the image, channel by channel.
-    **Raises:** BadInput for an archive that is damaged or holds other than five training batches and a test batch.
+    **Raises:** BadInput for an archive that is damaged or does not hold five training batches and a test batch.
     """
     (path,) = paths
-    height, width, channels = recipe.image_shape
+    height, width, channels = source.image_shape
     record = 1 + height * width * channels
-    sizes = {**dict.fromkeys(_TRAIN, recipe.train // len(_TRAIN) * record), _TEST: recipe.test * record}
+    sizes = {**dict.fromkeys(_TRAIN, source.train // len(_TRAIN) * record), _TEST: source.test * record}
     batches = _batches(path, sizes)
 
     rows = np.frombuffer(b"".join(batches[name] for name in sizes), np.uint8).reshape(-1, record)
     labels = rows[:, 0].astype(np.int32)
-    if labels.max() >= recipe.classes:
-        raise BadInput(f"{path}: label {labels.max()} found, allowed: 0 to {recipe.classes - 1}")
+    if labels.max() >= source.classes:
+        raise BadInput(f"{path}: label {labels.max()} found, allowed: 0 to {source.classes - 1}")
     planes = rows[:, 1:].reshape(-1, channels, height, width)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-    return Arrays(images[: recipe.train], labels[: recipe.train], images[recipe.train :], labels[recipe.train :])
+    return Arrays(images[: source.train], labels[: source.train], images[source.train :], labels[source.train :])
 
 
 def _batches(path: Path, sizes: dict[str, int]) -> dict[str, bytes]:
-    """The files of `sizes` and no other, each of just that many bytes."""
+    """Read the files of `sizes`, each of exactly that many bytes."""
     found: dict[str, bytes] = {}
     try:
         with gzip.open(path) as packed:
-            # The typeshed wants a whole file; a stream is only read from.
+            # typeshed asks for a complete file; tarfile only reads from a stream.
             bounded = cast(IO[bytes], _Bounded(packed, sum(sizes.values()) + _MARGIN))
             with tarfile.open(fileobj=bounded, mode="r|") as archive:
                 for member in archive:
@@ -65,7 +66,7 @@ def _batches(path: Path, sizes: dict[str, int]) -> dict[str, bytes]:
                         raise BadInput(f"{path}: {member.name}: expected once, {sizes[member.name]} bytes")
                     file = archive.extractfile(member)
                     found[member.name] = file.read() if file else b""
-            while bounded.read(_BLOCK):  # gzip's checksum comes last
+            while bounded.read(_BLOCK):  # gzip checks its checksum at the end
                 pass
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
         raise BadInput(f"{path}: damaged ({' '.join(str(error).split())})") from error
@@ -76,7 +77,7 @@ def _batches(path: Path, sizes: dict[str, int]) -> dict[str, bytes]:
 
 
 class _Bounded:
-    """Reads at most `limit` bytes of a stream, however much a few packed ones swell to."""
+    """Reads at most `limit` unpacked bytes of a stream. Raises ValueError beyond."""
 
     def __init__(self, stream: gzip.GzipFile, limit: int):
         self._stream, self._limit, self._left = stream, limit, limit
@@ -89,7 +90,7 @@ class _Bounded:
         return data
 
 
-CIFAR10 = Recipe(
+CIFAR10 = Source(
     name="cifar10",
     about="32x32 colour photographs in 10 classes: the data of the paper's Conv-2, Conv-4 and Conv-6",
     image_shape=(32, 32, 3),
@@ -107,3 +108,4 @@ CIFAR10 = Recipe(
         ),
     ),
 )
+registry.dataset.add(CIFAR10.name, CIFAR10.about, CIFAR10, source="Krizhevsky 2009")
