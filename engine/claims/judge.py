@@ -10,7 +10,7 @@ from engine.claims.model import Claim, RankCorrelation, ShareAbove, all_claims, 
 from engine.claims.verdict import MANY, Outcome, decide
 from engine.spec import QUICK, Study, load_study, preset_names
 from engine.views import RunView
-from engine.views.trials import mean_and_error
+from engine.views.statistics import mean_and_error
 
 _SMALL = "quickstart"
 _PAPER = {

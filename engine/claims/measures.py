@@ -22,7 +22,7 @@ from engine.claims.model import (
 from engine.spec import Study
 from engine.store.events import RoundFinished
 from engine.views import RunView, StudyRun, TrialView
-from engine.views.trials import Copies, Quantity, accuracy, mean, nearest, over, partners
+from engine.views.statistics import Copies, Quantity, accuracy, mean, nearest, over, partners
 
 
 class NotMeasured(Exception):
