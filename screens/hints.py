@@ -4,17 +4,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
+from engine import registry
 from engine.spec import Arm, Recipe, Study, load_study
 from screens.form import recipe_texts
 from screens.specs import RECIPE_FIELDS, FieldSpec, unmet
-
-PAPERS = {
-    "lenet-300-100": "lenet-mnist",
-    "conv-2": "conv2-cifar10",
-    "conv-4": "conv4-cifar10",
-    "conv-6": "conv6-cifar10",
-}
-"""For each network the preset with the paper's values."""
 
 
 def hint(spec: FieldSpec, text: str, network: str) -> tuple[str, str]:
@@ -23,15 +16,18 @@ def hint(spec: FieldSpec, text: str, network: str) -> tuple[str, str]:
     parts = [f"{text}: {meaning}" if meaning else ""]
     if spec.kind != "choice" and (bounds := allowed(spec.path)):
         parts.append(f"allowed: {bounds}")
-    if spec.paper and network in PAPERS and (value := _paper(network).get(spec.path)):
+    if spec.paper and (value := _paper(network).get(spec.path)):
         parts.append(f"the paper's: {value}")
     return spec.help, "; ".join(part for part in parts if part)
 
 
 @cache
 def _paper(network: str) -> Mapping[str, str]:
-    """The paper's texts of the fields that it has, by paths without `base`."""
-    study = load_study(PAPERS[network])
+    """The paper's texts of the fields that it has for a network, by paths without `base`."""
+    preset = registry.network.entry(network).facts.get("preset") if network in registry.network else None
+    if preset is None:
+        return {}
+    study = load_study(preset)
     texts = recipe_texts(study.base)
     told = {spec.path: texts[spec.path] for spec in RECIPE_FIELDS if not unmet(spec, texts)}
     return {"trials": str(study.trials), **told}

@@ -5,9 +5,9 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from engine.spec.recipe import NetworkName
+from engine import registry
 
 Direction = Literal["at least", "at most", "about"]
 Source = Literal["paper", "article", "replications", "mode connectivity"]
@@ -18,7 +18,7 @@ SOURCES: dict[Source, str] = {
     "mode connectivity": "Frankle et al. 2020, Linear mode connectivity and the lottery ticket hypothesis",
 }
 LayerGroup = Literal["all", "output", "hidden", "middle"]
-"""`hidden`: all but the last; `middle`: convolutions, but for the first and the last of them."""
+"""By kind of layer. `hidden`: all but the output; `middle`: convolutions, but for the first and the last of them."""
 
 P_m = Annotated[float, Field(gt=0, le=100)]
 Rounds = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)]
@@ -200,6 +200,12 @@ def in_logarithms(measure: Measure) -> bool:
     return isinstance(measure, SpeedUp | SmallestMatching)
 
 
+def _network(name: str) -> str:
+    if name not in registry.network:
+        raise ValueError(f"no network {name!r}; allowed: {', '.join(registry.network.names())}")
+    return name
+
+
 class Claim(Model):
     """One finding.
 
@@ -214,7 +220,7 @@ class Claim(Model):
     section: str
     second_hand: bool = False
     note: str = ""
-    networks: Annotated[tuple[NetworkName, ...], Field(strict=False, min_length=1)]
+    networks: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], Field(strict=False, min_length=1)]
     datasets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     presets: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     measure: Measure

@@ -80,7 +80,9 @@ def runs(jax_ready: None, new_home: Callable[[], Path], execute: Callable[..., t
 def table(run: StudyRun, arm: str, name: str = "test_accuracy") -> np.ndarray[Any, Any]:
     """A quantity of all networks of an arm, `[network, round]`."""
     found = run.view.arm(arm)
-    return np.array([[getattr(trial.rounds[number], name) for number in found.planned] for trial in found.trials])
+    return np.array(
+        [[getattr(trial.rounds[number].result, name) for number in found.planned] for trial in found.trials]
+    )
 
 
 def assert_over(found: tuple[Point, ...], values: np.ndarray[Any, Any]) -> None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import datasets
+from engine import datasets, registry
 from engine.errors import BadInput
 from engine.spec import Recipe, Study, load_study, parse_study, preset_names, study_problems
 from screens.form import ArmChoice, Form, Typed, arm_words, fresh_name, new_arm, with_arm
-from screens.hints import PAPERS, hint
+from screens.hints import hint
 from screens.specs import ARM_FIELDS, FOLDER, OVERRIDING_FIELDS, RECIPE_FIELDS, STUDY_FIELDS
 from screens.texts import read_rounds, rounds_text, text_of, value_of
 
@@ -364,14 +364,14 @@ def test_every_field_of_a_recipe_is_in_the_form_and_explained():
         assert allowed.count("'") == 2 * len(SPECS[path].choices)
 
 
-@pytest.mark.parametrize("network", PAPERS)
+@pytest.mark.parametrize("network", [it.name for it in registry.network.entries() if "preset" in it.facts])
 def test_hints_fit_and_tell_the_papers_values(network):
     for spec in SPECS.values():
         for text in spec.choices or ("",):
             first, second = hint(spec, text, network)
             assert first
             assert max(len(first), len(second)) <= 70, (first, second)
-    paper = load_study(PAPERS[network])
+    paper = load_study(registry.network.entry(network).facts["preset"])
     assert paper.base.network.name == network
     assert f"the paper's: {paper.base.train.iterations}" in hint(SPECS["train.iterations"], "", network)[1]
     assert "allowed: 1 to 10,000,000" in hint(SPECS["train.iterations"], "", network)[1]
