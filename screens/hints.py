@@ -9,6 +9,9 @@ from engine.spec import Arm, Recipe, Study, load_study
 from screens.form import recipe_texts
 from screens.specs import RECIPE_FIELDS, FieldSpec, unmet
 
+WIDTH = 70
+"""Characters of a line of a hint."""
+
 
 def paper_preset(network: str) -> str:
     """The preset with the paper's values for a network; '' where there is none."""
@@ -17,13 +20,13 @@ def paper_preset(network: str) -> str:
 
 def hint(spec: FieldSpec, text: str, network: str) -> tuple[str, str]:
     """What the field is; what `text` means in it or what is allowed, and what the paper has for the network."""
-    meaning = spec.choices.get(text, "")
-    parts = [f"{text}: {meaning}" if meaning else ""]
+    parts = [spec.choices.get(text, "")]
     if spec.kind != "choice" and (bounds := allowed(spec.path)):
         parts.append(f"allowed: {bounds}")
     if spec.paper and (preset := paper_preset(network)) and (value := _paper(preset).get(spec.path)):
         parts.append(f"the paper's: {value}")
-    return spec.help, "; ".join(part for part in parts if part)
+    words = "; ".join(part for part in parts if part)
+    return spec.help, words if len(words) <= WIDTH else f"{words[: WIDTH - 1]}…"
 
 
 @cache
