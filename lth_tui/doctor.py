@@ -12,6 +12,7 @@ from engine import datasets
 from engine.errors import BadInput, LabError
 from engine.paths import cache_folder
 from engine.store import Amiss, Store, amiss
+from engine.training.probe import check_platform
 from lth_tui.printing import console
 
 _PACKAGES = ("lth-tui", "jax", "jaxlib", "flax", "optax", "numpy", "textual", "plotext")
@@ -46,10 +47,11 @@ def examine(home: Path, *, repair: bool = False) -> bool:
 
 def _devices(home: Path) -> tuple[bool, str, str]:
     try:
+        check_platform()
         from engine.training import machine, prepare_jax
 
         prepare_jax(cache_folder(home))
-        return True, "devices", f"{machine().words}; a lane on each"
+        return True, "devices", f"{machine().words}; a lane on each; {machine().tag}"
     except (LabError, RuntimeError, ImportError) as error:
         return False, "devices", f"JAX finds none: {' '.join(str(error).split())}"
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engine.spec.recipe import NetworkName
+from engine.spec.names import NetworkName
 
 Direction = Literal["at least", "at most", "about"]
 Source = Literal["paper", "article", "replications", "mode connectivity"]

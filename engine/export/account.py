@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from engine.networks import layer_of
-from engine.spec import DRAWN, Study
+from engine.spec import Study
 from engine.store import (
     CurvePoint,
     Diverged,
@@ -111,7 +111,7 @@ class Account:
         told = [(arm.name, arm.kind) for arm in event.arms]
         _expect(told == [(arm.name, arm.kind) for arm in self._study.arm], "arms that the study does not have")
         for arm, planned in zip(self._study.arm, event.arms, strict=True):
-            copies = arm.per_ticket if arm.kind in DRAWN else 1
+            copies = arm.copies
             _expect(len(planned.seeds) == self._study.trials * copies, f"{len(planned.seeds)} seeds of {arm.name!r}")
             rising = list(planned.rounds) == sorted(set(planned.rounds)) and planned.rounds[:1] == (0,)
             _expect(rising and planned.rounds[-1] <= _MOST_ROUNDS, f"the rounds of {arm.name!r}")

@@ -16,11 +16,11 @@ from engine.analysis import (
     spearman_all,
     stabilised,
 )
-from engine.experiment import Place, Plan, Pruned, Round
+from engine.experiment import Place, Plan, Round
 from engine.networks import layer_of
 from engine.pruning import magnitudes
 from engine.runner.history import RunHistory
-from engine.runner.inputs import Lost
+from engine.runner.lost import Lost
 from engine.store import Diverged, Event, RoundFinished, RoundResult, Signal, SignalKind, Similarity, Store
 
 # Ranks of that many rounds are kept at hand, the others are read again from the store.
@@ -51,7 +51,7 @@ class RoundReporter:
         """The rounds known so far that `item` may be made from: a diverged one cannot be pruned, nor, where that was
         asked for, a collapsed one."""
         known = set(self._done)
-        if not isinstance(item.masks, Pruned):
+        if item.parent is None:
             return known
         known -= self._diverged
         return known - self._collapsed if item.stop_on_collapse else known

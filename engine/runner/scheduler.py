@@ -8,7 +8,7 @@ from functools import partial
 from engine.errors import InvariantViolated, LabError, Unwritable
 from engine.experiment import Plan, Round, bytes_of, rate_name
 from engine.runner.history import RunHistory
-from engine.runner.inputs import Lost
+from engine.runner.lost import Lost
 from engine.runner.reports import RoundReporter
 from engine.runner.session import RunSession
 from engine.runner.train import Trainer
@@ -97,13 +97,17 @@ class Scheduler:
         pack: list[Round] = []
         busy: list[Lease] = []
         for item in ready:
-            if len(pack) < self._width and (not pack or self._bench.program(item) == self._bench.program(pack[0])):
+            if len(pack) < self._width and (not pack or self._alike(item, pack[0])):
                 lease = self._pilot.keep(partial(self._store.leases.take, item.key, self._pilot.run_id))
                 if lease is None:
                     pack.append(item)
                 else:
                     busy.append(lease)
         return pack, busy
+
+    def _alike(self, item: Round, other: Round) -> bool:
+        """Whether two rounds can train in one batch of lanes."""
+        return item.group == other.group and self._bench.program(item) == self._bench.program(other)
 
     def _wait(self, busy: Lease) -> bool:
         """Wait a moment for another run; False when asked to stop."""
@@ -151,7 +155,7 @@ class Scheduler:
                 if place not in self._announced:
                     self._announced.add(place)
                     self._pilot.say(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
-        code = replace(self._bench.program(rounds[0]), iterations=0), len(rounds)
+        code = self._bench.program(rounds[0]), len(rounds)
         places = [self._plan.places_of[item.key][0] for item in rounds]
         self._pilot.board(rounds, places, new=code not in self._compiled)
         try:

@@ -2,18 +2,19 @@
 
 import time
 from collections import defaultdict
-from functools import cache
+from functools import cache, lru_cache
 from math import isfinite
 
 from engine import datasets
 from engine.analysis import at_chance, distance_from_uniform, histogram
-from engine.errors import BadInput
-from engine.experiment import DatasetInfo, FullMask, Pruned, RandomMask, Round, TicketMask, make_plan
+from engine.errors import BadInput, InvariantViolated
+from engine.experiment import DatasetInfo, Round, make_plan
 from engine.networks import Snapshot, layer_of
 from engine.pruning import Masks, Weights, counts_of, invariants, masked
 from engine.runner.checkpoints import WORTH_KEEPING, CheckpointWriter
 from engine.runner.epochs import EpochMonitor
 from engine.runner.inputs import InputBuilder, RoundInputs
+from engine.runner.lost import Lost
 from engine.runner.session import RunSession
 from engine.spec import Study
 from engine.store import Checkpoint, CurvePoint, LayerCount, Magnitudes, RoundResult, Store, StoredRound
@@ -30,6 +31,8 @@ from engine.training import (
     train,
 )
 
+_KEPT = 16
+
 
 class Trainer:
     """The data, the plan and the store: all that rounds are made from. Raises BadInput for a study impossible here."""
@@ -42,13 +45,15 @@ class Trainer:
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
         self._checkpoints = store.checkpoints
-        self._maker = InputBuilder(self.plan, self.dataset, self.split, store.rounds)
+        self._rounds = store.rounds
+        self._finished = lru_cache(_KEPT)(self._read)
+        self._maker = InputBuilder(self.plan, self.dataset, self.split, self._finished)
         self._on_devices = cache(self._put)
         self._paces: defaultdict[Program, StepTimer] = defaultdict(StepTimer)
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
-        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train, item.iterations)
+        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train)
 
     def checkpoint(self, item: Round) -> Checkpoint | None:
         """Where a round can go on; None when it is trained from its start. Weights that others now rewind to may not
@@ -97,7 +102,7 @@ class Trainer:
                 return going and not watch.over
 
             train(pack, self._paces[program], between, watch.iterations, saving.due)
-            finished = pack.iteration == program.iterations or watch.over
+            finished = pack.iteration == pack.iterations or watch.over
             if not finished or saving.since >= WORTH_KEEPING:
                 save(pack.states())
             if finished:
@@ -133,18 +138,13 @@ class Trainer:
         invariants.all_dead_zero("weights", (stored.final.params, stored.best.params), stored.masks, item.number)
 
     def _prove_masks(self, item: Round, masks: Masks) -> None:
-        invariants.on_schedule(masks, item.schedule, item.number)
-        stored = self._maker.stored
-        match item.masks:
-            case Pruned(parent=parent):
-                invariants.only_shrinks(masks, stored(parent).masks, item.number)
-            case TicketMask(ticket=ticket):
-                law = "a control has the ticket's mask"
-                invariants.same_masks(law, masks, stored(ticket).masks, item.number)
-            case RandomMask(ticket=ticket):
-                invariants.same_counts(masks, stored(ticket).masks, item.number)
-            case FullMask():
-                pass
+        self._maker.check_masks(item, masks)
+
+    def _read(self, key: str) -> StoredRound:
+        stored = self._rounds.read(key)
+        if stored is None:
+            raise Lost(key, self._rounds.path(key))
+        return stored
 
     def _concluded(
         self,
@@ -159,8 +159,11 @@ class Trainer:
     ) -> StoredRound:
         # The masks that came back from the device are the ones that were trained with.
         self._prove_masks(item, end.masks)
-        invariants.all_dead_zero("weights", (end.final.params, end.best.params), end.masks, item.number)
-        invariants.all_dead_zero("optimizer moments", end.moments, end.masks, item.number)
+        for what, count in end.nonzero_pruned.items():
+            if count:
+                law = f"pruned {what.rpartition(' ')[0]} are exactly zero"
+                layer = layer_of(what.rpartition(" ")[2])
+                raise InvariantViolated(law, round=item.number, layer=layer, found=f"{count} are not")
         stop = item.first + end.best_iteration
         best = next((point for point in curve if point.iteration == stop), None) if isfinite(end.best_loss) else None
         accuracy = best.validation_accuracy if best else None
@@ -174,7 +177,7 @@ class Trainer:
             test_accuracy_end=end.test_accuracy_end if end.finite else None,
             test_accuracy_pruned=pruned,
             layers={
-                layer.name: LayerCount(survivors=counts[layer.parameter], size=layer.size) for layer in self.plan.layers
+                layer.name: LayerCount(survivors=counts[layer.parameter], size=layer.size) for layer in item.layers
             },
             magnitudes=_distribution(self._maker.start(item).params, end) if end.finite else {},
             early_bird=watch.early_bird(lane),
@@ -194,11 +197,11 @@ class Trainer:
 
     def _just_pruned(self, rounds: list[Round], made: list[RoundInputs], pack: LaneBatch) -> list[float | None]:
         """Test accuracy of the networks that rounds were pruned from, under the new masks and not trained again."""
-        parents = [item.masks.parent if isinstance(item.masks, Pruned) else None for item in rounds]
+        parents = [item.parent for item in rounds]
         if not any(parents):
             return [None] * len(rounds)
         snapshots = [
-            _pruned(self._maker.stored(parent).final, each.lane.masks) if parent else each.lane.start
+            _pruned(self._finished(parent).final, each.lane.masks) if parent else each.lane.start
             for parent, each in zip(parents, made, strict=True)
         ]
         return [accuracy if parent else None for parent, accuracy in zip(parents, pack.tested(snapshots), strict=True)]

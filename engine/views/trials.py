@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.spec import DRAWN, Study
+from engine.spec import Study
 from engine.views.run import RoundView, RunView, TrialView
 
 WITHIN = 0.15
@@ -34,7 +34,7 @@ class StudyRun:
 
     def trials(self, arm: str) -> tuple[Copies, ...]:
         """The networks of the arm by trial of the study."""
-        copies = self.study.named(arm).per_ticket if self.study.named(arm).kind in DRAWN else 1
+        copies = self.study.named(arm).copies
         found = self.view.arm(arm).trials
         return tuple(found[start : start + copies] for start in range(0, len(found), copies))
 

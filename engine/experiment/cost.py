@@ -1,4 +1,4 @@
-"""What a study will cost, before it starts."""
+"""Forecasts: what a study costs in time, disk and memory, before it starts."""
 
 import math
 import os
@@ -14,12 +14,13 @@ from engine.networks import build, weight_count
 from engine.spec import Study
 from engine.store import Store
 
-# A stored round: the last and the best weights in float32 and a byte a mask; biases and curves are little.
-_BYTES_PER_WEIGHT = 9
-_BYTES_PER_WEIGHT_OF_A_MARK = 4
+_BYTES_PER_SURVIVOR = 8
+"""In a stored round: the value at the end and at the early stop, in float32. Each mask takes a bit a weight."""
+_BYTES_PER_WEIGHT = 4
+"""Of a snapshot to rewind to, which is dense."""
 
-# Of memory, as measured of LeNet-300-100, Conv-2 and Conv-6 on two cores: the process with JAX in it; the copies of a
-# lane's weights, its optimizer's, its best ones and what is at work on them; and those of what layers put out.
+# Memory, measured with LeNet-300-100, Conv-2 and Conv-6 on two cores: the process with JAX loaded; copies of a lane's
+# weights (with the optimizer's moments, the best weights and temporaries); copies of the outputs of layers.
 _PROCESS = 450_000_000
 _COPIES_OF_WEIGHTS = 8
 _COPIES_IN_TRAINING = 3
@@ -34,11 +35,11 @@ _RATE_NAME = re.compile(r"(\S+) (\d+)x(\d+)x(\d+) batch (\d+) \S+")
 class Forecast:
     """The cost of a study here and now.
 
-    `rounds` in all arms and trials; `distinct` after sharing; `stored` of those from runs before. `iterations`
-    to train, of all lanes together; `lanes` at once (0: not known before the first run); `rate` in iterations
-    of all lanes a second and `seconds` at that rate, None before any was measured here; `guessed_by`, where such a
-    study has not run here yet, is the network whose rate it was worked out from, by the multiplications in a step.
-    `bytes` on disk, of `disk_free`; `memory` in bytes at the most, about, of `memory_free`.
+    `rounds` of all arms and trials; `distinct` ones of them; `stored` ones from earlier runs. `iterations` to train, of
+    all lanes together; `lanes` at once (0 before the first run); `rate` in iterations of all lanes a second and
+    `seconds` at that rate, None before one was measured here; `guessed_by`, where no such study has run here, is the
+    network from whose rate it is estimated, by the multiplications of a step. `bytes` on disk, of `disk_free`;
+    `memory` in bytes, roughly and at most, of `memory_free`.
     """
 
     rounds: int
@@ -56,7 +57,7 @@ class Forecast:
 
 
 def rate_name(plan: Plan) -> str:
-    """The name under which this machine's rate for such a study is kept."""
+    """The name under which the rate of such a study is stored for this machine."""
     train = plan.study.base.train
     shape = "x".join(map(str, plan.mark.image_shape))
     return f"{plan.study.base.network.name} {shape} batch {train.batch} {train.optimizer}"
@@ -89,24 +90,28 @@ def forecast(study: Study, store: Store) -> Forecast:
 
 
 def check_room(study: Study, store: Store) -> None:
-    """Raises BadInput where `study` cannot begin: its data do not allow it, or the store has no room for it."""
+    """Raises BadInput where `study` cannot start: its data do not allow it, or the store has no room for it."""
     store.check_room(forecast(study, store).bytes)
 
 
 def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
-    """What these rounds will take on disk."""
-    each = weight_count(plan.layers)
-    return sum(
-        each * (_BYTES_PER_WEIGHT + _BYTES_PER_WEIGHT_OF_A_MARK * len(plan.rewind_points[item.key])) for item in rounds
-    )
+    """The bytes that these rounds take on disk: their survivors, masks and snapshots to rewind to."""
+    weights = weight_count(plan.layers)
+    total = 0
+    for item in rounds:
+        prunable = sum(item.schedule.survivors[0])
+        survivors = weights - prunable + sum(item.schedule.survivors[item.number])
+        snapshots = len(plan.rewind_points[item.key])
+        total += survivors * _BYTES_PER_SURVIVOR + -(-prunable // 8) + weights * _BYTES_PER_WEIGHT * snapshots
+    return total
 
 
 def memory_of(plan: Plan, lanes: int, devices: int) -> int:
-    """Bytes that so many lanes on so many devices take at the most, about."""
+    """The bytes of memory that so many lanes on so many devices take, roughly and at most."""
     mark = plan.mark
     outputs = [layer.outputs for layer in plan.network.layers]
     batch = max(item.train.batch for item in plan.rounds.values())
-    # Training keeps what all layers put out for the way back; evaluation what goes into one and what comes out.
+    # Training keeps the outputs of all layers, evaluation one layer's input and output.
     training = batch * sum(outputs) * _COPIES_IN_TRAINING
     pixels = math.prod(mark.image_shape)
     widest = max(map(sum, zip([pixels, *outputs], outputs, strict=False)))
@@ -117,7 +122,7 @@ def memory_of(plan: Plan, lanes: int, devices: int) -> int:
 
 
 def _rate(name: str, measured: Mapping[str, float]) -> tuple[float | None, str]:
-    """Iterations of all lanes a second, and the network whose rate they are guessed by, '' where they were measured."""
+    """Iterations of all lanes a second, and the network that they are estimated from, '' where measured."""
     if name in measured:
         return measured[name], ""
     costs = {known: cost for known in (name, *measured) if (cost := _multiplications(known))}
@@ -129,7 +134,7 @@ def _rate(name: str, measured: Mapping[str, float]) -> tuple[float | None, str]:
 
 
 def _multiplications(name: str) -> int:
-    """Those in a step of a study of that name; 0 for a name that is none."""
+    """The multiplications in a step of a study of that name; 0 where it is no such name."""
     found = _RATE_NAME.fullmatch(name)
     if found is None or found[1] not in registry.network:
         return 0
