@@ -4,6 +4,7 @@ XLA leaves a CPU's fast kernels when the gradient of its convolution stands in a
 times as long: this is the guard against that. Torch doing the same work stands beside it.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,7 +131,7 @@ def _torch(network: str, steps: int) -> Callable[[], float]:
     pixels, labels = pixels.permute(0, 3, 1, 2).contiguous(), labels.long()
     parts: list[nn.Module] = []
     layers = build(network, IMAGE, CLASSES).layers
-    for layer, after in zip(layers, layers[1:], strict=False):
+    for layer, after in itertools.pairwise(layers):
         if layer.kind == "conv":
             parts += [nn.Conv2d(layer.shape[2], layer.shape[3], 3, padding=1), nn.ReLU()]
             if after.positions < layer.positions:
