@@ -156,12 +156,7 @@ class Registry(Generic[T]):
                 self._loading = False
 
     def _import(self) -> None:
-        try:
-            package = importlib.import_module(self._package)
-        except ModuleNotFoundError as error:
-            if error.name is None or not self._package.startswith(error.name):
-                raise
-            return
+        package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             if module.name not in self._helpers:
                 importlib.import_module(f"{self._package}.{module.name}")
