@@ -198,7 +198,7 @@ def _parameters(value: object) -> dict[str, Value]:
     }
 
 
-network: Registry[Any] = Registry("network", "engine.networks", helpers=("ops",))
+network: Registry[Any] = Registry("network", "engine.networks", helpers=("ops", "blocks"))
 criterion: Registry[Any] = Registry("criterion", "engine.pruning.criteria")
 treatment: Registry[Any] = Registry("treatment", "engine.experiment.treatments")
 arm: Registry[Any] = Registry("arm", "engine.experiment.arms")
