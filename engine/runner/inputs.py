@@ -37,7 +37,7 @@ from engine.pruning import (
 )
 from engine.rng import BOUND_STREAM, uniform
 from engine.spec import Data
-from engine.store import RoundStore, StoredRound
+from engine.store import StoredRound
 from engine.training import Lane, batch_order, learning_rates
 
 _KEPT = 16
@@ -63,9 +63,8 @@ class RoundInputs:
 class InputBuilder:
     """Makes the rounds of a plan from the data, seeds, and rounds that are stored. Raises Lost for one that is not."""
 
-    def __init__(self, plan: Plan, dataset: Dataset, split: Split, rounds: RoundStore):
-        self._plan, self._dataset, self._split, self._rounds = plan, dataset, split, rounds
-        self.stored: Callable[[str], StoredRound] = lru_cache(_KEPT)(self._read)
+    def __init__(self, plan: Plan, dataset: Dataset, split: Split, finished: Callable[[str], StoredRound]):
+        self._plan, self._dataset, self._split, self.stored = plan, dataset, split, finished
         self._initial = lru_cache(_KEPT)(self._drawn)
         self._rows = lru_cache(_KEPT)(self._chosen)
         self._order = lru_cache(_KEPT)(self._ordered)
@@ -131,12 +130,6 @@ class InputBuilder:
         if item.signs is None:
             return begin
         return Snapshot(with_signs(begin.params, self._initial(item.signs).params, self.masks(item)), begin.state)
-
-    def _read(self, key: str) -> StoredRound:
-        stored = self._rounds.read(key)
-        if stored is None:
-            raise Lost(key, self._rounds.path(key))
-        return stored
 
     def _drawn(self, seed: int) -> Snapshot:
         return initial_weights(self._plan.network, seed)

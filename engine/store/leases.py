@@ -59,9 +59,10 @@ class Leases:
 
         return self._within(take)
 
-    def release(self, run: str) -> None:
+    def release(self, run: str, key: str = "%") -> None:
         """End all leases of a run of this process."""
-        self._within(lambda connection: connection.execute("DELETE FROM leases WHERE holder = ?", (_holder(run),)))
+        row = (_holder(run), key)
+        self._within(lambda connection: connection.execute("DELETE FROM leases WHERE holder = ? AND key LIKE ?", row))
 
     def beat(self, run: str) -> None:
         """A run of this process lives."""

@@ -16,7 +16,7 @@ from engine.errors import InvariantViolated
 from engine.networks import build, initial_weights
 from engine.pruning import counts_of, magnitudes
 from engine.runner import resources as meter
-from engine.runner import train as bench
+from engine.runner import workers as bench
 from engine.spec import Study
 from engine.store import (
     Diverged,
@@ -292,7 +292,7 @@ def test_test_data_choose_nothing(
     finished: RunFolder, tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = datasets.load
-    monkeypatch.setattr(bench.datasets, "load", lambda name, home: with_other_test_labels(load(name, home)))
+    monkeypatch.setattr(datasets, "load", lambda name, home: with_other_test_labels(load(name, home)))
     _, folder = execute(tiny(*QUICK), new_home())
     reference = rounds_of(finished)
     for key, item in rounds_of(folder).items():
