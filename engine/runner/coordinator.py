@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -42,6 +42,9 @@ from engine.store import (
 from engine.training import OutOfMemory, machine
 from engine.training.devices import cores
 
+_STORED_AHEAD = 4
+"""Stored rounds that are taken before the first of them is reported."""
+
 Result = TypeVar("Result")
 
 
@@ -59,11 +62,13 @@ class _Flight:
     groups: deque[list[tuple[Round, Checkpoint | None]]] = field(default_factory=deque)
     stored: dict[str, StoredRound] = field(default_factory=dict)
     reused: set[str] = field(default_factory=set)
+    steps_done: int = 0
+    steps_less: int = 0
     trained: dict[str, TrainedRound] = field(default_factory=dict)
+    jobs: dict[str, tuple[Callable[[], RoundResult], Future[RoundResult]]] = field(default_factory=dict)
     training: list[Round] = field(default_factory=list)
     progress: BatchProgress | None = None
     writer: CheckpointWriter | None = None
-    landed: bool = False
 
 
 class _Control:
@@ -104,12 +109,13 @@ class _Control:
 
 
 class _Background(ThreadPoolExecutor):
-    """A pool of threads whose next jobs wait while it is held back."""
+    """A pool of threads that starts no job while it is on `hold`."""
 
     def __init__(self, threads: int):
         super().__init__(threads, "background")
         self._free = threading.Event()
         self._free.set()
+        self.hold, self.free = self._free.clear, self._free.set
 
     def submit(self, job: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
         def wait_and_run() -> Result:
@@ -117,15 +123,6 @@ class _Background(ThreadPoolExecutor):
             return job(*args, **kwargs)
 
         return super().submit(wait_and_run)
-
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """No job starts within."""
-        self._free.clear()
-        try:
-            yield
-        finally:
-            self._free.set()
 
 
 class Coordinator:
@@ -149,9 +146,7 @@ class Coordinator:
         self._idle: list[Worker] = list(workers or [trainer.local_worker()])
         self._workers = len(self._idle)
         self._width = self._idle[0].width(trainer.program(next(iter(self._plan.rounds.values()))))
-        self._stored = {
-            key for key in self._plan.rounds if store.rounds.has(key) and key not in history.begun
-        }
+        self._stored = {key for key in self._plan.rounds if store.rounds.has(key) and key not in history.begun}
         self._scheduler = Scheduler(self._plan.rounds, trainer.program, self._stored)
         self._begun = set(history.begun)
         self._announced = set(history.finished)
@@ -161,7 +156,7 @@ class Coordinator:
         self._batches = 0
         self._busy: list[Lease] = []
         self._stopping = self._closed = False
-        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._prepared: dict[str, Future[RoundInputs]] = {}
         self._threads = ThreadPoolExecutor(self._workers, "worker")
         self._builders = ThreadPoolExecutor(min(4, cores()), "inputs")
@@ -239,6 +234,7 @@ class Coordinator:
             self._report()
             if not self._stopping:
                 self._next()
+            self._background.free()
             if self._in_flight:
                 self._receive()
             elif self._stopping or not self._busy:
@@ -257,8 +253,7 @@ class Coordinator:
         except queue.Empty:
             self.session.refresh()
             return
-        if message is not None:
-            message()
+        message()
 
     def _next(self) -> None:
         """Take all stored rounds that are ready, and hand a batch to every worker that has none."""
@@ -290,8 +285,9 @@ class Coordinator:
                 self._scheduler.train([item])
                 continue
             self._finish(item, found, trained=False)
-            self._reporter.finish(item.key, partial(_same, found.result), trained=False, batch=self._batches)
-            self._report()
+            self._batches += 1
+            self._reporter.finish(item.key, *_known(found.result), trained=False, batch=self._batches)
+            self._report(self._batches - _STORED_AHEAD)
         return True
 
     def _going(self) -> bool:
@@ -300,7 +296,7 @@ class Coordinator:
 
     def _from_store(self, item: Round) -> StoredRound | None:
         """A round from the store, proven again; None where it lacks weights that other rounds rewind to."""
-        found = self._store.rounds.read(item.key)
+        found = self._store.rounds.read(item.key) if self._store.rounds.has(item.key) else None
         if found is None or not self._plan.rewind_points[item.key] <= found.marks.keys():
             return None
         self._trainer.prove_stored(item, found)
@@ -343,9 +339,11 @@ class Coordinator:
             flight.stored[item.key] = stored
             if item.key in self._begun:
                 self.session.skip(item.key, item.iterations, stored.curve)
+                flight.steps_done += item.iterations
             else:
                 flight.reused.add(item.key)
                 self.session.add_steps(-item.iterations)
+                flight.steps_less += item.iterations
         flight.groups.extend(groups.values())
         self._continue(flight)
 
@@ -374,9 +372,7 @@ class Coordinator:
             for place in self._plan.places_of[item.key]:
                 if place not in self._announced:
                     self._announced.add(place)
-                    self.session.emit(
-                        RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key)
-                    )
+                    self.session.emit(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
         code = replace(batch.program, iterations=0), len(rounds)
         places = [self._plan.places_of[item.key][0] for item in rounds]
         progress = self.session.begin_batch(rounds, places, compiling=code not in self._compiled)
@@ -390,7 +386,7 @@ class Coordinator:
 
     def _prepare(self, item: Round) -> Future[RoundInputs]:
         found = self._prepared.get(item.key)
-        if found is None:
+        if found is None or (found.done() and found.exception() is not None):
             found = self._prepared[item.key] = self._builders.submit(self._trainer.prepare, item)
         return found
 
@@ -422,6 +418,7 @@ class Coordinator:
             self._stopping = True
             self._give_up(flight)
             return
+        flight.steps_done += flight.progress.iterations * len(flight.training)
         flight.trained.update((item.key, found) for item, found in zip(flight.training, trained, strict=True))
         if len(self._compiled) == 1:
             self._keep_facts()
@@ -440,21 +437,25 @@ class Coordinator:
                 self._trainer.finished.add(flight.stored[item.key], written=False)
         for item in flight.rounds:
             self._finish(item, flight.stored[item.key], trained=item.key not in flight.reused)
-        flight.landed = True
         self._idle.append(flight.worker)
         self._prefetch(flight.worker)
         self._report(flight.number - self._workers)
-        with self._background.held_back():
-            while self._flights and self._flights[0].landed:
-                self._conclude(self._flights.popleft())
-            if not self._stopping:
-                self._next()
+        self._background.hold()  # until the next batch is handed out
+        for item in flight.rounds:
+            stored = flight.stored[item.key]
+            if item.key in flight.trained:
+                job = partial(self._store_round, item, stored)
+                flight.jobs[item.key] = job, self._background.submit(job)
+            else:
+                flight.jobs[item.key] = _known(stored.result)
+                self._store.leases.release(self.session.run_id, item.key)
+        while self._flights and len(self._flights[0].jobs) == len(self._flights[0].rounds):
+            self._conclude(self._flights.popleft())
 
     def _conclude(self, flight: _Flight) -> None:
         for item in flight.rounds:
-            stored, trained = flight.stored[item.key], item.key in flight.trained
-            job = partial(self._store_round, item, stored) if trained else partial(_same, stored.result)
-            self._reporter.finish(item.key, job, trained=item.key not in flight.reused, batch=flight.number)
+            trained = item.key not in flight.reused
+            self._reporter.finish(item.key, *flight.jobs[item.key], trained=trained, batch=flight.number)
 
     def _store_round(self, item: Round, stored: StoredRound) -> RoundResult:
         """Measure and write a round, in the background. Raises Unwritable."""
@@ -486,6 +487,7 @@ class Coordinator:
             self._prepared.pop(item.key, None)
             self._store.leases.release(self.session.run_id, item.key)
         self._scheduler.train(flight.rounds)
+        self.session.take_back(flight.steps_done, flight.steps_less)
         if back:
             self._idle.append(flight.worker)
 
@@ -512,6 +514,8 @@ class Coordinator:
         self.session.emit(Note(text=f"{lost}; it is trained again"))
 
     def _report(self, wait_for: int = -1) -> None:
+        if wait_for >= 0:
+            self._background.free()
         try:
             self._reporter.report(wait_for)
         except Lost as lost:
@@ -532,17 +536,22 @@ class Coordinator:
             message = self._inbox.get()
             if isinstance(message, partial):  # a worker is at its end
                 self._in_flight -= 1
-            elif message is not None:
+            else:
                 message()
-        for pool in (self._threads, self._builders, self._background):
-            pool.shutdown(cancel_futures=True)
+        self._background.free()
+        self._threads.shutdown()
+        self._builders.shutdown(cancel_futures=True)
+        self._background.shutdown()
         for flight in self._flights:
             if flight.writer is not None:
                 flight.writer.__exit__(None, None, None)
 
 
-def _same(result: RoundResult) -> RoundResult:
-    return result
+def _known(result: RoundResult) -> tuple[Callable[[], RoundResult], Future[RoundResult]]:
+    """A job whose result is known, and its future."""
+    future: Future[RoundResult] = Future()
+    future.set_result(result)
+    return future.result, future
 
 
 def _started(run: str, plan: Plan, stored: int, width: int) -> RunStarted:

@@ -34,12 +34,11 @@ Similarities = dict[str, Similarity]
 
 @dataclass(eq=False)
 class _Conclusion:
-    """The result of a round, computed and written in the background by `job`."""
+    """The result of a round that `job` computes and writes in the background."""
 
     job: Callable[[], RoundResult]
     future: Future[RoundResult]
     trained: bool
-    batch: int
 
 
 @dataclass(eq=False)
@@ -83,12 +82,15 @@ class RoundReporter:
             self._owners.setdefault(key, place)
             self._trials[place.arm, place.trial].rounds.append((place, key))
 
-    def finish(self, key: str, job: Callable[[], RoundResult], *, trained: bool, batch: int) -> None:
-        """A round is finished: `job` computes and stores its result in the background. `batch` counts upwards."""
+    def finish(
+        self, key: str, job: Callable[[], RoundResult], future: Future[RoundResult], *, trained: bool, batch: int
+    ) -> None:
+        """A round is finished. `job` computes and stores its result, which is under way in `future`; it is called again
+        when that could not be written. `batch` counts upwards."""
         if key not in self._conclusions:
-            self._conclusions[key] = _Conclusion(job, self._background.submit(job), trained, batch)
+            self._conclusions[key] = _Conclusion(job, future, trained)
         else:  # it was lost and trained again
-            self._conclusions[key].future = self._background.submit(job)
+            self._conclusions[key].job, self._conclusions[key].future = job, future
             for report in self._queue:
                 if report.lost == key:
                     report.lost = None
@@ -106,9 +108,7 @@ class RoundReporter:
             report = self._queue[0]
             conclusion = self._conclusions[report.key]
             wait = report.batch <= wait_for
-            if not wait and not (
-                conclusion.future.done() and (report.similarity is None or report.similarity.done())
-            ):
+            if not wait and not (conclusion.future.done() and (report.similarity is None or report.similarity.done())):
                 return
             result = self._result(conclusion)
             try:

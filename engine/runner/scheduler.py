@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import Enum, auto
 
 from engine.errors import LabError
-from engine.experiment import Pruned, Round
+from engine.experiment import Round
 
 
 class _State(Enum):
@@ -109,7 +109,7 @@ class Scheduler:
             if self._state[child] is not _State.WAITING:
                 continue
             item = self._rounds[child]
-            if isinstance(item.masks, Pruned) and (diverged or (collapsed and item.stop_on_collapse)):
+            if item.parent is not None and (diverged or (collapsed and item.stop_on_collapse)):
                 self._drop(child)
                 continue
             self._unmet[child] -= 1

@@ -191,6 +191,10 @@ class RunSession:
         self._draw(key, curve)
         self._show(steps_done=self._shown.steps_done + steps)
 
+    def take_back(self, done: int, fewer: int) -> None:
+        """So many steps that were done, or were no longer to be trained, must be trained after all."""
+        self._show(steps_done=self._shown.steps_done - done, steps_total=self._shown.steps_total + fewer)
+
     def finished(self, rounds: int) -> None:
         """So many rounds are finished."""
         self._show(rounds_done=rounds)

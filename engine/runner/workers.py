@@ -204,9 +204,7 @@ def _just_pruned(batch: Batch, lanes: LaneBatch) -> list[float | None]:
     """Test accuracy of the networks that rounds were pruned from, under the new masks and not trained again."""
     if not any(batch.pruned_from):
         return [None] * len(batch.rounds)
-    snapshots = [
-        parent or each.lane.start for parent, each in zip(batch.pruned_from, batch.inputs, strict=True)
-    ]
+    snapshots = [parent or each.lane.start for parent, each in zip(batch.pruned_from, batch.inputs, strict=True)]
     found = zip(batch.pruned_from, lanes.tested(snapshots), strict=True)
     return [accuracy if parent else None for parent, accuracy in found]
 
