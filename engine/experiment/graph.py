@@ -166,6 +166,11 @@ class Round:
         return frozenset(found)
 
     @property
+    def parent(self) -> str | None:
+        """The key of the round that the masks are pruned from; None for dense rounds and controls."""
+        return self.masks.parent if isinstance(self.masks, Pruned) else None
+
+    @property
     def iterations(self) -> int:
         """Steps that it trains for."""
         return self.train.iterations - self.first

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from engine.errors import InvariantViolated, LabError, Unwritable
+from engine.errors import InvariantViolated, LabError
 from engine.experiment import Plan, Round, bytes_of, rate_name
 from engine.runner.checkpoints import CheckpointWriter
 from engine.runner.history import RunHistory
@@ -138,12 +138,11 @@ class Coordinator:
         store: Store,
         history: RunHistory,
         session: RunSession,
-        workers: Sequence[Worker] | None = None,
     ):
         self.session = session
         self._trainer, self._store, self._history = trainer, store, history
         self._plan = trainer.plan
-        self._idle: list[Worker] = list(workers or [trainer.local_worker()])
+        self._idle = trainer.workers()
         self._workers = len(self._idle)
         self._width = self._idle[0].width(trainer.program(next(iter(self._plan.rounds.values()))))
         self._stored = {key for key in self._plan.rounds if store.rounds.has(key) and key not in history.begun}
@@ -399,7 +398,8 @@ class Coordinator:
     def _trained(self, flight: _Flight, done: Future[list[TrainedRound] | None]) -> None:
         """A worker has trained a group of a batch, or failed."""
         self._in_flight -= 1
-        assert flight.progress is not None and flight.writer is not None
+        assert flight.progress is not None
+        assert flight.writer is not None
         try:
             trained = done.result()
             self.session.keep(flight.writer.settle)

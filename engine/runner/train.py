@@ -20,7 +20,7 @@ from engine.networks import Snapshot, layer_of
 from engine.pruning import Masks, Weights, counts_of, invariants, masked
 from engine.runner.finished import FinishedRounds
 from engine.runner.inputs import InputBuilder, RoundInputs
-from engine.runner.workers import Batch, LocalWorker, TrainedRound
+from engine.runner.workers import Batch, LocalWorker, TrainedRound, Worker
 from engine.spec import Study
 from engine.store import Checkpoint, LayerCount, Magnitudes, RoundResult, Store, StoredRound
 from engine.training import Program, machine
@@ -42,9 +42,9 @@ class Trainer:
         self._checkpoints = store.checkpoints
         self._program = lru_cache(None)(Program.of)
 
-    def local_worker(self) -> LocalWorker:
-        """A worker that trains on the devices of this process."""
-        return LocalWorker(self.dataset, self.inputs, self.plan.most_at_once)
+    def workers(self) -> list[Worker]:
+        """The workers of a run: the devices of this process."""
+        return [LocalWorker(self.dataset, self.inputs, self.plan.most_at_once)]
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
@@ -77,9 +77,7 @@ class Trainer:
             inputs=inputs,
             rewind_points=[self.plan.rewind_points[item.key] for item in rounds],
             pruned_from=[
-                _pruned(self.finished.get(item.masks.parent).final, each.lane.masks)
-                if isinstance(item.masks, Pruned)
-                else None
+                _pruned(self.finished.get(item.parent).final, each.lane.masks) if item.parent else None
                 for item, each in zip(rounds, inputs, strict=True)
             ],
             checkpoints=checkpoints,
