@@ -20,18 +20,19 @@ from engine.errors import InvariantViolated, LabError
 from engine.experiment import Plan, Round, bytes_of, rate_name
 from engine.runner.checkpoints import CheckpointWriter
 from engine.runner.history import RunHistory
-from engine.runner.inputs import Lost, RoundInputs
+from engine.runner.inputs import RoundInputs
+from engine.runner.lost import Lost
 from engine.runner.reports import RoundReporter
 from engine.runner.scheduler import Scheduler
 from engine.runner.session import PROGRESS_SECONDS, BatchProgress, RunSession
-from engine.runner.train import Trainer
+from engine.runner.train import Group, Trainer
 from engine.runner.workers import TrainedRound, Worker, WorkerLost
 from engine.store import (
     ArmPlan,
     Checkpoint,
     CurvePoint,
     DatasetFacts,
-    Lease,
+    Holder,
     Note,
     RoundResult,
     RoundStarted,
@@ -93,13 +94,12 @@ class _Control:
     def checkpoint_due(self) -> bool:
         return self._writer.due()
 
-    @property
-    def unsaved_seconds(self) -> float:
-        return self._writer.since
+    def checkpoint_due_at_end(self) -> bool:
+        return self._writer.due_at_end()
 
-    def save(self, checkpoints: list[Checkpoint]) -> None:
-        self._ask(lambda: self._coordinator.session.keep(self._writer.settle))
-        self._writer.save(checkpoints)
+    def save(self, make: Callable[[], list[Checkpoint]]) -> None:
+        self._ask(lambda: self._coordinator.session.keep(self._writer.flush))
+        self._writer.save(make)
 
     def remove(self, checkpoints: Sequence[Checkpoint]) -> None:
         self._ask(lambda: self._coordinator.remove_checkpoints(checkpoint.key for checkpoint in checkpoints))
@@ -146,14 +146,14 @@ class Coordinator:
         self._workers = len(self._idle)
         self._width = self._idle[0].width(trainer.program(next(iter(self._plan.rounds.values()))))
         self._stored = {key for key in self._plan.rounds if store.rounds.has(key) and key not in history.begun}
-        self._scheduler = Scheduler(self._plan.rounds, trainer.program, self._stored)
+        self._scheduler = Scheduler(self._plan.rounds, trainer.group, self._stored)
         self._begun = set(history.begun)
         self._announced = set(history.finished)
         self._compiled: set[tuple[object, int]] = set()
         self._flights: deque[_Flight] = deque()
         self._in_flight = 0
         self._batches = 0
-        self._busy: list[Lease] = []
+        self._busy: list[tuple[Round, Holder]] = []
         self._stopping = self._closed = False
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._prepared: dict[str, Future[RoundInputs]] = {}
@@ -207,7 +207,7 @@ class Coordinator:
     ) -> bool:
         """A worker has trained so many steps: False when it must stop."""
         if flight.writer is not None and flight.writer.failed:
-            self.session.keep(flight.writer.settle)
+            self.session.keep(flight.writer.flush)
         going = self.session.advance(progress, iteration, new_points)
         self._stopping |= not going
         self._report()
@@ -259,7 +259,7 @@ class Coordinator:
         self._busy = []
         while self._take_stored() and self._idle:
             worker = self._idle[0]
-            rounds = self._scheduler.next_batch(worker.width, self._lock)  # type: ignore[arg-type]
+            rounds = self._scheduler.next_batch(_width(worker), self._lock)
             if not rounds:
                 break
             self._idle.pop(0)
@@ -305,16 +305,16 @@ class Coordinator:
 
     def _lock(self, item: Round) -> bool:
         """Whether this run may train a round, because no other run does."""
-        lease = self.session.keep(partial(self._store.leases.take, item.key, self.session.run_id))
-        if lease is not None:
-            self._busy.append(lease)
-        return lease is None
+        holder = self.session.keep(partial(self._store.round_locks.take, item.key, self.session.run_id))
+        if holder is not None:
+            self._busy.append((item, holder))
+        return holder is None
 
     def _wait_words(self) -> str:
-        busy = self._busy[0]
-        place = self._plan.places_of[busy.key][0]
+        item, holder = self._busy[0]
+        place = self._plan.places_of[item.key][0]
         what = f"{place.arm} trial {place.trial + 1} round {place.number}"
-        return f"{what} is being trained by {busy.run}, {busy.owner.words}"
+        return f"{what} is being trained by {holder.run}, {holder.words}"
 
     # Batches
 
@@ -337,7 +337,7 @@ class Coordinator:
                 continue
             flight.stored[item.key] = stored
             if item.key in self._begun:
-                self.session.skip(item.key, item.iterations, stored.curve)
+                self.session.skip(item.iterations)
                 flight.steps_done += item.iterations
             else:
                 flight.reused.add(item.key)
@@ -372,7 +372,7 @@ class Coordinator:
                 if place not in self._announced:
                     self._announced.add(place)
                     self.session.emit(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
-        code = replace(batch.program, iterations=0), len(rounds)
+        code = batch.program, len(rounds)
         places = [self._plan.places_of[item.key][0] for item in rounds]
         progress = self.session.begin_batch(rounds, places, compiling=code not in self._compiled)
         self._compiled.add(code)
@@ -391,7 +391,7 @@ class Coordinator:
 
     def _prefetch(self, worker: Worker) -> None:
         """Prepare the rounds of the next batch."""
-        for item in self._scheduler.upcoming(worker.width):  # type: ignore[arg-type]
+        for item in self._scheduler.upcoming(_width(worker)):
             if not self._store.rounds.has(item.key):
                 self._prepare(item)
 
@@ -402,7 +402,7 @@ class Coordinator:
         assert flight.writer is not None
         try:
             trained = done.result()
-            self.session.keep(flight.writer.settle)
+            self.session.keep(flight.writer.flush)
         except (OutOfMemory, WorkerLost) as error:
             self.session.end_batch(flight.progress, trained=False)
             self._give_up(flight, back=isinstance(error, OutOfMemory))
@@ -448,7 +448,7 @@ class Coordinator:
                 flight.jobs[item.key] = job, self._background.submit(job)
             else:
                 flight.jobs[item.key] = _known(stored.result)
-                self._store.leases.release(self.session.run_id, item.key)
+                self._store.round_locks.release(item.key)
         while self._flights and len(self._flights[0].jobs) == len(self._flights[0].rounds):
             self._conclude(self._flights.popleft())
 
@@ -468,7 +468,7 @@ class Coordinator:
         self._store.rounds.write(stored)
         self._trainer.finished.add(stored, written=True)
         self._store.checkpoints.remove(item.key)
-        self._store.leases.release(self.session.run_id, item.key)
+        self._store.round_locks.release(item.key)
         return stored.result
 
     def _finish(self, item: Round, stored: StoredRound, *, trained: bool) -> None:
@@ -485,7 +485,7 @@ class Coordinator:
         self._flights.remove(flight)
         for item in flight.rounds:
             self._prepared.pop(item.key, None)
-            self._store.leases.release(self.session.run_id, item.key)
+            self._store.round_locks.release(item.key)
         self._scheduler.train(flight.rounds)
         self.session.take_back(flight.steps_done, flight.steps_less)
         if back:
@@ -545,6 +545,10 @@ class Coordinator:
         for flight in self._flights:
             if flight.writer is not None:
                 flight.writer.__exit__(None, None, None)
+
+
+def _width(worker: Worker) -> Callable[[Group], int]:
+    return lambda group: worker.width(group[0])
 
 
 def _known(result: RoundResult) -> tuple[Callable[[], RoundResult], Future[RoundResult]]:

@@ -2,16 +2,18 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import psutil
 
+from engine.analysis.measures import FinishedRound
 from engine.networks import Snapshot
-from engine.runner.inputs import Lost
+from engine.runner.lost import Lost
 from engine.store import RoundStore, StoredRound
 
 SHARE_OF_MEMORY = 0.125
 """Of the memory that is available when a run begins."""
+_BYTES_OF_A_RANK = 16
 
 
 class FinishedRounds:
@@ -28,6 +30,7 @@ class FinishedRounds:
         self._unwritten: dict[str, StoredRound] = {}
         self._recent: OrderedDict[str, StoredRound] = OrderedDict()
         self._bytes = 0
+        self._measurable: OrderedDict[str, tuple[FinishedRound, int]] = OrderedDict()
 
     def get(self, key: str) -> StoredRound:
         """The round of that key. Raises Lost when it cannot be read from the store."""
@@ -45,12 +48,30 @@ class FinishedRounds:
     def add(self, stored: StoredRound, *, written: bool) -> None:
         """Keep a round that has just ended, or that was just read or written."""
         with self._lock:
+            if not written:
+                self._measurable.pop(stored.key, None)
             self._forget(stored.key)
             if written:
                 self._unwritten.pop(stored.key, None)
                 self._remember(stored)
             else:
                 self._unwritten[stored.key] = stored
+
+    def measurable(self, key: str, start: Callable[[], Snapshot] | None = None) -> FinishedRound:
+        """The round of that key as measures see it: those of the newest rounds keep what was sorted for them.
+
+        `start` makes the network that the round started from, which comparisons do not need. Raises Lost.
+        """
+        with self._lock:
+            found, size = self._measurable.pop(key, (None, 0))
+            if found is None:
+                stored = self.get(key)
+                found = FinishedRound(stored.masks, stored.final, start or stored.final)
+                size = sum(_BYTES_OF_A_RANK * mask.size for mask in stored.masks.values())
+            self._measurable[key] = found, size
+            while len(self._measurable) > 1 and sum(it[1] for it in self._measurable.values()) > self._limit / 4:
+                self._measurable.popitem(last=False)
+            return found
 
     def _remember(self, stored: StoredRound) -> None:
         self._recent[stored.key] = stored

@@ -11,23 +11,17 @@ from engine.analysis import (
     CHANCE_RULE,
     COLLAPSE_RULE,
     STABLE_RULE,
-    Ranked,
-    chance_jaccard,
-    jaccard,
     ranks_collapsed,
-    spearman,
-    spearman_all,
     stabilised,
 )
+from engine.analysis.measures import compare_rounds
 from engine.errors import Unwritable
 from engine.experiment import Place, Plan
-from engine.networks import layer_of
-from engine.pruning import magnitudes
 from engine.runner.finished import FinishedRounds
 from engine.runner.history import RunHistory
-from engine.runner.inputs import Lost
+from engine.runner.lost import Lost
 from engine.runner.session import RunSession
-from engine.store import Diverged, RoundFinished, RoundResult, Signal, SignalKind, Similarity, StoredRound
+from engine.store import Diverged, RoundFinished, RoundResult, Signal, SignalKind, Similarity
 
 Similarities = dict[str, Similarity]
 
@@ -150,7 +144,7 @@ class RoundReporter:
         return self._background.submit(partial(self._compare, report.key, report.before))
 
     def _compare(self, key: str, before: str) -> Similarities:
-        return _similarity(self._finished.get(key), self._finished.get(before))
+        return compare_rounds(self._finished.measurable(key), self._finished.measurable(before))
 
     def _emit(self, report: _Report, trained: bool, result: RoundResult, similarity: Similarities) -> None:
         place, key = report.place, report.key
@@ -181,7 +175,7 @@ class RoundReporter:
         """Kind, layer and text of the signals of the newest round of a trial."""
         for layer, similarity in event.similarity.items():
             series = trial.ranks[layer]
-            series.append(similarity.alive[-1])
+            series.append(similarity.alive)
             if stabilised(series):
                 yield "stabilised", layer, f"the ranking of {layer} stabilised ({STABLE_RULE})"
             if ranks_collapsed(series):
@@ -194,19 +188,3 @@ class RoundReporter:
         if event.result.collapsed and not trial.collapsed:
             trial.collapsed = True
             yield "collapsed", None, f"accuracy collapsed to chance ({CHANCE_RULE})"
-
-
-def _similarity(now: StoredRound, before: StoredRound) -> Similarities:
-    found = {}
-    sizes, sizes_before = (magnitudes(it.final.params, it.masks) for it in (now, before))
-    for name, mask in now.masks.items():
-        first, second = Ranked(sizes[name], mask), Ranked(sizes_before[name], before.masks[name])
-        chance = chance_jaccard(int(mask.sum()), int(second.mask.sum()), mask.size)
-        found[layer_of(name)] = Similarity(
-            rounds=(before.result.iterations,),
-            alive=(spearman(first, second),),
-            all=(spearman_all(first, second),),
-            jaccard=(jaccard(mask, second.mask),),
-            chance=(chance,),
-        )
-    return found

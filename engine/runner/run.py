@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Literal
 
-from engine.errors import InvariantViolated, LabError, Unwritable
+from engine.errors import InvariantViolated, LabError
 from engine.paths import cache_folder
 from engine.runner.coordinator import Coordinator
 from engine.runner.history import RunHistory
@@ -36,8 +35,7 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
             history.refuse_unlike(trainer.plan, machine().tag)
         return _execute(folder, store, history, trainer, report)
     finally:
-        with suppress(Unwritable):
-            store.leases.release(folder.id)
+        store.round_locks.release()
         folder.release()
 
 

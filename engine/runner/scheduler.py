@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import Enum, auto
+from typing import Generic, TypeVar
 
 from engine.errors import LabError
 from engine.experiment import Round
@@ -20,24 +21,27 @@ _Entry = tuple[int, int, str]
 """Round number, position in the plan, key: entries sort in the order of training."""
 
 
-class Scheduler:
+Group = TypeVar("Group", bound=Hashable)
+
+
+class Scheduler(Generic[Group]):
     """Orders the rounds of a plan: a round is ready once all rounds that it depends on are finished.
 
-    Ready rounds are handed out by round number, then in the order of the plan. A batch holds rounds of one `program`.
+    Ready rounds are handed out by round number, then in the order of the plan. A batch holds rounds of one `group`.
     Rounds whose key is in `stored` are handed out by `next_stored`, in the order of the plan, until `train` puts them
     among the rounds to train. Rounds below a diverged one, or below a collapsed one where their recipe asks for it,
     are dropped.
     """
 
     def __init__(
-        self, rounds: Mapping[str, Round], program: Callable[[Round], Hashable], stored: Iterable[str] = ()
+        self, rounds: Mapping[str, Round], group: Callable[[Round], Group], stored: Iterable[str] = ()
     ) -> None:
-        self._rounds, self._program, self._stored = rounds, program, set(stored)
+        self._rounds, self._group, self._stored = rounds, group, set(stored)
         self._position = {key: position for position, key in enumerate(rounds)}
         self._state = dict.fromkeys(rounds, _State.WAITING)
         self._children: dict[str, list[str]] = {key: [] for key in rounds}
         self._unmet: dict[str, int] = {}
-        self._ready: dict[Hashable, list[_Entry]] = {}
+        self._ready: dict[Group, list[_Entry]] = {}
         self._ready_stored: list[tuple[int, str]] = []
         self._lost: set[str] = set()
         self.open = len(rounds)
@@ -66,39 +70,37 @@ class Scheduler:
             self._stored.discard(item.key)
             self._enqueue(item.key)
 
-    def next_batch(self, width: Callable[[Hashable], int], take: Callable[[Round], bool]) -> list[Round]:
-        """The next ready rounds of one program, at most `width(program)`; empty when there are none.
+    def next_batch(self, width: Callable[[Group], int], take: Callable[[Round], bool]) -> list[Round]:
+        """The next ready rounds of one group, at most `width(group)`; empty when there are none.
 
         Rounds that `take` refuses stay ready. The others then count as running.
         """
         batch: list[Round] = []
-        refused: list[tuple[Hashable, _Entry]] = []
-        program: Hashable = None
-        while not batch or len(batch) < width(program):
-            group = program if batch else self._first_program()
-            heap = self._ready.get(group, [])
-            if not self._prune(heap):
+        refused: list[tuple[Group, _Entry]] = []
+        chosen: Group | None = None
+        while chosen is None or len(batch) < width(chosen):
+            group = self._first_group() if chosen is None else chosen
+            if group is None or not self._prune(self._ready[group]):
                 break
-            entry = heapq.heappop(heap)
+            entry = heapq.heappop(self._ready[group])
             item = self._rounds[entry[2]]
+            self._state[item.key] = _State.RUNNING
             if take(item):
-                self._state[item.key] = _State.RUNNING
-                program = group
+                chosen = group
                 batch.append(item)
             else:
-                self._state[item.key] = _State.RUNNING  # hides a second entry of the same round
                 refused.append((group, entry))
         for group, entry in refused:
             self._state[entry[2]] = _State.READY
             heapq.heappush(self._ready[group], entry)
         return batch
 
-    def upcoming(self, width: Callable[[Hashable], int]) -> list[Round]:
+    def upcoming(self, width: Callable[[Group], int]) -> list[Round]:
         """The rounds that the next batch is likely to hold; they stay ready."""
-        program = self._first_program()
-        if program is None:
+        group = self._first_group()
+        if group is None:
             return []
-        found = heapq.nsmallest(width(program), self._ready[program])
+        found = heapq.nsmallest(width(group), self._ready[group])
         return [self._rounds[key] for _, _, key in found if self._state[key] is _State.READY]
 
     def finished(self, key: str, *, diverged: bool = False, collapsed: bool = False) -> None:
@@ -150,11 +152,11 @@ class Scheduler:
             heapq.heappush(self._ready_stored, (self._position[key], key))
         else:
             entry = (item.number, self._position[key], key)
-            heapq.heappush(self._ready.setdefault(self._program(item), []), entry)
+            heapq.heappush(self._ready.setdefault(self._group(item), []), entry)
 
-    def _first_program(self) -> Hashable:
-        """The program of the first ready round, or None."""
-        heads = [(heap[0], program) for program, heap in self._ready.items() if self._prune(heap)]
+    def _first_group(self) -> Group | None:
+        """The group of the first ready round."""
+        heads = [(heap[0], group) for group, heap in self._ready.items() if self._prune(heap)]
         return min(heads, key=lambda head: head[0])[1] if heads else None
 
     def _prune(self, heap: list[_Entry]) -> bool:

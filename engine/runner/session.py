@@ -94,7 +94,6 @@ class RunSession:
             problem = str(error)
         since, noted = time.monotonic(), False
         about = f"{problem}; goes on when it can be"
-        self._folder.spend()
         while True:
             if not noted:
                 with suppress(Unwritable):
@@ -102,11 +101,9 @@ class RunSession:
                     self._emit(Note(text=f"paused by itself: {about}"))
                     noted = True
             self._bide(RETRY_SECONDS)
-            # The spare room is for events like the note above: the run goes on only when there is more than that.
-            if self._folder.save_up():
-                with suppress(Unwritable):
-                    kept = write()
-                    break
+            with suppress(Unwritable):
+                kept = write()
+                break
         waited = time.monotonic() - since
         self.paused_seconds += waited
         self._recent.clear()
@@ -186,9 +183,8 @@ class RunSession:
         steps = batch.iterations * len(batch.lanes) if trained else 0
         self._show(steps_done=self._shown.steps_done + steps)
 
-    def skip(self, key: str, steps: int, curve: list[CurvePoint]) -> None:
+    def skip(self, steps: int) -> None:
         """This run trained a round before it was interrupted."""
-        self._draw(key, curve)
         self._show(steps_done=self._shown.steps_done + steps)
 
     def take_back(self, done: int, fewer: int) -> None:

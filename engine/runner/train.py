@@ -8,22 +8,26 @@
 5. *conclude*: `Trainer.result` and `Trainer.measured` make of it what is stored.
 """
 
+from collections.abc import Hashable
 from dataclasses import replace
-from functools import lru_cache
 from math import isfinite
 
 from engine import datasets
-from engine.analysis import at_chance, distance_from_uniform, histogram
-from engine.errors import BadInput
-from engine.experiment import DatasetInfo, FullMask, Pruned, RandomMask, Round, TicketMask, make_plan
+from engine.analysis import at_chance, majority_share
+from engine.analysis.measures import measure_round
+from engine.errors import BadInput, InvariantViolated
+from engine.experiment import DatasetInfo, Round, make_plan
 from engine.networks import Snapshot, layer_of
-from engine.pruning import Masks, Weights, counts_of, invariants, masked
+from engine.pruning import Masks, counts_of, invariants, masked
 from engine.runner.finished import FinishedRounds
 from engine.runner.inputs import InputBuilder, RoundInputs
 from engine.runner.workers import Batch, LocalWorker, TrainedRound, Worker
 from engine.spec import Study
-from engine.store import Checkpoint, LayerCount, Magnitudes, RoundResult, Store, StoredRound
+from engine.store import Checkpoint, LayerCount, RoundResult, Store, StoredRound
 from engine.training import Program, machine
+
+Group = tuple[Program, Hashable]
+"""A program, and what else the rounds of one batch share."""
 
 
 class Trainer:
@@ -38,9 +42,9 @@ class Trainer:
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
         self.finished = FinishedRounds(store.rounds)
+        self._majority = majority_share(self.dataset.train_labels[self.split.validation])
         self.inputs = InputBuilder(self.plan, self.dataset, self.split, self.finished.get)
         self._checkpoints = store.checkpoints
-        self._program = lru_cache(None)(Program.of)
 
     def workers(self) -> list[Worker]:
         """The workers of a run: the devices of this process."""
@@ -48,7 +52,11 @@ class Trainer:
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
-        return self._program(item.network, self.dataset.image_shape, self.dataset.classes, item.train, item.iterations)
+        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train)
+
+    def group(self, item: Round) -> Group:
+        """What rounds must share to be trained in one batch."""
+        return self.program(item), item.group
 
     def checkpoint(self, item: Round) -> Checkpoint | None:
         """The checkpoint of a round; None when it is trained from its start, also where the checkpoint lacks weights
@@ -87,19 +95,21 @@ class Trainer:
         """Raise InvariantViolated unless all invariants hold for a round that was trained."""
         lane = trained.lane
         # The masks that came back from the device are the ones that were trained with.
-        self._prove_masks(item, lane.masks)
-        invariants.all_dead_zero("weights", (lane.final.params, lane.best.params), lane.masks, item.number)
-        invariants.all_dead_zero("optimizer moments", lane.moments, lane.masks, item.number)
+        self.inputs.check_masks(item, lane.masks)
+        for what, count in lane.nonzero_pruned.items():
+            if count:
+                arrays, _, name = what.rpartition(" ")
+                law = f"pruned {arrays} are exactly zero"
+                raise InvariantViolated(law, round=item.number, layer=layer_of(name), found=f"{count} are not")
 
     def prove_stored(self, item: Round, stored: StoredRound) -> None:
         """Raise InvariantViolated unless all invariants hold for a round from the store."""
-        self._prove_masks(item, stored.masks)
+        self.inputs.check_masks(item, stored.masks)
         invariants.all_dead_zero("weights", (stored.final.params, stored.best.params), stored.masks, item.number)
 
     def result(self, item: Round, trained: TrainedRound) -> StoredRound:
         """What is stored of a round, but for what `measured` adds."""
         lane, curve = trained.lane, trained.curve
-        finite = lane.finite
         stop = item.first + lane.best_iteration
         best = next((point for point in curve if point.iteration == stop), None) if isfinite(lane.best_loss) else None
         accuracy = best.validation_accuracy if best else None
@@ -110,15 +120,15 @@ class Trainer:
             validation_loss=best and lane.best_loss,
             validation_accuracy=accuracy,
             test_accuracy=best and lane.test_accuracy,
-            test_accuracy_end=lane.test_accuracy_end if finite else None,
+            test_accuracy_end=lane.test_accuracy_end if lane.finite else None,
             test_accuracy_pruned=trained.test_accuracy_pruned,
             layers={
-                layer.name: LayerCount(survivors=counts[layer.parameter], size=layer.size) for layer in self.plan.layers
+                layer.name: LayerCount(survivors=counts[layer.parameter], size=layer.size) for layer in item.layers
             },
             early_bird=trained.early_bird,
             seconds=trained.seconds,
-            diverged=not finite,
-            collapsed=accuracy is None or at_chance(accuracy, self.dataset.classes),
+            diverged=not lane.finite,
+            collapsed=accuracy is None or at_chance(accuracy, self._majority, len(self.split.validation)),
         )
         return StoredRound(
             key=item.key,
@@ -134,39 +144,10 @@ class Trainer:
         """The round with the measures of its own weights."""
         if stored.result.diverged:
             return stored
-        found = _distribution(self.inputs.start(item).params, stored)
-        return replace(stored, result=stored.result.model_copy(update={"magnitudes": found}))
-
-    def _prove_masks(self, item: Round, masks: Masks) -> None:
-        invariants.on_schedule(masks, item.schedule, item.number)
-        finished = self.finished.get
-        match item.masks:
-            case Pruned(parent=parent):
-                invariants.only_shrinks(masks, finished(parent).masks, item.number)
-            case TicketMask(ticket=ticket):
-                law = "a control has the ticket's mask"
-                invariants.same_masks(law, masks, finished(ticket).masks, item.number)
-            case RandomMask(ticket=ticket):
-                invariants.same_counts(masks, finished(ticket).masks, item.number)
-            case FullMask():
-                pass
+        found = measure_round(self.finished.measurable(item.key, lambda: self.inputs.start(item)))
+        measures = {"magnitudes": found.magnitudes, "measures": found.measures}
+        return replace(stored, result=stored.result.model_copy(update=measures))
 
 
 def _pruned(snapshot: Snapshot, masks: Masks) -> Snapshot:
     return Snapshot(masked(snapshot.params, masks), snapshot.state)
-
-
-def _distribution(start: Weights, stored: StoredRound) -> dict[str, Magnitudes]:
-    found = {}
-    for name, mask in stored.masks.items():
-        before, after = abs(start[name][mask]), abs(stored.final.params[name][mask])
-        (start_counts, start_top), (end_counts, end_top) = histogram(before), histogram(after)
-        found[layer_of(name)] = Magnitudes(
-            start=start_counts,
-            end=end_counts,
-            start_top=start_top,
-            end_top=end_top,
-            start_distance=distance_from_uniform(before),
-            end_distance=distance_from_uniform(after),
-        )
-    return found

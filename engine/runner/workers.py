@@ -5,7 +5,7 @@ import gc
 import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -14,7 +14,6 @@ from engine.datasets import Dataset
 from engine.experiment import Round
 from engine.networks import Snapshot
 from engine.pruning import invariants
-from engine.runner.checkpoints import WORTH_KEEPING
 from engine.runner.epochs import EpochMonitor
 from engine.runner.inputs import InputBuilder, RoundInputs
 from engine.store import Checkpoint, CurvePoint, EarlyBird
@@ -87,12 +86,11 @@ class Control(Protocol):
     def checkpoint_due(self) -> bool:
         """Whether it is time to save checkpoints."""
 
-    @property
-    def unsaved_seconds(self) -> float:
-        """Seconds since the last checkpoint, or since the batch began."""
+    def checkpoint_due_at_end(self) -> bool:
+        """Whether a batch that is about to be tested is worth a checkpoint."""
 
-    def save(self, checkpoints: list[Checkpoint]) -> None:
-        """Write these checkpoints in the background."""
+    def save(self, make: Callable[[], list[Checkpoint]]) -> None:
+        """Make checkpoints and write them in the background."""
 
     def remove(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Remove checkpoints that do not fit."""
@@ -157,8 +155,8 @@ class LocalWorker:
         def seconds() -> float:
             return before + time.perf_counter() - begun - (control.paused_seconds - paused)
 
-        def save(states: list[LaneState]) -> None:
-            control.save(monitor.checkpoints(states, curves, seconds()))
+        def save(states: Callable[[], list[LaneState]]) -> None:
+            control.save(lambda: monitor.checkpoints(states(), curves, seconds()))
 
         def between(iteration: int, evaluations: list[list[Evaluation]], kept: DeviceSnapshot | None) -> bool:
             new = [
@@ -171,13 +169,13 @@ class LocalWorker:
             if kept is not None:
                 monitor.take(iteration, kept)
                 if control.checkpoint_due():
-                    save(kept.states())
+                    save(kept.states)
             return going and not monitor.over
 
         train(lanes, self._timers[batch.program], between, monitor.iterations, control.checkpoint_due)
-        finished = lanes.iteration == batch.program.iterations or monitor.over
-        if not finished or control.unsaved_seconds >= WORTH_KEEPING:
-            save(lanes.states())
+        finished = lanes.iteration == lanes.iterations or monitor.over
+        if not finished or control.checkpoint_due_at_end():
+            save(lanes.states)
         if not finished:
             return None
         control.testing()
