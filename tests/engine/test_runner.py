@@ -12,23 +12,27 @@ import pytest
 
 from engine import datasets, views
 from engine.analysis import Ranked, spearman
-from engine.errors import InvariantViolated, LabError
+from engine.errors import InvariantViolated, LabError, Unwritable
 from engine.networks import build, initial_weights
 from engine.pruning import counts_of, magnitudes
 from engine.runner import resources as meter
+from engine.runner import run
 from engine.runner import workers as bench
+from engine.runner.session import RunSession
 from engine.runner.train import Trainer
 from engine.runner.workers import Batch, Control, LocalWorker, TrainedRound, WorkerLost
 from engine.spec import Study, parse_study
 from engine.store import (
     Diverged,
     Event,
+    Holder,
     InvariantFailed,
     Note,
     Paused,
     Request,
     Resumed,
     RoundFinished,
+    RoundLocks,
     RoundStarted,
     RoundStore,
     RunFinished,
@@ -527,6 +531,31 @@ def test_a_run_without_workers_fails(
 
 
 # What is broken
+
+
+def test_no_round_stays_locked_when_the_run_stops_while_it_locks_others(
+    tiny: Tiny, new_home: NewHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    take, bide = RoundLocks.take, RunSession._bide
+
+    def fail(locks: RoundLocks, key: str, run: str) -> Holder | None:
+        if taken:
+            raise Unwritable("the disk is full")
+        taken.append(key)
+        return take(locks, key, run)
+
+    def stop(session: RunSession, seconds: float) -> None:
+        session._folder.request(Request.STOP)
+        bide(session, seconds)
+
+    monkeypatch.setattr(RoundLocks, "take", fail)
+    monkeypatch.setattr(RunSession, "_bide", stop)
+    store = Store(new_home())
+    with store.create(tiny(*QUICK, "trials=2"), "r") as folder:
+        assert run(folder, store) == "stopped"
+        assert taken
+        assert store.round_locks.holders() == {}
 
 
 def fails(execute: Execute, study: Study, home: Path) -> tuple[InvariantViolated, RunFolder]:
