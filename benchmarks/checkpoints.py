@@ -64,11 +64,12 @@ def _segments(network: str, store: CheckpointStore) -> Callable[[bool], float]:
 
             def between(iteration: int, readings: list[list[Evaluation]], kept: Kept | None) -> bool:
                 if kept is not None:
-                    saving.save([_checkpoint(lane, state) for lane, state in enumerate(kept.states())])
+                    states = kept.states
+                    saving.save(lambda: [_checkpoint(lane, state) for lane, state in enumerate(states())])
                 return time.perf_counter() - begun < SECONDS
 
             train(pack, pace, between, due=due)
-            saving.settle()
+            saving.flush()
         return LANES * (pack.iteration - before) / (time.perf_counter() - begun)
 
     return run

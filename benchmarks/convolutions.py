@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from engine.networks.build import forward
+from engine.networks.shapes import architecture
 
 from benchmarks.sample import CLASSES, MEAN, STD, half_lane, noise
 from benchmarks.sides import Sides, line
-from engine.networks.build import forward
-from engine.networks.shapes import architecture
 from engine.spec import Train
 from engine.training import (
     DataOnDevices,

@@ -1,10 +1,10 @@
 """Made-up data and half-pruned lanes to train on them."""
 
 import numpy as np
+from engine.networks.build import initial_weights
 from numpy.typing import NDArray
 
 from engine.networks import layer_shapes
-from engine.networks.build import initial_weights
 from engine.pruning import masked, random_masks
 from engine.spec import Train
 from engine.training import Lane, batch_order, learning_rates

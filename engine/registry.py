@@ -5,19 +5,25 @@ study may set. Built-in entries register themselves when a registry is first rea
 same decorators.
 """
 
+import difflib
+import hashlib
 import importlib
 import inspect
 import pkgutil
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from engine.errors import BadInput
 
 T = TypeVar("T")
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[Any, ...]
 """What a parameter of an entry may be."""
+_VALUES = (bool, int, float, str, tuple)
 BUILT_IN = "built in"
 
 
@@ -68,12 +74,17 @@ def registering(origin: Origin) -> Iterator[None]:
 
 
 class Registry(Generic[T]):
-    """The entries of one kind, by name. Modules of `package` register the built-in ones when they are first needed."""
+    """The entries of one kind, by name.
 
-    def __init__(self, kind: str, package: str):
-        self.kind, self._package = kind, package
+    Modules of `package` register the built-in ones when the registry is first read, except `helpers`, which register
+    nothing and may import what is slow to load.
+    """
+
+    def __init__(self, kind: str, package: str, helpers: tuple[str, ...] = ()):
+        self.kind, self._package, self._helpers = kind, package, helpers
         self._entries: dict[str, Entry[T]] = {}
-        self._loaded = False
+        self._loaded = self._loading = False
+        self._lock = threading.RLock()
 
     def __call__(self, name: str, help: str, *, source: str = "", **facts: Any) -> Callable[[T], T]:
         """Decorator: register an object under `name`. Raises BadInput where the name is taken."""
@@ -85,12 +96,16 @@ class Registry(Generic[T]):
         return register
 
     def add(self, name: str, help: str, value: T, *, source: str = "", **facts: Any) -> None:
-        """Register `value`. Raises BadInput where the name is taken by another origin."""
-        known = self._entries.get(name)
-        if known is not None and known.origin != _origin:
-            raise BadInput(f"{_origin.name}: {self.kind} {name!r} exists already, {_words(known.origin)}")
+        """Register `value`. Raises BadInput where the name is taken."""
+        origin = _origin if _origin.name != BUILT_IN else _caller(f"{self.kind} {name!r}")
+        if origin.name != BUILT_IN:
+            self.load()
+        taken = self._entries.get(name)
+        again = _origin.name == BUILT_IN != origin.name  # a script that is imported or executed again
+        if taken is not None and not (again and taken.origin.name == origin.name):
+            raise BadInput(f"{self.kind} {name!r} exists already, {_words(taken.origin)}; allowed: another name")
         parameters = _parameters(value)
-        self._entries[name] = Entry(self.kind, name, help, value, parameters, source, _origin, facts)
+        self._entries[name] = Entry(self.kind, name, help, value, parameters, source, origin, facts)
 
     def __getitem__(self, name: str) -> T:
         """The object of that name. Raises KeyError."""
@@ -98,16 +113,16 @@ class Registry(Generic[T]):
 
     def entry(self, name: str) -> Entry[T]:
         """The entry of that name. Raises KeyError."""
-        self._load()
+        self.load()
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
-        self._load()
+        self.load()
         return name in self._entries
 
     def names(self) -> tuple[str, ...]:
         """All names, built-in ones first, in the order of registration."""
-        self._load()
+        self.load()
         return tuple(sorted(self._entries, key=lambda name: self._entries[name].origin.name != BUILT_IN))
 
     def entries(self) -> tuple[Entry[T], ...]:
@@ -118,14 +133,55 @@ class Registry(Generic[T]):
         """Remove all entries of `origin`."""
         self._entries = {name: entry for name, entry in self._entries.items() if entry.origin != origin}
 
-    def _load(self) -> None:
+    def known(self, name: str) -> str:
+        """`name`, if it is registered. Raises ValueError with what is allowed, the nearest name last."""
+        if name in self:
+            return name
+        near = difflib.get_close_matches(name, self.names(), 1)
+        raise ValueError(", ".join(self.names()) + (f"; did you mean {near[0]}?" if near else ""))
+
+    def load(self) -> None:
+        """Register the built-in entries, if that is not done. Other threads wait until it is."""
         if self._loaded:
             return
-        self._loaded = True
-        with registering(Origin()):
+        with self._lock:
+            if self._loaded or self._loading:
+                return
+            self._loading = True
+            try:
+                with registering(Origin()):
+                    self._import()
+                self._loaded = True
+            finally:
+                self._loading = False
+
+    def _import(self) -> None:
+        try:
             package = importlib.import_module(self._package)
-            for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
+        except ModuleNotFoundError as error:
+            if error.name is None or not self._package.startswith(error.name):
+                raise
+            return
+        for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
+            if module.name not in self._helpers:
                 importlib.import_module(f"{self._package}.{module.name}")
+
+
+def _caller(entry: str) -> Origin:
+    """The origin of an entry that no plug-in registers: the engine, or the file of the script that registers it.
+
+    Raises BadInput in a notebook, where no digest covers what an entry calls.
+    """
+    frame = sys._getframe(1)
+    while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
+        frame = frame.f_back
+    module, file = str(frame.f_globals.get("__name__")), frame.f_globals.get("__file__")
+    if module.partition(".")[0] == "engine":
+        return Origin()
+    if file is None:
+        raise BadInput(f"{entry}: registered outside of a file; allowed: a file, as in lth_tui.open(plugins=[FILE])")
+    path = Path(file).absolute()
+    return Origin(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _words(origin: Origin) -> str:
@@ -143,11 +199,11 @@ def _parameters(value: object) -> dict[str, Value]:
     return {
         name: parameter.default
         for name, parameter in signature.parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(parameter.default, Value)
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and isinstance(parameter.default, _VALUES)
     }
 
 
-network: Registry[Any] = Registry("network", "engine.networks")
+network: Registry[Any] = Registry("network", "engine.networks", helpers=("ops",))
 criterion: Registry[Any] = Registry("criterion", "engine.pruning.criteria")
 treatment: Registry[Any] = Registry("treatment", "engine.experiment.treatments")
 arm: Registry[Any] = Registry("arm", "engine.experiment.arms")

@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.errors import BadInput
 from engine.paths import log_file, settings_file
 from engine.spec import parse_study, study_text
+from engine.training.probe import check_platform
 from lth_tui import terminal
 from lth_tui.settings import SettingsFile
 
@@ -38,6 +39,7 @@ def open_interface(
     study = parse_study(toml, source=name)
     if not terminal.is_terminal():
         raise BadInput("the interface needs a terminal; without one: lth-tui run STUDY")
+    check_platform()
     file = SettingsFile(settings_file())
     settings = file.read()
     ascii = _first(ascii, settings.ascii, terminal.is_plain(os.environ))

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from engine import paths
+from engine import paths, plugins
 from engine.errors import BadInput, InvariantViolated, LabError
 from engine.spec import load_study, preset_names, preset_text
 from engine.store import KEPT_DAYS, Store
-from engine.views import StudyRun, compare_json, parse_filter, read_run, show_json, summary_json, tracks
+from engine.views import StudyRun, compare_json, parse_filter, read_run, summary_json, tracks
+from lth_tui.python import open as open_lab
 from lth_tui.settings import SettingsFile
 from lth_tui.terminal import is_plain, is_terminal, outlive, print_what_can_be
 
@@ -68,9 +69,32 @@ def _terminal_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _load_plugins(context: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
+    """Load what `--plugin` names; before the command, what the settings and installed packages have too."""
+    if context.resilient_parsing:
+        return
+    if context.parent is None:
+        file = SettingsFile(paths.settings_file())
+        plugins.load([file.path.parent / Path(name).expanduser() for name in file.read().plugins])
+        plugins.load_inherited()
+    plugins.load(files)
+
+
+_plugin_option = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    metavar="FILE",
+    callback=_load_plugins,
+    expose_value=False,
+    help="a Python file that registers entries; may be given several times",
+)
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lth-tui")
 @_terminal_options
+@_plugin_option
 @click.pass_context
 def command_line(context: click.Context, ascii: bool | None, ssh: bool | None) -> int | None:
     """A laboratory for the lottery ticket hypothesis in a terminal.
@@ -90,6 +114,7 @@ def command_line(context: click.Context, ascii: bool | None, ssh: bool | None) -
 
 @command_line.command()
 @click.argument("study")
+@_plugin_option
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="e.g. base.train.iterations=2000")
 @click.option("--name", help="what to call the run")
 @click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
@@ -121,6 +146,7 @@ def _code(status: str) -> int:
 
 @command_line.command()
 @click.argument("run")
+@_plugin_option
 @click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
 @click.option("--detach", is_flag=True, help="in a process without this terminal; `lth-tui attach` follows it")
 def resume(run: str, as_json: bool, detach: bool) -> int:
@@ -205,20 +231,18 @@ def restore(run: str | None) -> None:
 
 @command_line.command()
 @click.argument("run")
+@_plugin_option
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def show(run: str, as_json: bool) -> None:
     """Show what RUN found: its title and note, its table, accuracy against P_m, and what the numbers say."""
-    with Store(paths.home()).open(run) as folder:
-        view = read_run(folder)
-        status = folder.status(view.status)
-        study = None if as_json else folder.study()
-        said = [words for words in (folder.title, *folder.note.splitlines()) if words]
+    found = open_lab().open_run(run)
     if as_json:
-        click.echo(json.dumps(show_json(view, status), allow_nan=False))
+        click.echo(json.dumps(found.to_json(), allow_nan=False))
         return
     from lth_tui.printing import print_run
 
-    print_run(view, status, study, said)
+    said = [words for words in (found.title, *found.note.splitlines()) if words]
+    print_run(found.view, found.status, found.study, said)
 
 
 @command_line.command()
@@ -253,17 +277,14 @@ def claims(run: str, as_json: bool) -> None:
     """Score what the paper and the article found against RUN."""
     from engine.claims import judge, verdict_rows
 
-    with Store(paths.home()).open(run) as folder:
-        study = folder.study()
-        view = read_run(folder)
-        status = folder.status(view.status)
-    verdicts = judge(view, study)
+    found = open_lab().open_run(run)
+    verdicts = judge(found.view, found.study)
     if as_json:
         click.echo(json.dumps(verdict_rows(verdicts), allow_nan=False, indent=1))
         return
     from lth_tui.verdicts import print_claims
 
-    print_claims(run, status, study, verdicts)
+    print_claims(run, found.status, found.study, verdicts)
 
 
 @command_line.command()
@@ -361,7 +382,22 @@ def prepare_data(name: str, source: Path | None) -> None:
 
 
 @command_line.command()
-@click.option("--repair", is_flag=True, help="mend what is amiss in the store; nothing that could be read is deleted")
+@click.argument("kind", required=False)
+@click.argument("name", required=False)
+@_plugin_option
+@click.option("--json", "as_json", is_flag=True, help="as JSON")
+def describe(kind: str | None, name: str | None, as_json: bool) -> None:
+    """Describe what a study may name: all entries, those of KIND (such as criterion), or the one called NAME."""
+    from lth_tui.describe import describe_json, describe_text
+
+    if as_json:
+        click.echo(json.dumps(describe_json(kind, name), indent=1))
+    else:
+        click.echo(describe_text(kind, name))
+
+
+@command_line.command()
+@click.option("--repair", is_flag=True, help="repair problems of the store; nothing readable is deleted")
 def doctor(repair: bool) -> int:
     """Tell what this machine has for the laboratory, and what is amiss, also in the store.
 

@@ -11,14 +11,15 @@ import psutil
 from engine import datasets
 from engine.errors import BadInput, LabError
 from engine.paths import cache_folder
-from engine.store import Amiss, Store, amiss
+from engine.store import Problem, Store, find_problems
+from engine.training.probe import check_platform
 from lth_tui.printing import console
 
 _PACKAGES = ("lth-tui", "jax", "jaxlib", "flax", "optax", "numpy", "textual", "plotext")
 
 
 def examine(home: Path, *, repair: bool = False) -> bool:
-    """Print one line a finding; whether all is well. With `repair`, what is amiss in the store is first mended."""
+    """Print one line a finding; whether all is well. With `repair`, problems of the store are repaired first."""
     out = console()
     well = True
 
@@ -37,8 +38,8 @@ def examine(home: Path, *, repair: bool = False) -> bool:
         say(True, "data", f"{entry.name}: {'ready' if entry.ready else entry.advice}")
     store = Store(home)
     say(True, "store", f"{len(store.names())} runs, {len(store.rounds.kept())} rounds")
-    for found in list(amiss(store)):
-        say(*_mended(found) if repair else (False, "store", f"{found.what} (lth-tui doctor --repair)"))
+    for found in list(find_problems(store)):
+        say(*_repaired(found) if repair else (False, "store", f"{found.what} (lth-tui doctor --repair)"))
     size = shutil.get_terminal_size()
     say(True, "terminal", f"{size.columns}x{size.lines}, TERM={os.environ.get('TERM', 'not set')}")
     return well
@@ -46,10 +47,11 @@ def examine(home: Path, *, repair: bool = False) -> bool:
 
 def _devices(home: Path) -> tuple[bool, str, str]:
     try:
+        check_platform()
         from engine.training import machine, prepare_jax
 
         prepare_jax(cache_folder(home))
-        return True, "devices", f"{machine().words}; a lane on each"
+        return True, "devices", f"{machine().words}; a lane on each; {machine().tag}"
     except (LabError, RuntimeError, ImportError) as error:
         return False, "devices", f"JAX finds none: {' '.join(str(error).split())}"
 
@@ -62,11 +64,11 @@ def _home(home: Path) -> tuple[bool, str, str]:
     return True, "home", f"{home}: {shutil.disk_usage(home).free / 1e9:.1f} GB free"
 
 
-def _mended(found: Amiss) -> tuple[bool, str, str]:
-    if found.mend is None:
+def _repaired(found: Problem) -> tuple[bool, str, str]:
+    if found.repair is None:
         return False, "store", f"{found.what}; {found.remedy}"
     try:
-        found.mend()
+        found.repair()
     except (LabError, OSError) as error:
-        return False, "store", f"{found.what}; cannot be mended: {error}"
-    return True, "store", f"mended: {found.what}; {found.remedy}"
+        return False, "store", f"{found.what}; cannot be repaired: {error}"
+    return True, "store", f"repaired: {found.what}; {found.remedy}"

@@ -15,11 +15,12 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from engine import datasets
+from engine import datasets, plugins
 from engine.errors import BadInput, LabError
 from engine.experiment import check_room
 from engine.spec import Study
 from engine.store import Request, RunFolder, Stamped, Store
+from engine.training.probe import check_platform
 from engine.views import read_run
 from lth_tui import terminal
 from lth_tui.detach import attach_words, go_on_detached
@@ -36,6 +37,7 @@ def run_headless(study: Study, store: Store, name: str | None, *, as_json: bool,
     As JSON, events are printed as they happen; else the table and the plot at the end. Raises LabError, and SystemExit
     once SIGTERM has stopped it, or once it goes on without the terminal that it has lost.
     """
+    check_platform()
     prepare_data(study, store)
     check_room(study, store)
     with store.create(study, name) as folder:
@@ -55,6 +57,8 @@ def resume_headless(run: str, store: Store, *, as_json: bool, show: bool = True,
             if show and not as_json:
                 print_run(view, view.status, study)
             return view.status
+        plugins.check(folder.folder)
+        check_platform()
         folder.own()
         prepare_data(study, store)
         if detach:

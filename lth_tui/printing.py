@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.datasets import Entry
+from engine.datasets import DatasetStatus
 from engine.spec import Study
 from engine.store import RunSummary
 from engine.views import Finding, RunView, bird_epochs, distance_rows, findings, summary, table_rows
@@ -88,7 +88,7 @@ def _cut(title: str) -> str:
     return title if len(title) <= MOST_OF_TITLE else title[: MOST_OF_TITLE - 1] + "…"
 
 
-def print_data(entries: Sequence[Entry]) -> None:
+def print_data(entries: Sequence[DatasetStatus]) -> None:
     """A line a data set; for those not ready, what to do."""
     table = table_of("data set", "images", "training", "validation", "test", "")
     for entry in entries:

@@ -41,6 +41,9 @@ class Settings(BaseModel):
     ascii: bool | None = Field(None, description="Nothing but ASCII is drawn")
     ssh: bool | None = Field(None, description="Fewer frames, for a slow line")
     hints: bool = Field(True, description="As long as there is no run, what to do first is told")
+    plugins: tuple[str, ...] = Field(
+        (), strict=False, description="Python files that register entries; relative paths start from this file's folder"
+    )
     keys: Annotated[dict[str, str], BeforeValidator(_flat)] = Field(
         default_factory=dict, description="Keys of bindings by their ids; several with commas between them"
     )

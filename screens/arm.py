@@ -11,10 +11,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
-from engine.spec import CONTROLS
 from screens.form import ArmChoice, Form, fresh_name, replaced, with_arm
 from screens.keys import keyed
-from screens.specs import ARM_FIELDS, OVERRIDES, FieldSpec
+from screens.specs import ARM_FIELDS, OVERRIDES, FieldSpec, is_control
 from screens.text import plain
 from screens.widgets.fields import FieldRow, Heading, Hint, Row
 
@@ -85,7 +84,7 @@ class ArmDialog(ModalScreen[bool]):
         arms, choice = self._arms, self._choice
         below, shown = self._form.standing(arms, choice), self._form.shown_in(arms, choice)
         told = self._problems(arms)
-        base = choice.texts["of"] if choice.kind in CONTROLS else "base"
+        base = choice.texts["of"] if is_control(choice.kind) else "base"
         for row in self._fields:
             spec = row.spec
             row.tell(told.get(spec.path, ""))

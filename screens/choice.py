@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from engine.views import ArmView, RoundView, RunView
+from engine.store import RoundFinished
+from engine.views import ArmView, RunView
 from engine.views.ticket import LayerTicket
 from screens.looks import MEASURES, Look
 
@@ -14,12 +15,12 @@ class Chosen(NamedTuple):
 
     arm: ArmView
     trial: int
-    round: RoundView
+    round: RoundFinished
     layer: str
     before: str
 
     @property
-    def rounds(self) -> list[RoundView]:
+    def rounds(self) -> list[RoundFinished]:
         """The finished rounds of the trial."""
         return list(self.arm.trials[self.trial].rounds.values())
 

@@ -11,7 +11,7 @@ from engine.store import Store
 from screens.text import amount, duration, plain, size
 
 if TYPE_CHECKING:
-    from engine.datasets import Entry
+    from engine.datasets import DatasetStatus
     from engine.experiment import Forecast
 
 
@@ -20,7 +20,7 @@ class Costs:
     """What a study costs and learns from, as far as that is known, and why it cannot begin, if so."""
 
     told: "Forecast | None"
-    data: "Entry | None"
+    data: "DatasetStatus | None"
     problem: str
 
 

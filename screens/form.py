@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine import registry
 from engine.errors import BadInput
 from engine.spec import (
-    ARM_KINDS,
-    CONTROLS,
-    DRAWN,
     Arm,
     Problem,
     Recipe,
@@ -28,6 +26,8 @@ from screens.specs import (
     STUDY_FIELDS,
     FieldSpec,
     Texts,
+    draws,
+    is_control,
     unmet,
 )
 from screens.texts import rounds_text, text_of, value_of
@@ -132,7 +132,7 @@ class Form:
         places = {arm.place for arm in typed.arms if arm.place is not None}
         if not (
             all(text in spec.choices for path, text in known.items() if (spec := FIELDS[path]).choices)
-            and all(arm.texts.keys() >= ARM_TEXTS and arm.kind in ARM_KINDS for arm in typed.arms)
+            and all(arm.texts.keys() >= ARM_TEXTS and arm.kind in registry.arm for arm in typed.arms)
             and places <= set(range(len(form._arms)))
         ):
             raise BadInput("a draft: not of this form")
@@ -192,7 +192,7 @@ class Form:
     def standing(self, arms: Sequence[ArmChoice], choice: ArmChoice) -> dict[str, str]:
         """The texts of the recipe under the arm: the base's, of a control with its tickets' over them."""
         below = _sensible(self.recipe)
-        if choice.kind in CONTROLS:
+        if is_control(choice.kind):
             tickets = (arm for arm in arms if arm.kind == "ticket" and arm.name == choice.texts["of"])
             below = next((_sensible(_over(ticket, below)) for ticket in tickets), below)
         return below
@@ -202,7 +202,7 @@ class Form:
         recipe = _over(choice, self.standing(arms, choice))
         shown = {spec.path for spec in ARM_FIELDS if not unmet(spec, choice.texts)}
         for title, specs in OVERRIDES.items():
-            if choice.kind not in CONTROLS or title not in ("pruning", "restart"):  # which are its tickets'
+            if not is_control(choice.kind) or title not in ("pruning", "restart"):  # which are its tickets'
                 shown |= {spec.path for spec in specs if not unmet(spec, recipe)}
         return shown
 
@@ -240,6 +240,7 @@ class Form:
 
 
 ARM_TEXTS = {spec.path for spec in ARM_FIELDS}
+_OWN = tuple(spec for spec in ARM_FIELDS if spec.path in ("order_seed", "parameters"))
 _FOLDER = BASE + "data.folder"
 _ARMS = {spec.path: spec for spec in (*ARM_FIELDS, *OVERRIDING_FIELDS)}
 
@@ -262,18 +263,18 @@ def fresh_name(arms: Sequence[ArmChoice], kind: str) -> str:
 
 def new_arm(name: str, kind: str) -> ArmChoice:
     """An arm with nothing of its own but its name and kind."""
-    return ArmChoice({"name": name, "kind": kind, "of": "ticket", "per_ticket": "1", "rounds": ""})
+    return ArmChoice(dict.fromkeys(ARM_TEXTS, "") | {"name": name, "kind": kind, "of": "ticket", "per_ticket": "1"})
 
 
 def arm_words(choice: ArmChoice) -> str:
     """What an arm is, beside its name: `retrain, fraction 0.25, rounds 3,7`."""
     texts = choice.texts
-    control = choice.kind in CONTROLS
+    control = is_control(choice.kind)
     parts = [
         choice.kind if choice.kind != choice.name else "",
         f"of {texts['of']}" if control and texts["of"] != "ticket" else "",
-        f"x{texts['per_ticket']}" if choice.kind in DRAWN and texts["per_ticket"] != "1" else "",
-        *(f"{spec.label} {texts[spec.path]}" for spec in OVERRIDING_FIELDS if texts.get(spec.path)),
+        f"x{texts['per_ticket']}" if draws(choice.kind) and texts["per_ticket"] != "1" else "",
+        *(f"{spec.label} {texts[spec.path]}" for spec in (*_OWN, *OVERRIDING_FIELDS) if texts.get(spec.path)),
         f"rounds {texts['rounds']}" if choice.kind != "ticket" and texts["rounds"].strip() else "",
     ]
     return ", ".join(part for part in parts if part)
@@ -287,6 +288,8 @@ def _choice_of(arm: Arm, place: int) -> ArmChoice:
         "of": arm.of,
         "per_ticket": str(arm.per_ticket),
         "rounds": rounds_text(arm.rounds),
+        "order_seed": text_of(arm.order_seed),
+        "parameters": text_of(arm.parameters),
     }
     return ArmChoice(texts | {path: text for path, text in own.items() if text}, place=place)
 
@@ -294,14 +297,14 @@ def _choice_of(arm: Arm, place: int) -> ArmChoice:
 def _kinds_left_out(arms: Sequence[ArmChoice]) -> list[ArmChoice]:
     """An arm of each kind that the study has not, off; but `retrain`, which is nothing without tables of its own."""
     taken = {arm.name for arm in arms} | {arm.kind for arm in arms} | {"retrain"}
-    return [replace(new_arm(kind, kind), on=False) for kind in ARM_KINDS if kind not in taken]
+    return [replace(new_arm(kind, kind), on=False) for kind in registry.arm.names() if kind not in taken]
 
 
 def _ordered(arms: Sequence[ArmChoice]) -> list[int]:
     """The numbers of the arms that are on; a control stands below its tickets."""
     ordered: list[int] = []
     for number, arm in enumerate(arms):
-        if arm.on and arm.kind in CONTROLS:
+        if arm.on and is_control(arm.kind):
             ordered += [
                 place
                 for place, other in enumerate(arms)
@@ -313,9 +316,16 @@ def _ordered(arms: Sequence[ArmChoice]) -> list[int]:
 
 
 def replaced(choice: ArmChoice) -> set[str]:
-    """Fields that stand on nothing below an arm: its own rounds or levels replace both, its own rates all of them."""
-    together = (("prune.rounds", "prune.levels"), tuple(path for path in DEFAULTS if path.startswith("prune.rates.")))
-    return {path for paths in together if any(choice.texts.get(path) for path in paths) for path in paths}
+    """Fields that stand on nothing below an arm: its own rounds or levels replace both, its own rates all of them, its
+    criterion and its treatment the parameters of the other."""
+    rates = tuple(path for path in DEFAULTS if path.startswith("prune.rates."))
+    together = (
+        (("prune.rounds", "prune.levels"), ("prune.rounds", "prune.levels")),
+        (rates, rates),
+        (("prune.criterion",), ("prune.parameters",)),
+        (("restart.treatment",), ("restart.iteration", "restart.parameters")),
+    )
+    return {path for given, gone in together if any(choice.texts.get(own) for own in given) for path in gone}
 
 
 def _over(choice: ArmChoice, below: Texts) -> dict[str, str]:

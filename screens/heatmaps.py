@@ -12,8 +12,8 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
+from engine.analysis.pairs import Pairs, all_pairs
 from engine.views import (
-    MEASURES,
     ArmView,
     Measure,
     RunView,
@@ -23,6 +23,8 @@ from engine.views import (
     layer_grid,
     layer_lines,
     magnitudes_table,
+    measure_names,
+    measure_words,
     round_grid,
     stabilised_first,
 )
@@ -30,9 +32,10 @@ from screens.choice import Choice
 from screens.choosing import ROUND, ChoosingScreen, choosing
 from screens.keys import Advice, keyed
 from screens.lab import Lab
+from screens.latest import Latest
 from screens.offers import Offer
 from screens.pictures import correlation_picture, distance_picture, magnitude_picture
-from screens.readout import bird_words, legend, magnitude_title, magnitude_words, pair_words
+from screens.readout import bird_words, legend, magnitude_title, magnitude_words, measure_cell, pair_words
 from screens.sight import Sight
 from screens.text import plain
 from screens.widgets.heatmap import Heatmap
@@ -61,7 +64,7 @@ STABILISED = 6
 """Layers of which it is said, in the order in which their rankings stabilised, when that was."""
 
 MEASURED: tuple[Measure, ...] = ("alive", "all", "jaccard", "chance")
-"""The measures in turn."""
+"""The measures of two rounds in turn; those of one round follow them."""
 
 
 class _Shown(NamedTuple):
@@ -98,10 +101,14 @@ class HeatmapsScreen(ChoosingScreen):
     ]  # fmt: skip
 
     def __init__(self, lab: Lab):
-        super().__init__(lab, Choice({"layers": MEASURED, "rounds": MEASURED, "birds": ("",), "magnitudes": ("",)}))
+        measures = {"layers": measure_names(), "rounds": MEASURED, "birds": ("",), "magnitudes": ("",)}
+        super().__init__(lab, Choice(measures))
         self._round = 0
         self._fitted = True
         self._lines = False
+        self._pairs: Pairs = {}
+        self._asked: tuple[str, ...] = ()
+        self._pairing: Latest[tuple[str, ...], Pairs] = Latest(self, self._pair_up, self._paired)
 
     def body(self) -> Iterator[Widget]:
         yield Static("", id="which", markup=False)
@@ -141,9 +148,8 @@ class HeatmapsScreen(ChoosingScreen):
         view = self.view
         if view is None:
             return None
-        measures = (measure for measure in MEASURED if measure == self.choice.measure)
         layer = list(view.layers)[self.choice.layer_of(view)]
-        return _Shown(*self.choice.trial_of(view), layer, next(measures, MEASURED[0]))
+        return _Shown(*self.choice.trial_of(view), layer, self.choice.measure or MEASURED[0])
 
     @property
     def as_lines(self) -> bool:
@@ -154,6 +160,7 @@ class HeatmapsScreen(ChoosingScreen):
         """Another run is followed."""
         super().begin()
         self._round = 0
+        self._asked = ()
         for plot in self.query(LinePlot):
             plot.look(Sight())
 
@@ -173,7 +180,7 @@ class HeatmapsScreen(ChoosingScreen):
             self._show_magnitudes(arm, trial, layer)
         else:
             self._show_correlations(view, arm, trial, layer, measure)
-            words.append(MEASURES[measure], "bold")
+            words.append(plain(measure_words(measure)), "bold")
         self.write("#which", words)
         self._follow_choice()
         self._tell_cell()
@@ -182,15 +189,38 @@ class HeatmapsScreen(ChoosingScreen):
         scale = None if self._fitted else Scale(-1.0, 1.0)
         layers = layer_grid(view, arm.name, trial, measure)
         self.query_one("#by-layer", Heatmap).show(layers, scale)
-        self.query_one("#by-round", Heatmap).show(round_grid(view, arm.name, trial, layer, measure), scale)
+        self._ask_pairs(arm, trial)
+        between = measure if measure in MEASURED else MEASURED[0]
+        by_round = round_grid(view, arm.name, trial, layer, between, self._pairs)
+        self.query_one("#by-round", Heatmap).show(by_round, scale)
         tall = 2 if self.size.height >= BOTH_FROM + 6 else 1
         lines = len(layers.rows) * tall + 2 + bool(layers.column_marks)
         self.query_one("#layer-part").styles.height = lines if self.has_class("-both") else "1fr"
         self.query_one("#lines", LinePlot).show(
             correlation_picture(layer_lines(view, arm.name, trial, measure), measure)
         )
-        self._entitle("layer", "layer by round: each with the round before")
+        what = "each with the round before" if measure in MEASURED else plain(measure_words(measure))
+        self._entitle("layer", f"layer by round: {what}")
         self._entitle("round", f"{plain(layer)}: every pair of rounds")
+
+    def _ask_pairs(self, arm: ArmView, trial: int) -> None:
+        """Compute the pairs of rounds in a thread, once somebody looks at them."""
+        keys = tuple(item.key for item in arm.trials[trial].rounds.values())
+        looked_at = self.choice.page == "rounds" or self.has_class("-both")
+        if looked_at and len(keys) > 2 and keys != self._asked:
+            self._asked = keys
+            self._pairing.ask(keys)
+
+    def _pair_up(self, keys: tuple[str, ...]) -> Pairs:
+        return all_pairs(self.lab.store.rounds, keys, self.lab.store.home, lambda: self._asked != keys)
+
+    def _paired(self, keys: tuple[str, ...], found: Pairs) -> None:
+        self._pairs |= found
+        self.redraw()
+
+    def on_unmount(self) -> None:
+        """Stop computing pairs: a thread at work would delay the exit."""
+        self._asked = ()
 
     def _show_birds(self, view: RunView, arm: ArmView, trial: int) -> None:
         grid = bird_grid(view, arm.name, trial)
@@ -206,7 +236,7 @@ class HeatmapsScreen(ChoosingScreen):
 
     def _show_magnitudes(self, arm: ArmView, trial: int, layer: str) -> None:
         item = arm.trials[trial].rounds.get(self._round)
-        found = item.magnitudes.get(layer) if item else None
+        found = item.result.magnitudes.get(layer) if item else None
         empty = "not measured: the loss of this round did not stay finite" if item else "this round is not known yet"
         title = magnitude_title(layer, self._round, found)
         self.query_one("#magnitudes", LinePlot).show(magnitude_picture(title, found, empty))
@@ -244,7 +274,7 @@ class HeatmapsScreen(ChoosingScreen):
         view, chosen, heatmap = self.view, self.chosen, self._shown_heatmap
         if view is None or chosen is None:
             return
-        arm, trial, layer, _ = chosen
+        arm, trial, layer, measure = chosen
         words, colours = Text(), Text()
         if heatmap is None:
             words = magnitude_words(view, arm.name, trial, layer, self._round)
@@ -257,7 +287,11 @@ class HeatmapsScreen(ChoosingScreen):
                 before = [number for number in arm.planned if number < second]
                 layers = self.choice.page == "layers"
                 first = (before[-1] if before else 0) if layers else int(heatmap.grid.rows[row])
-                words = pair_words(view, arm.name, trial, layer, (first, second))
+                words = (
+                    measure_cell(view, arm.name, trial, heatmap.grid.rows[row], second, measure)
+                    if layers and measure not in MEASURED
+                    else pair_words(view, arm.name, trial, layer, (first, second), self._pairs)
+                )
             sixteen = self.app.console.color_system in (None, "standard") or self.app.native_ansi_color
             colours = legend(heatmap.scale, heatmap.grid.kinds, self.size.width, sixteen=sixteen)
             if self.choice.page == "layers" and (order := stabilised_first(view, arm.name, trial)):
@@ -310,7 +344,7 @@ class HeatmapsScreen(ChoosingScreen):
         arm, trial, layer, measure = chosen
         whose = f"{arm.name}-t{trial + 1}"
         item = arm.trials[trial].rounds.get(self._round)
-        magnitudes = item.magnitudes.get(layer) if item else None
+        magnitudes = item.result.magnitudes.get(layer) if item else None
         if self.choice.page == "magnitudes":
             table = None if magnitudes is None else partial(magnitudes_table, magnitudes)
             name = f"magnitudes-{whose}-{layer}-r{self._round}"

@@ -4,34 +4,35 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
+from engine import registry
 from engine.spec import Arm, Recipe, Study, load_study
 from screens.form import recipe_texts
 from screens.specs import RECIPE_FIELDS, FieldSpec, unmet
 
-PAPERS = {
-    "lenet-300-100": "lenet-mnist",
-    "conv-2": "conv2-cifar10",
-    "conv-4": "conv4-cifar10",
-    "conv-6": "conv6-cifar10",
-}
-"""For each network the preset with the paper's values."""
+WIDTH = 70
+"""Characters of a line of a hint."""
+
+
+def paper_preset(network: str) -> str:
+    """The preset with the paper's values for a network; '' where there is none."""
+    return str(registry.network.entry(network).facts.get("preset", "")) if network in registry.network else ""
 
 
 def hint(spec: FieldSpec, text: str, network: str) -> tuple[str, str]:
     """What the field is; what `text` means in it or what is allowed, and what the paper has for the network."""
-    meaning = spec.choices.get(text, "")
-    parts = [f"{text}: {meaning}" if meaning else ""]
+    parts = [spec.choices.get(text, "")]
     if spec.kind != "choice" and (bounds := allowed(spec.path)):
         parts.append(f"allowed: {bounds}")
-    if spec.paper and network in PAPERS and (value := _paper(network).get(spec.path)):
+    if spec.paper and (preset := paper_preset(network)) and (value := _paper(preset).get(spec.path)):
         parts.append(f"the paper's: {value}")
-    return spec.help, "; ".join(part for part in parts if part)
+    words = "; ".join(part for part in parts if part)
+    return spec.help, words if len(words) <= WIDTH else f"{words[: WIDTH - 1]}…"
 
 
 @cache
-def _paper(network: str) -> Mapping[str, str]:
+def _paper(preset: str) -> Mapping[str, str]:
     """The paper's texts of the fields that it has, by paths without `base`."""
-    study = load_study(PAPERS[network])
+    study = load_study(preset)
     texts = recipe_texts(study.base)
     told = {spec.path: texts[spec.path] for spec in RECIPE_FIELDS if not unmet(spec, texts)}
     return {"trials": str(study.trials), **told}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
-from engine.store import AT_WORK, RunSummary
+from engine.store import ACTIVE, RunSummary
 from engine.views import ORDERS
 from screens.text import duration, moment, percent, plain, sparkline, status_text
 
@@ -84,8 +84,8 @@ def line(run: RunSummary, columns: Sequence[Column], *, picked: bool, here: str 
                 cells.append(_fit(PICKED if picked else "", column))
             case "status":
                 where = "here" if run.id == here else "elsewhere"
-                word = run.status if run.status not in AT_WORK else where
-                if run.status in AT_WORK and column.width >= 20:
+                word = run.status if run.status not in ACTIVE else where
+                if run.status in ACTIVE and column.width >= 20:
                     word = f"{run.status} {where}"
                 cells.append(status_text(run.status, word).pad_right(column.width - len(word) - 2))
             case "name":
@@ -114,7 +114,7 @@ def about(run: RunSummary, here: str | None, follow: str, *, tall: bool) -> Cont
     """What is said of a run: which it is and its state, what was found, and its note; where it may not be `tall`, in
     two lines, of which the note takes the second. `follow`: how one of another process is followed."""
     state = run.status
-    if run.status in AT_WORK:
+    if run.status in ACTIVE:
         state = f"{run.status} here" if run.id == here else f"{run.status} in another process; {follow}"
     title = f"{run.title}   " if run.title else ""
     first = Content.assemble((plain(title), "bold"), plain(run.id), "   ", (state, "dim"))

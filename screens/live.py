@@ -12,11 +12,10 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from engine.spec import to_toml
-from engine.store import Signal
+from engine.store import RoundFinished, Signal
 from engine.views import (
     LEVELS,
     ArmView,
-    RoundView,
     RunView,
     layers_table,
     log_table,
@@ -217,7 +216,7 @@ class LiveScreen(PanelScreen):
             return
         arm, trial = self._layers_of(follower.view)
         rounds = arm.trials[trial].rounds
-        newest: RoundView | None = rounds[max(rounds)] if rounds else None
+        newest: RoundFinished | None = rounds[max(rounds)] if rounds else None
         signals: dict[str, tuple[Signal, ...]] = {}
         for found in signals_of(follower.view, arm.name, trial).values():
             for signal in found:

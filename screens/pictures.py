@@ -4,7 +4,16 @@ import math
 from collections.abc import Sequence
 
 from engine.store import Magnitudes, SignalKind
-from engine.views import KINDS, MEASURES, Curve, GridLine, Measure, RunView, accuracy_series, dense_accuracy
+from engine.views import (
+    KINDS,
+    Curve,
+    GridLine,
+    Measure,
+    RunView,
+    accuracy_series,
+    dense_accuracy,
+    measure_words,
+)
 from screens.plots import Line, Picture
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS
 
@@ -91,10 +100,10 @@ def validation_accuracy_picture(curve: Curve | None) -> Picture:
 
 
 def correlation_picture(lines: Sequence[GridLine], measure: Measure) -> Picture:
-    """How alike each round is to the one before, a layer a line, against the weights left."""
-    title = f"{MEASURES[measure]} / {LEFT}"
+    """A measure of each round, or of how alike it is to the one before, a layer a line, against the weights left."""
+    words = measure_words(measure)
     empty = "not measured: it takes two finished rounds"
-    return _grid_picture(title, lines, LEFT, MEASURES[measure], empty=empty, log_x=True, falls=True)
+    return _grid_picture(f"{words} / {LEFT}", lines, LEFT, words, empty=empty, log_x=True, falls=True)
 
 
 def distance_picture(lines: Sequence[GridLine]) -> Picture:

@@ -7,12 +7,15 @@ from rich.text import Text
 
 from engine.analysis import BIRD_RULE
 from engine.store import Magnitudes, SignalKind
-from engine.views import KINDS, RunView, rule_of, signals_of
+from engine.views import KINDS, RunView, rule_of, signals_of, similarity_of
+from engine.views.grids import NETWORK, Pairs
 from screens.text import SIGNAL_MARKS, SIGNAL_STYLES, SIGNAL_WORDS, amount, plain
 from screens.widgets.palette import Scale, cell_text, shade
 
 
-def pair_words(view: RunView, arm: str, trial: int, layer: str, rounds: tuple[int, int]) -> Text:
+def pair_words(
+    view: RunView, arm: str, trial: int, layer: str, rounds: tuple[int, int], pairs: Pairs | None = None
+) -> Text:
     """All that is measured of one layer between two rounds, and what the later one signals."""
     earlier, later = min(rounds), max(rounds)
     known = view.arm(arm).trials[trial].rounds
@@ -21,19 +24,30 @@ def pair_words(view: RunView, arm: str, trial: int, layer: str, rounds: tuple[in
     if earlier == later:
         left = f": {known[later].p_m:.2f}% of all weights left" if later in known else ": not known yet"
         return head + Text(left) + told
-    if later not in known or layer not in known[later].similarity:
+    similarity = similarity_of(known, (earlier, later), pairs or {}).get(layer)
+    if similarity is None:
         return head + Text(": not known yet") + told
-    similarity = known[later].similarity[layer]
-    if earlier not in similarity.rounds:
-        return head + Text(": not measured") + told
-    at = similarity.rounds.index(earlier)
-    counts = known[later].layers[layer]
+    counts = known[later].result.layers[layer]
     words = (
-        f":  Spearman alive {_number(similarity.alive[at])}  all {_number(similarity.all[at])}"
-        f"   Jaccard {_number(similarity.jaccard[at])}, chance {_number(similarity.chance[at])}"
+        f":  Spearman alive {_number(similarity.alive)}  all {_number(similarity.all)}"
+        f"   Jaccard {_number(similarity.jaccard)}, chance {_number(similarity.chance)}"
         f"   left {counts.survivors / counts.size:.1%}"
     )
     return head + Text(words) + told
+
+
+def measure_cell(view: RunView, arm: str, trial: int, row: str, number: int, measure: str) -> Text:
+    """A registered measure of a round, of a layer or of the whole network."""
+    item = view.arm(arm).trials[trial].rounds.get(number)
+    head = Text.assemble((f"{plain(row)}, round {number}", "bold"))
+    if item is None:
+        return head + Text(": not known yet")
+    values = item.result.measures.get(measure)
+    if values is None:
+        return head + Text(f":  {measure} was not measured")
+    value = values.get("" if row == NETWORK else row)
+    layer = None if row == NETWORK else row
+    return head + Text(f":  {plain(measure)} {_number(value)}") + _signals(view, arm, trial, number, layer)
 
 
 def bird_words(view: RunView, arm: str, trial: int, number: int, epoch: int) -> Text:
@@ -42,7 +56,7 @@ def bird_words(view: RunView, arm: str, trial: int, number: int, epoch: int) -> 
     head = Text.assemble((f"round {number}, epoch {epoch} with {epoch - 1}", "bold"))
     if item is None:
         return head + Text(": not known yet")
-    bird = item.early_bird
+    bird = item.result.early_bird
     if bird is None:
         return head + Text(": not watched, for nothing is pruned after this round")
     if epoch > len(bird.iterations):
@@ -59,7 +73,7 @@ def magnitude_words(view: RunView, arm: str, trial: int, layer: str, number: int
     head = Text.assemble((f"{plain(layer)}, round {number}", "bold"))
     if item is None:
         return head + Text(": not known yet")
-    found = item.magnitudes.get(layer)
+    found = item.result.magnitudes.get(layer)
     if found is None:
         return head + Text(": not measured")
     words = (
@@ -80,7 +94,7 @@ def _signals(view: RunView, arm: str, trial: int, number: int, layer: str | None
     lines = Text()
     for signal in signals_of(view, arm, trial).get(number, ()):
         if signal.layer in (None, layer):
-            bird = view.arm(arm).trials[trial].rounds[number].early_bird
+            bird = view.arm(arm).trials[trial].rounds[number].result.early_bird
             when = f" in epoch {bird.found}" if signal.kind == "early-bird" and bird else ""
             words = f"{SIGNAL_MARKS[signal.kind]} {SIGNAL_WORDS[signal.kind]}{when}: {plain(rule_of(signal))}"
             lines.append(f"\n{words}", SIGNAL_STYLES[signal.kind])

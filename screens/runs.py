@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from engine.errors import BadInput, LabError
 from engine.spec import Study
-from engine.store import AT_WORK, KEPT_DAYS, RunSummary
+from engine.store import ACTIVE, KEPT_DAYS, RunSummary
 from engine.views import ordered, runs_table
 from screens.base import LabScreen
 from screens.describing import DescribeDialog
@@ -199,7 +199,7 @@ class RunsScreen(LabScreen):
         if run is None:
             return keyed(self.app, NONE_FOUND) if self._runs else "there is no run"
         words = f"{run.name} is {run.status}"
-        return words if run.status in AT_WORK else words + keyed(self.app, "; {runs.again} starts its study again")
+        return words if run.status in ACTIVE else words + keyed(self.app, "; {runs.again} starts its study again")
 
     def offers(self) -> list[Offer]:
         """The list as it is shown."""

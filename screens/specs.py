@@ -1,17 +1,47 @@
 """The fields of a study: where each is, what it is called and means, and when it is asked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from engine.networks import build
-from engine.spec import ARM_KINDS, CONTROLS, DRAWN
+from engine import registry
+from engine.registry import Registry
 
 FOLDER = "folder:"
 """The data set that a path follows."""
 
-Kind = Literal["words", "whole", "number", "wholes", "numbers", "rounds", "choice"]
+Kind = Literal["words", "whole", "number", "wholes", "numbers", "rounds", "names", "parameters", "choice"]
 Texts = Mapping[str, str]
+
+
+class Entries(Mapping[str, str]):
+    """The names of a registry's entries, those of plug-ins too, each with its line of help."""
+
+    def __init__(self, entries: Registry[Any]):
+        self._entries = entries
+
+    def __getitem__(self, name: str) -> str:
+        return self._entries.entry(name).help
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries.names())
+
+    def __len__(self) -> int:
+        return len(self._entries.names())
+
+
+class DatasetEntries(Entries):
+    """The same for data sets, and image folders besides."""
+
+    def __getitem__(self, name: str) -> str:
+        return "images of your own" if name == FOLDER else super().__getitem__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from super().__iter__()
+        yield FOLDER
+
+    def __len__(self) -> int:
+        return super().__len__() + 1
 
 
 @dataclass(frozen=True)
@@ -52,8 +82,48 @@ def _below_one(text: str) -> bool:
         return False
 
 
-def _convolutional(network: str) -> bool:
-    return any(layer.kind == "conv" for layer in build(network, (64, 64, 3), 10).layers)
+def is_control(kind: str) -> bool:
+    """Whether arms of that kind are made from the rounds of a ticket arm."""
+    return kind in registry.arm and bool(registry.arm[kind].control)
+
+
+def draws(kind: str) -> bool:
+    """Whether arms of that kind draw something, so that each ticket can have several."""
+    return kind in registry.arm and bool(registry.arm[kind].draws)
+
+
+def _skips_rounds(kind: str) -> bool:
+    """Whether arms of that kind can leave rounds out: those that do not prune the round before."""
+    return kind in registry.arm and registry.arm[kind].prunes != "previous"
+
+
+def _takes_iteration(treatment: str) -> bool:
+    return treatment in registry.treatment and bool(registry.treatment[treatment].takes_iteration)
+
+
+def _takes(entries: Registry[Any], parameter: str) -> Callable[[str], bool]:
+    """Whether the entry of a name has that parameter."""
+    return lambda name: name in entries and parameter in entries.entry(name).parameters
+
+
+def _parametric(entries: Registry[Any]) -> Callable[[str], bool]:
+    """Whether the entry of a name has parameters."""
+    return lambda name: name in entries and bool(entries.entry(name).parameters)
+
+
+def _has(kind: str) -> Callable[[str], bool]:
+    """Whether a network has layers of that kind; true where that cannot be found out."""
+    return lambda network: not (kinds := layer_kinds(network)) or kind in kinds
+
+
+def layer_kinds(network: str) -> frozenset[str]:
+    """The kinds of layers of a network; none for one that cannot be built for images of 64x64 pixels."""
+    from engine.networks import build
+
+    try:
+        return frozenset(layer.kind for layer in build(network, (64, 64, 3), 10).layers)
+    except (KeyError, ValueError):
+        return frozenset()
 
 
 YES_NO = {"no": "", "yes": ""}
@@ -66,24 +136,24 @@ STUDY_FIELDS = (
 
 ARM_FIELDS = (
     FieldSpec(
-        "kind", "kind", "choice", "the procedure",
-        {
-            "ticket": "trains and prunes in turn, round after round",
-            "one-shot": "prunes the dense network once, to each round's size",
-            "reinit": "a ticket's masks, trained from fresh weights",
-            "random-mask": "a ticket's counts a layer, in random places",
-            "retrain": "the tickets themselves, under other data or training",
-        },
+        "kind", "kind", "choice", "the procedure", Entries(registry.arm),
     ),
     FieldSpec("name", "name", "words", "what the arm is called; letters, digits, '.', '_' and '-'"),
-    FieldSpec("of", "of", "choice", "the arm whose tickets these are made from", needs=(("kind", _one_of(*CONTROLS)),)),
+    FieldSpec("of", "of", "choice", "the arm whose tickets these are made from", needs=(("kind", is_control),)),
     FieldSpec(
         "per_ticket", "of each ticket", "whole", "controls that are made from each ticket",
-        needs=(("kind", _one_of(*DRAWN)),),
+        needs=(("kind", draws),),
     ),
     FieldSpec(
         "rounds", "in rounds", "rounds", "the rounds to do, as in 3, 7, 9-12", empty="all",
-        needs=(("kind", _one_of(*(kind for kind in ARM_KINDS if kind != "ticket"))),),
+        needs=(("kind", _skips_rounds),),
+    ),
+    FieldSpec(
+        "order_seed", "order seed", "whole", "draws another order of examples, crops and dropout", empty="the trial's"
+    ),
+    FieldSpec(
+        "parameters", "parameters", "parameters", "of the kind, as in alpha = 0.5, signed = true", empty="its own",
+        needs=(("kind", _parametric(registry.arm)),),
     ),
 )  # fmt: skip
 
@@ -93,14 +163,7 @@ _NO_RATES = ("prune.rates", {})
 RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
     "data": (
         FieldSpec(
-            "data.name", "data set", "choice", "what is learned from",
-            {
-                "cifar10": "32x32 colour photographs of 10 things",
-                "digits": "8x8 handwritten digits, built in",
-                "fashion_mnist": "28x28 articles of clothing",
-                "mnist": "28x28 handwritten digits",
-                FOLDER: "images of your own",
-            },
+            "data.name", "data set", "choice", "what is learned from", DatasetEntries(registry.dataset),
             base_only=True, paper=True,
         ),
         FieldSpec(
@@ -120,13 +183,7 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
     ),
     "network": (
         FieldSpec(
-            "network.name", "network", "choice", "the architecture",
-            {
-                "lenet-300-100": "two hidden layers, 300 and 100 units",
-                "conv-2": "2 convolutions, two dense layers of 256",
-                "conv-4": "4 convolutions, two dense layers of 256",
-                "conv-6": "6 convolutions, two dense layers of 256",
-            },
+            "network.name", "network", "choice", "the architecture", Entries(registry.network),
             base_only=True,
         ),
     ),
@@ -134,27 +191,31 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
         FieldSpec("train.iterations", "iterations", "whole", "optimizer steps in a round", paper=True),
         FieldSpec("train.batch", "batch", "whole", "examples in a step", paper=True),
         FieldSpec(
-            "train.optimizer", "optimizer", "choice", "the update rule",
-            {"adam": "steps adapted to each weight", "sgd": "plain gradients with momentum"}, paper=True,
+            "train.optimizer", "optimizer", "choice", "the update rule", Entries(registry.optimizer), paper=True,
         ),
         FieldSpec(
             "train.learning_rate", "learning rate", "number", "size of a step, before schedule and warm-up", paper=True
         ),
         FieldSpec(
             "train.momentum", "momentum", "number", "of the step before that goes into the next",
-            needs=(("train.optimizer", _one_of("sgd")),), paper=True,
+            needs=(("train.optimizer", _takes(registry.optimizer, "momentum")),), paper=True,
         ),
         FieldSpec(
-            "train.schedule", "schedule", "choice", "of the learning rate",
-            {"constant": "the same throughout", "step": "times decay at each milestone"}, paper=True,
+            "train.nesterov", "nesterov", "choice", "momentum that looks ahead", YES_NO,
+            needs=(("train.optimizer", _takes(registry.optimizer, "nesterov")),), neutral=("train.nesterov", False),
+        ),
+        FieldSpec("train.weight_decay", "weight decay", "number", "times each weight is added to its gradient"),
+        FieldSpec(
+            "train.schedule", "schedule", "choice", "of the learning rate", Entries(registry.schedule), paper=True,
         ),
         FieldSpec(
             "train.milestones", "milestones", "wholes", "iterations at which the rate decays, as in 20000, 25000",
-            empty="none", needs=(("train.schedule", _one_of("step")),), neutral=("train.milestones", []), paper=True,
+            empty="none", needs=(("train.schedule", _takes(registry.schedule, "milestones")),),
+            neutral=("train.milestones", []), paper=True,
         ),
         FieldSpec(
             "train.decay", "decay", "number", "factor of the learning rate at each milestone",
-            needs=(("train.schedule", _one_of("step")),), paper=True,
+            needs=(("train.schedule", _takes(registry.schedule, "decay")),), paper=True,
         ),
         FieldSpec(
             "train.warmup", "warm-up", "whole", "iterations in which the learning rate rises from 0", paper=True
@@ -162,6 +223,10 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
         FieldSpec("train.evaluate_every", "validate every", "whole", "iterations between validations", paper=True),
         FieldSpec("train.dropout", "dropout", "number", "rate at which units are left out of a step", paper=True),
         FieldSpec("train.augment", "crops and flips", "choice", "of the examples, anew in every step", YES_NO),
+        FieldSpec(
+            "train.order", "order", "choice", "when the order of examples, crops and dropout are drawn",
+            {"round": "anew for each round", "trial": "once for all rounds of a trial"},
+        ),
         FieldSpec(
             "train.clamp", "clamp", "number", "largest bound of magnitudes, in initial standard deviations",
             empty="off",
@@ -179,11 +244,11 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
         FieldSpec("prune.rate", "pruning rate", "number", "of survivors, each round; output layer half", paper=True),
         FieldSpec(
             "prune.rates.conv", "conv rate", "number", "pruning rate of convolutions", empty="pruning rate",
-            needs=(_LAYERWISE, ("network.name", _convolutional)), neutral=_NO_RATES, paper=True,
+            needs=(_LAYERWISE, ("network.name", _has("conv"))), neutral=_NO_RATES, paper=True,
         ),
         FieldSpec(
             "prune.rates.dense", "dense rate", "number", "pruning rate of hidden dense layers", empty="pruning rate",
-            needs=(_LAYERWISE,), neutral=_NO_RATES, paper=True,
+            needs=(_LAYERWISE, ("network.name", _has("dense"))), neutral=_NO_RATES, paper=True,
         ),
         FieldSpec(
             "prune.rates.output", "output rate", "number", "pruning rate of the output layer",
@@ -194,19 +259,16 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
             {"layerwise": "those of each layer", "global": "those of all layers, at one rate"}, paper=True,
         ),
         FieldSpec(
-            "prune.criterion", "criterion", "choice", "what the weights that go are lowest in",
-            {
-                "magnitude": "|w|: the smallest go",
-                "largest": "-|w|: the largest go",
-                "random": "nothing: any go",
-                "large-init": "|w0|: small at first go",
-                "small-init": "-|w0|: large at first go",
-                "large-init-large-final": "min of |w0|, |w|",
-                "small-init-small-final": "-max of |w0|, |w|",
-                "magnitude-increase": "|w| - |w0|",
-                "movement": "|w - w0|",
-            },
-            paper=True,
+            "prune.criterion", "criterion", "choice", "the weights with the lowest scores are pruned",
+            Entries(registry.criterion), paper=True,
+        ),
+        FieldSpec(
+            "prune.parameters", "parameters", "parameters", "of the criterion, as in alpha = 0.5, signed = true",
+            empty="its own", needs=(("prune.criterion", _parametric(registry.criterion)),),
+        ),
+        FieldSpec(
+            "prune.unpruned", "never pruned", "names", "kinds or names of layers, as in output, shortcut",
+            empty="none", neutral=("prune.unpruned", []),
         ),
         FieldSpec(
             "prune.early_bird", "early bird", "choice", "the next masks drawn after every epoch of a round",
@@ -219,20 +281,16 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
     ),
     "restart": (
         FieldSpec(
-            "restart.treatment", "treatment", "choice", "what survivors restart from",
-            {
-                "reset": "their initial weights",
-                "rewind": "the dense network's at an iteration",
-                "reinit": "fresh weights each round",
-                "reshuffle": "initial weights, shuffled in a layer",
-                "keep": "the trained ones, fine-tuned",
-                "lr-rewind": "the trained ones, the schedule anew",
-            },
+            "restart.treatment", "treatment", "choice", "what survivors restart from", Entries(registry.treatment),
             paper=True,
         ),
         FieldSpec(
             "restart.iteration", "rewound to", "whole", "the iteration that a rewind goes back to", empty="none",
-            needs=(("restart.treatment", _one_of("rewind")),),
+            needs=(("restart.treatment", _takes_iteration),),
+        ),
+        FieldSpec(
+            "restart.parameters", "parameters", "parameters", "of the treatment, as in alpha = 0.5, signed = true",
+            empty="its own", needs=(("restart.treatment", _parametric(registry.treatment)),),
         ),
         FieldSpec(
             "restart.keep_signs", "keep signs", "choice", "survivors take the signs of their initial weights", YES_NO

@@ -1,17 +1,19 @@
 """Values of a study as people type them, and back."""
 
+import json
 import math
+import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from screens.specs import FieldSpec
+from screens.specs import YES_NO, FieldSpec
 
 MOST_ROUNDS = 1000
 """Rounds in a run such as `9-12`: more are a slip of the finger."""
 
 
 def text_of(value: Any) -> str:
-    """A value of a study as text; '' for None and for an empty list."""
+    """A value of a study as text, a table as `name = value, name = value`; '' for None and for what is empty."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -20,6 +22,8 @@ def text_of(value: Any) -> str:
         return repr(value).removesuffix(".0")
     if isinstance(value, (list, tuple)):
         return ", ".join(map(text_of, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {json.dumps(item, ensure_ascii=False)}" for name, item in value.items())
     return str(value)
 
 
@@ -33,9 +37,13 @@ def value_of(spec: FieldSpec, text: str) -> Any:
         return [_whole(word) for word in _words(text)]
     if spec.kind == "numbers":
         return [_number(word) for word in _words(text)]
+    if spec.kind == "names":
+        return _words(text)
     if spec.kind == "rounds":
         return read_rounds(text)
-    if set(spec.choices) == {"yes", "no"}:
+    if spec.kind == "parameters":
+        return read_parameters(text)
+    if spec.choices is YES_NO:
         return text == "yes"
     return text
 
@@ -66,6 +74,15 @@ def read_rounds(text: str) -> list[int] | str | None:
             return text
         rounds += range(low, high + 1)
     return rounds or text
+
+
+def read_parameters(text: str) -> dict[str, Any] | str:
+    """The table in `text`, as in `alpha = 0.5, signed = true`; the text itself where it cannot be read."""
+    try:
+        found = tomllib.loads(f"parameters = {{ {text} }}")
+    except (ValueError, RecursionError):
+        return text
+    return text if found.keys() != {"parameters"} else dict(found["parameters"])
 
 
 def _words(text: str) -> list[str]:

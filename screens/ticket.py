@@ -217,7 +217,7 @@ class TicketScreen(ChoosingScreen):
         elif chosen is not None and ticket is not None:
             layer, mosaic, look = ticket.layers[chosen.layer], self.query_one(Mosaic), self.choice.look
             beside = Text(plain(about(layer, chosen.before, look)))
-            if chosen.round.diverged:
+            if chosen.round.result.diverged:
                 beside.append(" The loss of this round did not stay finite.", "yellow")
             table = layer_table(ticket, layer.name)
             if mosaic.tiles is not None and self._drawn and self._drawn.key == chosen.round.key:

@@ -1,46 +1,137 @@
-"""Spearman rank correlation of weight magnitudes between two rounds, in a layer."""
+"""Spearman rank correlation of weight magnitudes between two rounds.
+
+A layer of a round is sorted once (`RankedLayer`). Ranks are kept where the weights are in the flat layer, so that a
+correlation is one product of two arrays. Pruned weights are never sorted: over all weights they tie at zero, before
+every survivor.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True, eq=False)
-class Ranked:
-    """A layer in one round: `magnitudes` |w| after training and `mask`, both shaped as the kernel."""
+class RankedLayer:
+    """The survivors of a layer in rising |w|.
 
-    magnitudes: NDArray[np.float32]
+    `mask [size]`, True where a weight is left; `values [n]`, the magnitudes of the survivors in rising order, and
+    `order [n]`, where they are in the flat layer.
+    """
+
     mask: NDArray[np.bool_]
+    values: NDArray[np.float32]
+    order: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, survivors: NDArray[np.float32], mask: NDArray[np.bool_]) -> "RankedLayer":
+        """Sort the `survivors [n]` that a mask of any shape and at most 2^32 weights leaves, in the order of the flat
+        layer."""
+        flat = mask.ravel()
+        places = np.flatnonzero(flat)
+        # Bits of floats without a sign are in the order of the floats: one sort gives values and places.
+        keys = np.abs(survivors).view(np.uint32).astype(np.uint64)
+        keys <<= np.uint64(32)
+        keys |= places.view(np.uint64)
+        keys.sort()
+        order = keys.astype(np.uint32).astype(np.intp)
+        keys >>= np.uint64(32)
+        return cls(flat, keys.astype(np.uint32).view(np.float32), order)
+
+    @property
+    def size(self) -> int:
+        """Weights of the layer, pruned ones too."""
+        return self.mask.size
+
+    @property
+    def finite(self) -> bool:
+        """Whether every magnitude is a finite number."""
+        return not self.values.size or bool(np.isfinite(self.values[-1]))
 
     @cached_property
-    def centred(self) -> NDArray[np.float64]:
-        """Ranks of all magnitudes (pruned ones tie at zero, ties share their mean rank), less their mean."""
-        return _centred(self.magnitudes.ravel())
+    def ranks(self) -> Floats:
+        """The ranks `[size]` of the survivors among themselves, ties at their mean, less the mean of all; 0 where a
+        weight is pruned."""
+        return self._placed(self.order, self.values)
+
+    @cached_property
+    def all_ranks(self) -> Floats:
+        """The ranks `[size]` of all weights, pruned ones as zeros, less the mean of all."""
+        pruned, zeros = self.size - self.values.size, int(np.searchsorted(self.values, 0.0, "right"))
+        if not pruned:
+            return self.ranks
+        lowest = (pruned + zeros - self.size) / 2
+        found = np.where(self.mask, self.ranks + pruned / 2, lowest)
+        found[self.order[:zeros]] = lowest
+        return found
+
+    def ranks_among(self, chosen: NDArray[np.bool_]) -> Floats:
+        """The same as `ranks` for the survivors that are `chosen [size]` too, among themselves."""
+        mine = chosen[self.order]
+        return self.ranks if mine.all() else self._placed(self.order[mine], self.values[mine])
+
+    def _placed(self, order: NDArray[np.intp], values: NDArray[np.float32]) -> Floats:
+        found = np.empty(self.size) if order.size == self.size else np.zeros(self.size)
+        found[order] = _mean_ranks(values)
+        return found
 
 
-def spearman(first: Ranked, second: Ranked) -> float | None:
-    """The correlation over the weights alive in both rounds; None for fewer than three, or all equal."""
-    both = first.mask & second.mask
-    if np.count_nonzero(both) < 3:
-        return None
-    return _correlation(_centred(first.magnitudes[both]), _centred(second.magnitudes[both]))
+class Correlations(NamedTuple):
+    """Spearman correlations of |w|, -1 to 1; None where undefined: fewer than three weights, or all equal.
+
+    `alive`: over the weights that survive in both rounds; `all`: over all weights, pruned ones as ties at zero.
+    """
+
+    alive: float | None
+    all: float | None
 
 
-def spearman_all(first: Ranked, second: Ranked) -> float | None:
-    """The correlation over all weights, pruned ones as ties at zero: masks that agree raise it by themselves."""
-    return _correlation(first.centred, second.centred)
+def correlations(first: RankedLayer, second: RankedLayer) -> Correlations:
+    """Return the correlations of a layer between two rounds; both None where a magnitude is not finite."""
+    if not (first.finite and second.finite):
+        return Correlations(None, None)
+    everywhere = _correlation(first.all_ranks, second.all_ranks)
+    if first.size == first.values.size == second.values.size >= 3:
+        return Correlations(everywhere, everywhere)
+    if np.count_nonzero(first.mask & second.mask) < 3:
+        return Correlations(None, everywhere)
+    return Correlations(_correlation(first.ranks_among(second.mask), second.ranks_among(first.mask)), everywhere)
 
 
-def _centred(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    from scipy.stats import rankdata  # here: reading a run is not to wait for SciPy
+def spearman(first: RankedLayer, second: RankedLayer) -> float | None:
+    """Return the correlation over the weights that survive in both rounds."""
+    return correlations(first, second).alive
 
-    return np.asarray(rankdata(values), np.float64) - (values.size + 1) / 2
+
+def spearman_all(first: RankedLayer, second: RankedLayer) -> float | None:
+    """Return the correlation over all weights, pruned ones as ties at zero: equal masks alone raise it."""
+    return correlations(first, second).all
 
 
-def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    scale = np.sqrt(np.dot(first, first) * np.dot(second, second))
-    if not scale > 0:
-        return None
-    return float(np.clip(np.dot(first, second) / scale, -1.0, 1.0))
+def _mean_ranks(values: NDArray[np.float32]) -> Floats:
+    """Return the positions of sorted `[n]` values, ties at their mean position, less the mean of all."""
+    ranks: Floats = np.arange(values.size, dtype=np.float64)
+    ranks -= (values.size - 1) / 2
+    same = np.flatnonzero(values[1:] == values[:-1])
+    if same.size:
+        breaks = np.flatnonzero(np.diff(same) != 1)
+        starts = same[np.concatenate(([0], breaks + 1))]
+        ends = same[np.concatenate((breaks, [same.size - 1]))] + 1
+        counts = ends - starts + 1
+        shifts = np.repeat(starts - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+        ranks[np.arange(shifts.size) + shifts] = np.repeat((ranks[starts] + ranks[ends]) / 2, counts)
+    return ranks
+
+
+def _correlation(first: Floats, second: Floats) -> float | None:
+    scale = float(np.sqrt(_dot(first, first) * _dot(second, second)))
+    return min(1.0, max(-1.0, _dot(first, second) / scale)) if scale > 0 else None
+
+
+def _dot(first: Floats, second: Floats) -> float:
+    """The sum of products, in an order that does not depend on the number of threads as that of BLAS does."""
+    return float(np.einsum("i,i->", first, second))

@@ -1,14 +1,18 @@
-"""What a series of numbers says: stabilisation and collapse, each by a stated rule."""
+"""Stabilisation and collapse of a series of numbers, each by a stated rule."""
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 STABLE, STABLE_RUN = 0.8, 2
 COLLAPSED, ONCE = 0.1, 0.3
-CHANCE_FACTOR = 1.5
+CHANCE_LEVEL = 0.01
 
 STABLE_RULE = f"rank correlation with the round before at least {STABLE} in {STABLE_RUN} rounds running"
 COLLAPSE_RULE = f"rank correlation with the round before at most {COLLAPSED}, after at least {ONCE}"
-CHANCE_RULE = f"validation accuracy at most {CHANCE_FACTOR} times chance"
+CHANCE_RULE = f"validation accuracy no better than the largest class, one-sided binomial test at {CHANCE_LEVEL:.0%}"
 
 
 def stabilised(series: Sequence[float | None]) -> bool:
@@ -27,6 +31,27 @@ def ranks_collapsed(series: Sequence[float | None]) -> bool:
     return fallen[-1] and not any(fallen[:-1])
 
 
-def at_chance(accuracy: float, classes: int) -> bool:
-    """Whether an accuracy (0 to 1) is no better than chance, within a factor."""
-    return accuracy <= CHANCE_FACTOR / classes
+def majority_share(labels: NDArray[np.integer]) -> float:
+    """Return the share of the largest class among `[n]` labels, the accuracy of a constant prediction."""
+    return float(np.bincount(labels).max()) / len(labels)
+
+
+def at_chance(accuracy: float, majority: float, examples: int) -> bool:
+    """Return whether an accuracy (0 to 1) on so many examples is no better than always predicting the largest class.
+
+    `majority` is the share of that class. The accuracy is better when a one-sided exact binomial test rejects
+    `majority` at 1%.
+    """
+    return binomial_tail(round(accuracy * examples), examples, majority) > CHANCE_LEVEL
+
+
+def binomial_tail(successes: int, trials: int, probability: float) -> float:
+    """Return the probability of at least so many successes."""
+    if successes <= 0 or probability >= 1:
+        return 1.0
+    constant = math.lgamma(trials + 1)
+    success, failure = math.log(probability), math.log1p(-probability)
+    return math.fsum(
+        math.exp(constant - math.lgamma(k + 1) - math.lgamma(trials - k + 1) + k * success + (trials - k) * failure)
+        for k in range(successes, trials + 1)
+    )

@@ -1,6 +1,8 @@
 """What is measured in a run: one value a trial, each measure a pure function of the view."""
 
+import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.claims.model import (
@@ -18,7 +20,8 @@ from engine.claims.model import (
     SpeedUp,
 )
 from engine.spec import Study
-from engine.views import RoundView, RunView, StudyRun, TrialView
+from engine.store.events import RoundFinished
+from engine.views import RunView, StudyRun, TrialView
 from engine.views.trials import Copies, Quantity, accuracy, mean, nearest, over, partners
 
 
@@ -85,9 +88,9 @@ def _layers(run: StudyRun, group: LayerGroup) -> tuple[str, ...]:
     return found
 
 
-def _early_stop(item: RoundView) -> float | None:
+def _early_stop(item: RoundFinished) -> float | None:
     """Iterations to the early stop; None for 0, of which there is no ratio."""
-    return item.early_stop_iteration or None
+    return item.result.early_stop_iteration or None
 
 
 def _accuracy(run: StudyRun, measure: Accuracy) -> Measured:
@@ -103,7 +106,7 @@ def _damage(run: StudyRun, measure: Damage) -> Measured:
     def lost(trial: TrialView) -> float | None:
         if number not in trial.rounds or before not in trial.rounds:
             return None
-        pruned, whole = trial.rounds[number].test_accuracy_pruned, trial.rounds[before].test_accuracy_end
+        pruned, whole = trial.rounds[number].result.test_accuracy_pruned, trial.rounds[before].result.test_accuracy_end
         return None if pruned is None or whole is None else 100 * (pruned - whole)
 
     values = (mean([lost(trial) for trial in copies]) for copies in run.trials(measure.arm))
@@ -200,12 +203,25 @@ def _smallest(run: StudyRun, copies: Copies, arm: str) -> float | None:
     found: list[float] = []
     for trial in copies:
         last = max(trial.rounds, default=0)
-        dense = trial.rounds[0].test_accuracy if 0 in trial.rounds else None
-        if dense is None or not (last == planned[-1] or trial.rounds[last].diverged or trial.rounds[last].collapsed):
+        dense = trial.rounds[0].result.test_accuracy if 0 in trial.rounds else None
+        if dense is None or not (
+            last == planned[-1] or trial.rounds[last].result.diverged or trial.rounds[last].result.collapsed
+        ):
             return None
-        matching = (item.p_m for item in trial.rounds.values() if (item.test_accuracy or 0) >= dense)
-        found.append(math.log(min(matching)))
+        gains = {item.p_m: (item.result.test_accuracy or 0) - dense for _, item in sorted(trial.rounds.items())}
+        found.append(math.log(_crossing(gains)))
     return math.exp(math.fsum(found) / len(found)) if found else None
+
+
+def _crossing(gains: Mapping[float, float]) -> float:
+    """Return the P_m after which gains stay below 0, estimated from noisy gains in falling P_m.
+
+    That is where their running sum is greatest (ties: the smaller P_m), the least-squares place of a change of sign:
+    one lucky round far below the crossing does not outweigh the losses before it, one unlucky round above it is made
+    up for by the next.
+    """
+    totals = dict(zip(gains, itertools.accumulate(gains.values()), strict=True))
+    return max(totals, key=lambda p_m: (totals[p_m], -p_m))
 
 
 def _share_above(run: StudyRun, measure: ShareAbove) -> Measured:
@@ -245,24 +261,26 @@ def _rank_correlation(run: StudyRun, measure: RankCorrelation) -> Measured:
 def _rank(copies: Copies, numbers: tuple[int, ...], layers: tuple[str, ...], variant: str) -> float | None:
     """The mean over rounds and layers of the correlation with the round before."""
 
-    def rank(item: RoundView) -> float | None:
+    def rank(item: RoundFinished) -> float | None:
         return mean([_similar(item, name, variant) for name in layers])
 
     return mean([over(copies, number, rank) for number in numbers])
 
 
-def _similar(item: RoundView, layer: str, variant: str) -> float | None:
+def _similar(item: RoundFinished, layer: str, variant: str) -> float | None:
     if layer not in item.similarity:
         return None
-    values: tuple[float | None, ...] = getattr(item.similarity[layer], variant)
-    return values[-1] if values else None
+    found: float | None = getattr(item.similarity[layer], variant)
+    return found
 
 
 def _rank_at_collapse(run: StudyRun, measure: RankAtCollapse) -> Measured:
     layers = _layers(run, measure.layers)
     values: list[float | None] = []
     for copies in run.trials(measure.arm):
-        collapsed = [number for copy in copies for number, item in copy.rounds.items() if number > 0 and item.collapsed]
+        collapsed = [
+            number for copy in copies for number, item in copy.rounds.items() if number > 0 and item.result.collapsed
+        ]
         values.append(_rank(copies, (min(collapsed),), layers, measure.variant) if collapsed else None)
     if all(value is None for value in values):
         raise NotMeasured(f"the accuracy of arm {measure.arm!r} never fell to chance")
@@ -272,8 +290,10 @@ def _rank_at_collapse(run: StudyRun, measure: RankAtCollapse) -> Measured:
 def _distance(run: StudyRun, measure: DistanceFromUniform) -> Measured:
     layers = _layers(run, measure.layers)
 
-    def distance(item: RoundView) -> float | None:
-        return mean([item.magnitudes[name].end_distance if name in item.magnitudes else None for name in layers])
+    def distance(item: RoundFinished) -> float | None:
+        return mean(
+            [item.result.magnitudes[name].end_distance if name in item.result.magnitudes else None for name in layers]
+        )
 
     mine = [over(copies, 0, distance) for copies in run.trials(measure.arm)]
     if measure.other is None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engine.spec.recipe import NetworkName
+from engine.spec.names import NetworkName
 
 Direction = Literal["at least", "at most", "about"]
 Source = Literal["paper", "article", "replications", "mode connectivity"]
@@ -104,7 +104,9 @@ class BestGain(OfArm):
 
 
 class SmallestMatching(AgainstArm):
-    """The smallest P_m, percent, with at least the test accuracy of the dense round of the same trial.
+    """The smallest P_m, percent, down to which the test accuracy is at least that of the dense round of the same trial.
+
+    Estimated where the running sum of the gains over dense is greatest, so that a lucky round does not count.
 
     With `other`: that of the other arm over that of the arm, how many times smaller the arm's is.
     """

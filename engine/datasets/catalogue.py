@@ -1,60 +1,58 @@
-"""The data sets there are, and the way from a name to arrays."""
+"""From the name of a data set to its arrays."""
 
 import os
 import shutil
 from pathlib import Path
 
+from engine import registry
 from engine.datasets import folder as image_folder
-from engine.datasets import kept, originals
-from engine.datasets.cifar10 import CIFAR10
-from engine.datasets.dataset import Dataset
-from engine.datasets.digits import DIGITS
-from engine.datasets.fashion_mnist import FASHION_MNIST
-from engine.datasets.mnist import MNIST
-from engine.datasets.recipe import Entry, Recipe, Report
+from engine.datasets import prepared
+from engine.datasets.functions import function_source
+from engine.datasets.source import DatasetStatus, Report, Source, validation_size
+from engine.datasets.split import Dataset
 from engine.errors import BadInput
 from engine.paths import data_folder
 
-_RECIPES = {recipe.name: recipe for recipe in (CIFAR10, DIGITS, FASHION_MNIST, MNIST)}
-
 
 def names() -> tuple[str, ...]:
-    """The names in alphabetical order; `load`, `entry` and `prepare` take `folder:PATH` besides."""
-    return tuple(sorted(_RECIPES))
+    """Return the registered names in alphabetical order; `load`, `entry` and `prepare` take `folder:PATH` too."""
+    return tuple(sorted(registry.dataset.names()))
 
 
-def catalogue(home: Path) -> list[Entry]:
-    """One entry for each name, then one for each image folder that was prepared; no array is read."""
-    return [entry(name, home) for name in names()] + _folders(home)
+def catalogue(home: Path) -> list[DatasetStatus]:
+    """Describe each registered data set, then each image folder that was prepared; no array is read."""
+    return [_entry_or_problem(name, home) for name in names()] + _folders(home)
 
 
-def entry(name: str, home: Path) -> Entry:
-    """What is known of `name`, and whether it is ready below `home`.
+def entry(name: str, home: Path) -> DatasetStatus:
+    """Describe `name`, and say whether it is ready below `home`.
 
-    Of an image folder the files are counted and one header is read, prepared or not; `name` becomes absolute.
+    No array is read. Of an image folder the files are counted and one header is read, and `name` becomes absolute. A
+    plug-in's function is called, and its arrays kept, where they are not yet.
 
-    **Raises:** BadInput for an unknown name, and for a folder that does not hold images in classes.
+    **Raises:** BadInput for an unknown name, for a folder that does not hold images in classes, and for a function that
+    does not return a data set.
     """
-    recipe = _recipe(name)
+    source = _source(name, home)
     advice = fingerprint = ""
     try:
-        fingerprint = kept.check(_folder(recipe, home), recipe)
-    except kept.UnpreparedError:
-        advice = f"not prepared; {recipe.way}"
-    except kept.OutdatedError:
-        advice = f"changed since it was prepared; {recipe.way}"
-    except kept.DamagedError as damage:
-        advice = _repair(recipe, home, damage)
-    if recipe.built_in:
+        fingerprint = prepared.check(_folder(source, home), source)
+    except prepared.NotPrepared:
+        advice = f"not prepared; {source.command}"
+    except prepared.Outdated:
+        advice = f"changed since it was prepared; {source.command}"
+    except prepared.Damaged as damage:
+        advice = _repair(source, home, damage)
+    if source.built_in:
         advice = ""
-    return Entry(
-        name=recipe.name,
-        about=recipe.about,
-        image_shape=recipe.image_shape,
-        train=recipe.train,
-        validation=recipe.validation_size,
-        test=recipe.test,
-        classes=recipe.classes,
+    return DatasetStatus(
+        name=source.name,
+        about=source.about,
+        image_shape=source.image_shape,
+        train=source.train,
+        validation=source.validation_size,
+        test=source.test,
+        classes=source.classes,
         fingerprint=fingerprint,
         ready=not advice,
         advice=advice,
@@ -62,135 +60,150 @@ def entry(name: str, home: Path) -> Entry:
 
 
 def load(name: str, home: Path) -> Dataset:
-    """Arrays of `name`, memory-mapped from below `home`, prepared first if need be.
+    """Map the arrays of `name` into memory from below `home`, and prepare them first where needed.
 
-    What is at hand on this machine, the digits and image folders, is prepared again where what was kept is
-    damaged or older than its source.
+    Data sets that need no download are prepared again where what is kept is damaged or older than its source.
 
-    **Raises:** BadInput for an unknown name, for a prepared folder that is damaged, for an image folder that
-    cannot be prepared, and, with the advice what to do, for a set that is not prepared and cannot be fetched.
+    **Raises:** BadInput for an unknown name, for a downloaded data set that is damaged, for an image folder that cannot
+    be prepared, and, with advice, for a data set that is not prepared and cannot be downloaded.
     """
-    recipe = _recipe(name)
-    folder = _folder(recipe, home)
+    source = _source(name, home)
+    folder = _folder(source, home)
     try:
-        return kept.read(folder, recipe)
-    except kept.UnpreparedError:
+        return prepared.read(folder, source)
+    except prepared.NotPrepared:
         pass
-    except kept.DamagedError as damage:
-        if recipe.originals:
-            raise BadInput(_repair(recipe, home, damage)) from damage
+    except prepared.Damaged as damage:
+        if source.originals:
+            raise BadInput(_repair(source, home, damage)) from damage
     try:
-        _ensure(recipe, folder, None, _ignore)
-        return kept.read(folder, recipe)
+        _ensure(source, folder, None, _ignore)
+        return prepared.read(folder, source)
     except BadInput:
-        if not recipe.built_in:
+        if not source.built_in:
             raise
-        # A home that cannot be written makes a built-in set slower to load, no more.
-        arrays = recipe.build(recipe, folder, folder, _ignore)
-        return kept.dataset(recipe, arrays, kept.fingerprint(arrays))
+        # Without a writable home a built-in data set is only slower to load.
+        arrays = source.build(source, folder, folder, _ignore)
+        return prepared.dataset(source, arrays, prepared.fingerprint(arrays))
 
 
-def prepare(name: str, home: Path, source: Path | None = None, report: Report | None = None) -> Path:
-    """Bring `name` into the form that loads at once, whole or not at all.
+def prepare(name: str, home: Path, originals: Path | None = None, report: Report | None = None) -> Path:
+    """Prepare `name` such that it loads at once, completely or not at all.
 
-    A set that is prepared, every byte of it, is left as it is. Any number of processes may prepare one set.
+    A data set that is prepared and sound is left as it is. Any number of processes may prepare the same one.
 
-    **Arguments:** `source`, the folder with the original files, else they are downloaded; `report`, called in
-    this thread with the stage and the fraction done, 0 to 1: an exception it raises ends the preparation.
+    **Arguments:** `originals`, the folder with the published files, else they are downloaded; `report`, called in this
+    thread with the stage and the fraction done, 0 to 1: an exception that it raises ends the preparation.
     **Returns:** the prepared folder.
-    **Raises:** BadInput for an unknown name, a file of `source` that is missing, cut short or changed, no
-    network, a `home` that cannot be written, and an image folder with the file or folder that is not as it
-    should be.
+    **Raises:** BadInput for an unknown name, an original that is missing, cut short or changed, no network, a `home`
+    that cannot be written, and an image folder, with the file or folder that is at fault.
     """
     report = report or _ignore
-    report("looking at what is there", 0.0)
-    recipe = _recipe(name)
-    folder = _folder(recipe, home)
-    if source is not None and not recipe.originals:
-        raise BadInput(f"{name} {'is built in' if recipe.built_in else 'names its files'}: leave out --from")
-    if source is not None:
-        source = Path(os.path.expanduser(source))  # unlike Path.expanduser it leaves an unknown ~user alone
-    _ensure(recipe, folder, source, report)
+    report("checking what is prepared", 0.0)
+    source = _source(name, home)
+    folder = _folder(source, home)
+    if originals is not None and not source.originals:
+        raise BadInput(f"{name} {'is built in' if source.built_in else 'has no published files'}: leave out --from")
+    if originals is not None:
+        originals = Path(os.path.expanduser(originals))  # unlike Path.expanduser it leaves an unknown ~user alone
+    _ensure(source, folder, originals, report)
     report("ready", 1.0)
     return folder
 
 
-def _ensure(recipe: Recipe, folder: Path, source: Path | None, report: Report) -> None:
-    if not kept.sound(folder, recipe):
-        if source is not None:
+def _ensure(source: Source, folder: Path, originals: Path | None, report: Report) -> None:
+    if not prepared.sound(folder, source):
+        if originals is not None:
             report("checking the original files", 0.0)
-            originals.check_folder(source, recipe)
+            prepared.check_folder(originals, source)
         try:
-            _prepare(recipe, folder, source, report)
+            _prepare(source, folder, originals, report)
         except OSError as error:
             raise BadInput(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
-def _prepare(recipe: Recipe, folder: Path, source: Path | None, report: Report) -> None:
-    with kept.draft(folder) as draft:
+def _prepare(source: Source, folder: Path, originals: Path | None, report: Report) -> None:
+    with prepared.draft(folder) as draft:
         files = draft / "originals"
         files.mkdir()
         done = 0.02
-        if source is None and recipe.originals:
-            originals.download(recipe, files, _part(report, done, 0.5))
+        if originals is None and source.originals:
+            prepared.download(source, files, _part(report, done, 0.5))
             done = 0.5
-        arrays = recipe.build(recipe, draft, source or files, _part(report, done, 0.95))
-        report("keeping the arrays", 0.95)
+        arrays = source.build(source, draft, originals or files, _part(report, done, 0.95))
+        report("writing the arrays", 0.95)
         shutil.rmtree(files)
-        kept.write(draft, recipe, arrays)
-        kept.publish(draft, folder, recipe)
+        prepared.write(draft, source, arrays)
+        prepared.publish(draft, folder, source)
 
 
-def _recipe(name: str) -> Recipe:
-    if name.startswith(image_folder.PREFIX):
-        return image_folder.recipe(name)
-    if name not in _RECIPES:
-        raise BadInput(f"dataset {name!r} is not known; allowed: {', '.join(names())}, {image_folder.PREFIX}PATH")
-    return _RECIPES[name]
+def _source(name: str, home: Path) -> Source:
+    if name.startswith(image_folder.NAME_PREFIX):
+        return image_folder.folder_source(name)
+    if name not in registry.dataset:
+        allowed = f"{', '.join(names())}, {image_folder.NAME_PREFIX}PATH"
+        raise BadInput(f"dataset {name!r} does not exist; allowed: {allowed}")
+    found = registry.dataset.entry(name)
+    if isinstance(found.value, Source):
+        return found.value
+    source = function_source(found, data_folder(home))
+    folder = _folder(source, home)
+    try:
+        prepared.check(folder, source)
+    except (prepared.NotPrepared, prepared.Damaged):
+        _ensure(source, folder, None, _ignore)
+    return source
 
 
-def _folders(home: Path) -> list[Entry]:
-    """Image folders of which something is kept; one that is gone or spoiled is told by its advice."""
-    entries = []
-    for folder in sorted(data_folder(home).glob(f"{image_folder.SLUG}*")):
+def _entry_or_problem(name: str, home: Path) -> DatasetStatus:
+    try:
+        return entry(name, home)
+    except BadInput as error:
+        return DatasetStatus(name, registry.dataset.entry(name).help, (0, 0, 0), 0, 0, 0, 0, "", False, str(error))
+
+
+def _folders(home: Path) -> list[DatasetStatus]:
+    """Describe the image folders that were prepared; the advice says so where one is gone or unusable."""
+    found = []
+    for folder in sorted(data_folder(home).glob(f"{image_folder.KEPT_PREFIX}*")):
         try:
-            sheet = kept.read_sheet(folder)
-        except (kept.UnpreparedError, kept.DamagedError):
-            continue  # no name can be told; whoever uses it has it prepared again
+            manifest = prepared.read_manifest(folder)
+        except (prepared.NotPrepared, prepared.Damaged):
+            continue  # its name is unknown; it is prepared again when it is next used
         try:
-            entries.append(entry(sheet.name, home))
+            found.append(entry(manifest.name, home))
         except BadInput as error:
-            entries.append(_remembered(sheet, str(error)))
-    return entries
+            found.append(_from_manifest(manifest, str(error)))
+    return found
 
 
-def _remembered(sheet: kept.Sheet, advice: str) -> Entry:
-    (train, *shape), (test,) = sheet.arrays["train_images"].shape, sheet.arrays["test_labels"].shape
-    height, width, channels = shape
-    return Entry(
-        name=sheet.name,
-        about=f"images of {sheet.classes} classes",
+def _from_manifest(manifest: prepared.Manifest, advice: str) -> DatasetStatus:
+    train, height, width, channels = manifest.arrays["train_images"].shape
+    (test,) = manifest.arrays["test_labels"].shape
+    return DatasetStatus(
+        name=manifest.name,
+        about=f"images of {manifest.classes} classes",
         image_shape=(height, width, channels),
         train=train,
-        validation=image_folder.validation_size(train),
+        validation=validation_size(train),
         test=test,
-        classes=sheet.classes,
-        fingerprint=sheet.fingerprint,
+        classes=manifest.classes,
+        fingerprint=manifest.fingerprint,
         ready=False,
         advice=advice,
     )
 
 
-def _folder(recipe: Recipe, home: Path) -> Path:
-    return data_folder(home) / (recipe.slug or recipe.name)
+def _folder(source: Source, home: Path) -> Path:
+    return data_folder(home) / (source.folder or source.name)
 
 
-def _repair(recipe: Recipe, home: Path, damage: kept.DamagedError) -> str:
-    return f"{_folder(recipe, home)} is damaged ({damage}); {recipe.way}"
+def _repair(source: Source, home: Path, damage: prepared.Damaged) -> str:
+    return f"{_folder(source, home)} is damaged ({damage}); {source.command}"
 
 
 def _part(report: Report, low: float, high: float) -> Report:
-    """`report` for a stage that takes the fractions from `low` to `high`."""
+    """Return `report` for a stage that takes the fractions from `low` to `high`."""
     return lambda stage, done: report(stage, low + (high - low) * done)
 
 

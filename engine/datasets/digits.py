@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.datasets.recipe import Arrays, Recipe, Report
+from engine import registry
+from engine.datasets.source import Arrays, Report, Source
 
 _TEST_SHARE = 0.2
 _TEST_SEED = 0
 _BRIGHTEST = 16
 
 
-def _build(recipe: Recipe, draft: Path, originals: Path, report: Report) -> Arrays:
-    """A fixed stratified fifth is the test set; 0..16 becomes the nearest of 0..255."""
+def _build(source: Source, draft: Path, originals: Path, report: Report) -> Arrays:
+    """Hold out a fixed stratified fifth as the test set; scale 0..16 to 0..255, to the nearest."""
     report("reading scikit-learn's digits", 0.0)
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -27,7 +28,7 @@ def _build(recipe: Recipe, draft: Path, originals: Path, report: Report) -> Arra
     return Arrays(images[train], labels[train], images[test], labels[test])
 
 
-DIGITS = Recipe(
+DIGITS = Source(
     name="digits",
     about="8x8 handwritten digits, built in: for trying things out",
     image_shape=(8, 8, 1),
@@ -37,3 +38,4 @@ DIGITS = Recipe(
     validation_size=143,
     build=_build,
 )
+registry.dataset.add(DIGITS.name, DIGITS.about, DIGITS, source="Alpaydin and Kaynak 1998, UCI; scikit-learn's copy")

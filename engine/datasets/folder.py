@@ -1,62 +1,71 @@
-"""An image folder as a data set: `folder:PATH`, with `train/<class>/*.png` and so on below PATH."""
+"""An image folder as a data set: `folder:PATH`, with `train/<class>/*.png` and so on below PATH.
+
+Pillow is imported when the first image is opened.
+"""
 
 import hashlib
+import math
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.datasets import pictures
-from engine.datasets.listing import listing, shown
-from engine.datasets.recipe import Arrays, Recipe, Report
+from engine.datasets.source import Arrays, Report, Source, validation_size
 from engine.errors import BadInput
-from engine.rng import permutation
+from engine.rng import TEST_STREAM, permutation
 
-PREFIX = "folder:"
-SLUG = "folder-"
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+NAME_PREFIX = "folder:"
+KEPT_PREFIX = "folder-"
 _WANTED = "expected train/<class>/ with .png, .jpg or .jpeg files, and test/<class>/ or no test/"
-_VALIDATION_SHARE = 10
-_VALIDATION_MOST = 5_000
-# Without test/: one in so many, drawn once for all with this seed, apart from draws made elsewhere with it.
+# Without test/, one image in so many is held out, by a draw with this seed.
 _TEST_SHARE = 6
 _TEST_SEED = 0
-_TEST_STREAM = 0x7E57
+SUFFIXES = (".png", ".jpg", ".jpeg")
+_CHANNELS = {"L": 1, "RGB": 3}
+_REPORT_EVERY = 250
+# Pillow reads a chunk of a file at once, whatever length the chunk claims.
+_MOST_BYTES = 300_000_000
+# Values of an image; a network has hundreds of weights for each.
+_MOST_VALUES = 1_000_000
+# Headers that are read to decide which of two files differs from the others.
+_SAMPLE = 200
 
 
-def recipe(name: str) -> Recipe:
-    """What the folder that `name` tells holds: names and sizes of its files are read, and one header.
+def folder_source(name: str) -> Source:
+    """Describe the folder that `name` names: the names and sizes of its files are read, and one image header.
 
     The classes are the folders below `train/`, by name, the same below `test/`. Without `test/`, one image in
     six of each class, to the nearest and at least one, becomes the test set: a draw that depends on the sorted
-    file names only. Hidden files and files of other kinds are passed over; so are other folders beside `train/`.
+    file names only. Hidden files, files of other kinds and other folders beside `train/` are ignored.
 
-    **Raises:** BadInput for a folder that is not so, naming the place.
+    **Raises:** BadInput for a folder of another layout, naming the place.
     """
     path = _absolute(name)
     found = _survey(path)
-    look = pictures.look(found.train[0].path)
-    return Recipe(
-        name=PREFIX + path,
+    form = image_form(found.train[0].path)
+    return Source(
+        name=NAME_PREFIX + path,
         about=f"images of {found.classes} classes in {shown(path)}",
-        image_shape=look.shape,
+        image_shape=form.shape,
         train=len(found.train),
         test=len(found.test),
         classes=found.classes,
         validation_size=validation_size(len(found.train)),
         build=partial(_build, found),
-        source=found.source,
-        slug=_slug(path),
+        state=found.state,
+        folder=_folder_name(path),
     )
-
-
-def validation_size(train: int) -> int:
-    """A tenth of the training images, at least one and at most 5,000."""
-    return min(max(train // _VALIDATION_SHARE, 1), _VALIDATION_MOST)
 
 
 class _Example(NamedTuple):
@@ -65,12 +74,12 @@ class _Example(NamedTuple):
 
 
 class _Survey(NamedTuple):
-    """`source` tells number, bytes and newest time of change; that of the folders shows renamed files."""
+    """`state` holds the number of files, their bytes and the newest time of change, also that of their folders."""
 
     train: list[_Example]
     test: list[_Example]
     classes: int
-    source: str
+    state: str
 
 
 class _Class(NamedTuple):
@@ -80,28 +89,28 @@ class _Class(NamedTuple):
     newest: int
 
 
-def _build(found: _Survey, recipe: Recipe, draft: Path, originals: Path, report: Report) -> Arrays:
-    images = pictures.read([example.path for example in found.train + found.test], report)
-    if images.shape[1:] != recipe.image_shape:
-        raise BadInput(f"{recipe.name}: the images changed while they were read; try again")
+def _build(found: _Survey, source: Source, draft: Path, originals: Path, report: Report) -> Arrays:
+    images = read_images([example.path for example in found.train + found.test], report)
+    if images.shape[1:] != source.image_shape:
+        raise BadInput(f"{source.name}: the images changed while they were read; try again")
     labels = np.array([example.label for example in found.train + found.test], np.int32)
-    return Arrays(images[: recipe.train], labels[: recipe.train], images[recipe.train :], labels[recipe.train :])
+    return Arrays(images[: source.train], labels[: source.train], images[source.train :], labels[source.train :])
 
 
 def _absolute(name: str) -> str:
-    given = name.removeprefix(PREFIX)
+    given = name.removeprefix(NAME_PREFIX)
     if not given:
-        raise BadInput(f"dataset {name!r} names no folder: write {PREFIX}PATH; {_WANTED}")
+        raise BadInput(f"dataset {name!r} names no folder: write {NAME_PREFIX}PATH; {_WANTED}")
     path = os.path.abspath(os.path.expanduser(given))
     if not path.isprintable():
         raise BadInput(f"{shown(path)}: a name with unprintable characters; give the folder another")
     return path
 
 
-def _slug(path: str) -> str:
-    """A name for the kept folder that is valid anywhere, tells the folder's own, and is no other path's."""
-    told = re.sub(r"[^A-Za-z0-9_]+", "-", os.path.basename(path)).strip("-")[:40]
-    return f"{SLUG}{told or 'images'}-{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+def _folder_name(path: str) -> str:
+    """Return a name for the prepared folder that is valid anywhere, readable, and unique to the path."""
+    readable = re.sub(r"[^A-Za-z0-9_]+", "-", os.path.basename(path)).strip("-")[:40]
+    return f"{KEPT_PREFIX}{readable or 'images'}-{hashlib.sha256(path.encode()).hexdigest()[:12]}"
 
 
 def _survey(path: str) -> _Survey:
@@ -118,11 +127,11 @@ def _survey(path: str) -> _Survey:
         where, other = ("train", "test") if odd in names else ("test", "train")
         raise BadInput(f"{shown(os.path.join(path, where, odd))}: no such class in {other}/; the classes must be equal")
     whole = train + test
-    told = f"{sum(len(item.files) for item in whole)} files, {sum(item.bytes for item in whole)} bytes"
-    source = f"{told}, newest {max(item.newest for item in whole)} ns"
+    counted = f"{sum(len(item.files) for item in whole)} files, {sum(item.bytes for item in whole)} bytes"
+    state = f"{counted}, newest {max(item.newest for item in whole)} ns"
     if test:
-        return _Survey(_examples(train), _examples(test), len(names), source)
-    return _Survey(*_divided(train), len(names), source)
+        return _Survey(_examples(train), _examples(test), len(names), state)
+    return _Survey(*_divided(train), len(names), state)
 
 
 def _classes(part: str) -> Iterator[_Class]:
@@ -169,7 +178,7 @@ def _facts(path: str | os.DirEntry[str]) -> os.stat_result:
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith(pictures.SUFFIXES)
+    return name.lower().endswith(SUFFIXES)
 
 
 def _examples(classes: list[_Class]) -> list[_Example]:
@@ -184,7 +193,147 @@ def _divided(classes: list[_Class]) -> tuple[list[_Example], list[_Example]]:
         total = len(item.files)
         if total < 2:
             raise BadInput(f"{shown(item.files[0])}: the only image of its class; without test/ 2 are needed")
-        held = set(permutation(total, _TEST_SEED, _TEST_STREAM, label)[: max(1, round(total / _TEST_SHARE))].tolist())
+        held = set(permutation(total, _TEST_SEED, TEST_STREAM, label)[: max(1, round(total / _TEST_SHARE))].tolist())
         for index, path in enumerate(item.files):
             (test if index in held else train).append(_Example(path, label))
     return train, test
+
+
+class Form(NamedTuple):
+    """What all images of a data set share; `mode` is Pillow's, `L` for 8-bit grey or `RGB`."""
+
+    height: int
+    width: int
+    mode: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(H, W, C)`."""
+        return self.height, self.width, _CHANNELS[self.mode]
+
+    def __str__(self) -> str:
+        words = {"L": "grey", "RGB": "RGB"}.get(self.mode, f"mode {self.mode}")
+        return f"{self.height}x{self.width} {words}"
+
+
+def image_form(path: str) -> Form:
+    """Read size and mode of one image from its header. **Raises:** BadInput."""
+    with _opened(path) as image:
+        found = _form(image)
+    if found.mode not in _CHANNELS:
+        raise BadInput(f"{shown(path)}: {found}; allowed: 8-bit grey (L) or RGB")
+    if math.prod(found.shape) > _MOST_VALUES:
+        raise BadInput(f"{shown(path)}: {found}; allowed: at most {_MOST_VALUES} values in an image; scale them down")
+    return found
+
+
+def read_images(files: Sequence[str], report: Report) -> NDArray[np.uint8]:
+    """Read the images as they are stored, `[N, H, W, C]`, without scaling, conversion or rotation.
+
+    **Raises:** BadInput that names a file that is unreadable or unlike the others, and for images that do not fit
+    into free memory.
+    """
+    common = image_form(files[0])
+    _check_memory(files, common)
+    images = np.empty((len(files), *common.shape), np.uint8)
+    for index, path in enumerate(files):
+        if index % _REPORT_EVERY == 0:
+            report("reading images", index / len(files))
+        with _opened(path, whole=True) as image:
+            found = _form(image)
+            if found != common:
+                raise _unlike(files, path, found, common)
+            image.load()
+            images[index] = np.asarray(image).reshape(common.shape)
+    return images
+
+
+def _form(image: "ImageFile") -> Form:
+    return Form(image.height, image.width, image.mode)
+
+
+@contextmanager
+def _opened(path: str, *, whole: bool = False) -> Iterator["ImageFile"]:
+    """Open an image, with its checksums verified if `whole`. Whatever Pillow raises becomes BadInput."""
+    from PIL import Image
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MOST_BYTES:
+                raise BadInput(f"{shown(path)}: {size} bytes, at most {_MOST_BYTES} are allowed")
+            start = file.read(8)
+            file.seek(0)
+            # Not Image.open: it warns of large images, and warning filters are not safe in threads.
+            if start == b"\x89PNG\r\n\x1a\n":
+                kind: type[ImageFile] = PngImageFile
+            elif start.startswith(b"\xff\xd8\xff"):
+                kind = JpegImageFile
+            else:
+                raise BadInput(f"{shown(path)}: {'neither PNG nor JPEG' if start else 'empty'}")
+            image = kind(file)
+            pixels = image.width * image.height
+            if Image.MAX_IMAGE_PIXELS and pixels > Image.MAX_IMAGE_PIXELS:
+                raise BadInput(f"{shown(path)}: {pixels} pixels, at most {Image.MAX_IMAGE_PIXELS} are allowed")
+            if whole and kind is PngImageFile:  # decoding verifies no checksum; JPEG has none
+                image.verify()
+                file.seek(0)
+                image = kind(file)
+            yield image
+    except BadInput:
+        raise
+    except OSError as error:
+        raise BadInput(f"{shown(path)}: cannot be read ({_words(error.strerror or error)})") from error
+    except Exception as error:  # Pillow raises whatever its parsers raise
+        raise BadInput(f"{shown(path)}: damaged image ({type(error).__name__}: {_words(error)})") from error
+
+
+def _words(error: object) -> str:
+    return " ".join(str(error).split())
+
+
+def _unlike(files: Sequence[str], path: str, found: Form, common: Form) -> BadInput:
+    """Blame `path` or the first file, whichever differs from most others."""
+    votes: Counter[Form] = Counter()
+    for other in files[:: -(-len(files) // _SAMPLE)]:
+        try:
+            with _opened(other) as image:
+                votes[_form(image)] += 1
+        except BadInput:
+            continue
+    if votes[found] > votes[common]:
+        path, found, common = files[0], common, found
+    return BadInput(f"{shown(path)}: {found}, the other images are {common}; one size and one mode are allowed")
+
+
+def _check_memory(files: Sequence[str], common: Form) -> None:
+    import psutil
+
+    needed, free = len(files) * int(np.prod(common.shape)), psutil.virtual_memory().available
+    if needed > free:
+        raise BadInput(
+            f"{len(files)} images like {shown(files[0])}, {common}, take {needed / 1e9:.1f} GB of memory, "
+            f"{free / 1e9:.1f} GB are free; scale them down"
+        )
+
+
+def listing(folder: str | Path, wanted: str) -> list[os.DirEntry[str]]:
+    """List `folder` by name. **Raises:** BadInput that ends with `wanted`, what is expected there."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda item: item.name)
+    except FileNotFoundError as error:
+        raise BadInput(f"{shown(folder)}: no such folder; {wanted}") from error
+    except NotADirectoryError as error:
+        raise BadInput(f"{shown(folder)}: not a folder; {wanted}") from error
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise BadInput(f"{shown(folder)}: cannot be read ({reason}); {wanted}") from error
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Return `path` for a message, escaped where it holds unprintable characters."""
+    text = os.fspath(path)
+    return text if text.isprintable() else ascii(text)

@@ -1,43 +1,43 @@
-"""A study becomes a graph of rounds, each with a content key, so that no round is ever trained twice."""
+"""The experiment: a study becomes a graph of rounds, each with a content key, so that no round is trained twice.
 
-from engine.experiment.forecast import Forecast, bytes_of, check_room, forecast, rate_name
-from engine.experiment.graph import (
-    DatasetInfo,
-    FinalWeights,
-    FullMask,
-    InitialWeights,
-    MaskSource,
-    Place,
-    Plan,
-    Pruned,
-    RandomMask,
-    Round,
-    ShuffledWeights,
-    SnapshotWeights,
-    StartSource,
-    TicketMask,
-    make_plan,
-)
+An *arm kind* makes the masks of a round, a *treatment* its first weights, both from other rounds, its *inputs*. Names
+are loaded when they are first used, so that arm kinds and treatments can be listed without NumPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.experiment.arms import ArmKind
+    from engine.experiment.cost import Forecast, bytes_of, check_room, forecast, rate_name
+    from engine.experiment.graph import DatasetInfo, Input, Place, Plan, Round, make_plan
+    from engine.experiment.sources import RoundSources
+    from engine.experiment.treatments import Read, Treatment
 
 __all__ = [
+    "ArmKind",
     "DatasetInfo",
-    "FinalWeights",
     "Forecast",
-    "FullMask",
-    "InitialWeights",
-    "MaskSource",
+    "Input",
     "Place",
     "Plan",
-    "Pruned",
-    "RandomMask",
+    "Read",
     "Round",
-    "ShuffledWeights",
-    "SnapshotWeights",
-    "StartSource",
-    "TicketMask",
+    "RoundSources",
+    "Treatment",
     "bytes_of",
     "check_room",
     "forecast",
     "make_plan",
     "rate_name",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for module in ("arms", "treatments", "sources", "graph", "cost"):
+            found = vars(import_module(f"engine.experiment.{module}"))
+            if name in found:
+                globals()[name] = found[name]
+                return found[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,37 +1,31 @@
-"""The graph of rounds."""
+"""The graph of rounds: what each round is made from, and its content key."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from engine import registry
 from engine.analysis import WINDOW
-from engine.datasets import Entry
 from engine.errors import BadInput
+from engine.experiment.arms import ArmKind
+from engine.experiment.treatments import Reset, Treatment
 from engine.networks import LayerShape, Network, build
-from engine.pruning import PruningSchedule, pruning_schedule
-from engine.spec import (
-    CONTROLS,
-    DRAWN,
-    SEED_STRIDE,
-    Arm,
-    Criterion,
-    Data,
-    EarlyBird,
-    Recipe,
-    Restart,
-    Study,
-    Train,
-    digest,
-)
+from engine.pruning import PruningSchedule, pruned_layers, pruning_schedule
+from engine.registry import Registry
+from engine.spec import Arm, Data, EarlyBird, Prune, Recipe, Study, Train, digest, round_seed
 
-KEY_FORMAT = 2
-"""Raised when the engine comes to compute something else from the same study."""
+if TYPE_CHECKING:
+    from engine.datasets import DatasetStatus
+
+KEY_FORMAT = 3
+"""Part of every key. Raise it when the engine computes something else from the same study."""
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a plan must know of a data set: its name, content and the sizes of its parts; images are `[H, W, C]`."""
+    """What a plan needs of a data set: its name, its content and the sizes of its parts; images are `[H, W, C]`."""
 
     name: str
     fingerprint: str
@@ -42,7 +36,7 @@ class DatasetInfo:
     test: int
 
     @classmethod
-    def of(cls, entry: Entry) -> Self:
+    def of(cls, entry: "DatasetStatus") -> Self:
         return cls(
             name=entry.name,
             fingerprint=entry.fingerprint,
@@ -55,72 +49,6 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True)
-class FullMask:
-    """Nothing is pruned."""
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """The masks of round `parent`, pruned by the criterion on its last weights to step `number` of the ladder."""
-
-    parent: str
-    criterion: Criterion
-    schedule: PruningSchedule
-    number: int
-
-
-@dataclass(frozen=True)
-class TicketMask:
-    """The ticket's masks, bit for bit."""
-
-    ticket: str
-
-
-@dataclass(frozen=True)
-class RandomMask:
-    """As many weights in each layer as the ticket has, in places drawn from `seed`."""
-
-    ticket: str
-    seed: int
-
-
-MaskSource = FullMask | Pruned | TicketMask | RandomMask
-
-
-@dataclass(frozen=True)
-class InitialWeights:
-    """Fresh weights, drawn from `seed`."""
-
-    seed: int
-
-
-@dataclass(frozen=True)
-class ShuffledWeights:
-    """Those weights, the survivors' shuffled within their layer by a draw from `draw`."""
-
-    seed: int
-    draw: int
-
-
-@dataclass(frozen=True)
-class SnapshotWeights:
-    """The weights of round `parent` as they were at `iteration`."""
-
-    parent: str
-    iteration: int
-
-
-@dataclass(frozen=True)
-class FinalWeights:
-    """The last weights of round `parent`."""
-
-    parent: str
-
-
-StartSource = InitialWeights | ShuffledWeights | SnapshotWeights | FinalWeights
-
-
-@dataclass(frozen=True)
 class Place:
     """Where a round stands in the study: arm, trial (from 0), number (0 is dense)."""
 
@@ -130,55 +58,82 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Input:
+    """Another round that a round is made from: its role, its key, and the iteration at which its weights are read (None
+    for its masks and final weights).
+
+    Roles: `parent`, which the masks are pruned from; `ticket`, whose masks a control is made from; `dense`, the
+    trial's round 0.
+    """
+
+    role: str
+    key: str
+    iteration: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Round:
     """One network to train, wherever the study needs it.
 
-    `seed` is the trial's: it draws the order of the examples, subsets, bounds. Survivors start at `start`, with the
-    signs of the initial weights of seed `signs` where there is one, at iteration `first` of the schedule, or, when
-    `fine_tuned`, at the schedule's last learning rate throughout. `ladder` and `number` say how many they are.
+    Seeds: `seed` is the trial's, from which subsets, bounds and scores are drawn; `own_seed` the arm kind's;
+    `weights_seed` draws the initial weights; `order_seed` draws the order of examples, crops and dropout. `arm` makes
+    the masks and `treatment` the first weights, both from `inputs`. `schedule` and `number` say how many weights
+    survive.
     """
 
     key: str
+    number: int
     data: Data
     network: str
     train: Train
-    seed: int
-    masks: MaskSource
-    start: StartSource
-    signs: int | None
-    first: int
-    fine_tuned: bool
+    prune: Prune
     schedule: PruningSchedule
-    number: int
-    early_bird: EarlyBird
+    layers: tuple[LayerShape, ...]
+    arm: ArmKind
+    treatment: Treatment
+    inputs: tuple[Input, ...]
+    seed: int
+    own_seed: int
+    weights_seed: int
+    order_seed: int
+    keep_signs: bool
     stop_on_collapse: bool
 
     @property
     def needs(self) -> frozenset[str]:
-        """The keys of the rounds that must be there first."""
-        found = set()
-        match self.masks:
-            case Pruned(parent=key) | TicketMask(ticket=key) | RandomMask(ticket=key):
-                found.add(key)
-        match self.start:
-            case SnapshotWeights(parent=key) | FinalWeights(parent=key):
-                found.add(key)
-        return frozenset(found)
+        """The keys of the rounds that must be finished first."""
+        return frozenset(item.key for item in self.inputs)
 
     @property
     def parent(self) -> str | None:
         """The key of the round that the masks are pruned from; None for dense rounds and controls."""
-        return self.masks.parent if isinstance(self.masks, Pruned) else None
+        return next((item.key for item in self.inputs if item.role == "parent"), None)
+
+    @property
+    def first(self) -> int:
+        """The iteration of the schedule at which it starts."""
+        return self.treatment.start_iteration
 
     @property
     def iterations(self) -> int:
-        """Steps that it trains for."""
+        """The steps that it trains for."""
         return self.train.iterations - self.first
 
+    @property
+    def group(self) -> tuple[int, bool]:
+        """Rounds of one program can train in one batch of lanes only if this is equal: iterations, and whether weights
+        are clamped."""
+        return self.iterations, self.train.clamp is not None
 
-@dataclass(frozen=True)
+    @property
+    def early_bird(self) -> EarlyBird:
+        """Whether the masks of its epochs are compared; never in the last round, which no other is pruned from."""
+        return self.prune.early_bird if self.number + 1 < len(self.schedule.survivors) else "off"
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """All rounds of a study: `rounds` by key in an order that can be trained in, `places` in order of the study."""
+    """All rounds of a study: `rounds` by key in an order that can be trained in, `places` in the study's order."""
 
     study: Study
     mark: DatasetInfo
@@ -188,20 +143,28 @@ class Plan:
 
     @property
     def layers(self) -> tuple[LayerShape, ...]:
-        """The layers that can be pruned."""
+        """The layers with a kernel; a recipe may leave some unpruned."""
         return self.network.layers
 
+    def recipe(self, arm: Arm) -> Recipe:
+        """The arm's recipe."""
+        return self._recipes[arm.name]
+
     def arm_seeds(self, arm: Arm) -> tuple[int, ...]:
-        """What each trial of the arm draws from: the trial's seed, or each control's own."""
-        return tuple(own for _, _, own in _trials(self.study, arm))
+        """What each trial of the arm draws from: the trial's seed, or each copy's own."""
+        return tuple(own for _, _, own in self.study.copies(arm))
 
     def arm_rounds(self, arm: Arm) -> tuple[int, ...]:
-        """The rounds of the arm; 0, the dense one, is in all of them."""
-        return _numbers(arm, self.study.recipe(arm))
+        """The numbers of the arm's rounds; every arm has 0, the dense one."""
+        return _numbers(arm, self._recipes[arm.name])
+
+    @cached_property
+    def _recipes(self) -> dict[str, Recipe]:
+        return {arm.name: self.study.recipe(arm) for arm in self.study.arm}
 
     @cached_property
     def most_at_once(self) -> int:
-        """Rounds that can be ready together at the most: as many as share a number."""
+        """How many rounds can be ready at the same time: as many as share a number."""
         return max(Counter(item.number for item in self.rounds.values()).values())
 
     @cached_property
@@ -213,166 +176,200 @@ class Plan:
         return found
 
     @cached_property
+    def dependents(self) -> dict[str, tuple[str, ...]]:
+        """The rounds that need each round directly, by key, in the plan's order."""
+        found: dict[str, list[str]] = {key: [] for key in self.rounds}
+        for item in self.rounds.values():
+            for key in item.needs:
+                found[key].append(item.key)
+        return {key: tuple(keys) for key, keys in found.items()}
+
+    @cached_property
     def rewind_points(self) -> dict[str, frozenset[int]]:
-        """The iterations at which other rounds need the weights of each round, by key."""
+        """The iterations at which other rounds read the weights of each round, by key."""
         found: dict[str, set[int]] = {key: set() for key in self.rounds}
         for item in self.rounds.values():
-            if isinstance(item.start, SnapshotWeights):
-                found[item.start.parent].add(item.start.iteration)
+            for read in item.inputs:
+                if read.iteration is not None:
+                    found[read.key].add(read.iteration)
         return {key: frozenset(iterations) for key, iterations in found.items()}
 
 
 def make_plan(study: Study, mark: DatasetInfo, numerics: str) -> Plan:
-    """The rounds of `study` on the data set of `mark`, with keys that hold all that makes their numbers.
+    """The rounds of `study` on the data set of `mark`, with keys that hold everything that decides their results.
 
-    `numerics` names the versions and the device that compute. Raises BadInput for what only the data can show
-    to be impossible.
+    `numerics` names the versions and the device that compute. Raises BadInput where the data or the network show
+    that the study is impossible.
     """
     name = study.base.network.name
     try:
         network = build(name, mark.image_shape, mark.classes)
     except ValueError as problem:
         raise BadInput(f"{study.name}: base.network.name: found {name!r}; {problem}") from None
-    layers = network.layers
     rounds: dict[str, Round] = {}
     places: dict[Place, str] = {}
     for position, arm in enumerate(study.arm):
         recipe = study.recipe(arm)
-        _fits(study, position, recipe, mark)
-        steps = pruning_schedule(layers, recipe.prune)
-        for trial, (ticket_trial, seed, own) in enumerate(_trials(study, arm)):
-            keys: dict[int, str] = {}
-            for number in _numbers(arm, recipe):
-                ticket = places.get(Place(arm.of, ticket_trial, number), "")
-                parent = keys.get(number - 1 if arm.kind == "ticket" else 0, "")
-                dense = places.get(Place(arm.of, ticket_trial, 0), "") if arm.kind in CONTROLS else keys.get(0, "")
-                item = Round(
-                    key="",
-                    data=recipe.data,
-                    network=recipe.network.name,
-                    train=recipe.train,
-                    seed=seed,
-                    masks=_masks(arm, number, parent, ticket, own, recipe, steps),
-                    start=_start(arm, number, parent, dense, seed, own, recipe.restart),
-                    signs=seed if recipe.restart.keep_signs and number > 0 else None,
-                    first=_first(arm, number, recipe.restart),
-                    fine_tuned=recipe.restart.treatment == "keep" and number > 0 and arm.kind not in CONTROLS,
-                    schedule=steps,
-                    number=number,
-                    early_bird=recipe.prune.early_bird,
-                    stop_on_collapse=recipe.prune.stop_on_collapse,
-                )
-                item = replace(item, key=_key(item, mark, numerics))
-                keys[number] = item.key
-                known = rounds.setdefault(item.key, item)
-                if known.stop_on_collapse and not item.stop_on_collapse:
-                    # It is trained where any of the arms that share it goes on.
-                    rounds[item.key] = replace(known, stop_on_collapse=False)
-                places[Place(arm.name, trial, number)] = item.key
+        _fits(study, position, recipe, mark, network.layers)
+        _add_arm(study, arm, recipe, _Arm(arm, recipe, network, mark, numerics), rounds, places)
     return Plan(study, mark, network, rounds, places)
 
 
-def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo) -> None:
+class _Arm:
+    """What all rounds of an arm have in common, computed once."""
+
+    def __init__(self, arm: Arm, recipe: Recipe, network: Network, mark: DatasetInfo, numerics: str):
+        self.kind: ArmKind = registry.arm[arm.kind](**arm.parameters)
+        self.layers = pruned_layers(network.layers, recipe.prune)
+        self.schedule = pruning_schedule(network.layers, recipe.prune)
+        restart = recipe.restart
+        self.treatment: Treatment = Reset()
+        start: list[Any] = _entry(registry.treatment, "reset", {})
+        if not self.kind.fresh_weights:
+            self.treatment = registry.treatment[restart.treatment](**restart.parameters)
+            self.treatment.iteration = restart.iteration or 0
+            start = [*_entry(registry.treatment, restart.treatment, restart.parameters), restart.iteration]
+        prune = recipe.prune
+        criterion = _entry(registry.criterion, prune.criterion, prune.parameters)
+        self._dense = {
+            "format": KEY_FORMAT,
+            "numerics": numerics,
+            "data": {"fingerprint": mark.fingerprint, **recipe.data.model_dump(mode="json", exclude={"name"})},
+            "network": _entry(registry.network, recipe.network.name, {}),
+            "train": recipe.train.model_dump(mode="json", exclude={"order"}),
+            "plug-ins": [
+                registry.optimizer.entry(recipe.train.optimizer).key,
+                registry.schedule.entry(recipe.train.schedule).key,
+            ],
+            "masked": self.schedule.parameters,
+        }
+        own_masks = type(self.kind).masks is not ArmKind.masks
+        self._later = self._dense | {
+            "masks": [criterion if self.kind.prunes else None, _entry(registry.arm, arm.kind, arm.parameters)]
+            if own_masks
+            else criterion,
+            "start": start,
+            "signs": restart.keep_signs,
+        }
+        self._watched = None if prune.early_bird == "off" else [prune.early_bird, criterion]
+        self._bases: dict[int, str] = {}
+
+    def key(self, number: int, seeds: tuple[int, ...], inputs: tuple[Input, ...]) -> str:
+        """The content key of a round."""
+        if number not in self._bases:
+            self._bases[number] = digest(self._facts(number))
+        return digest([self._bases[number], seeds, [[item.role, item.key, item.iteration] for item in inputs]])
+
+    def _facts(self, number: int) -> dict[str, Any]:
+        # Only the steps that are taken: a longer schedule of the same rates shares its first rounds.
+        steps = self.schedule.survivors
+        facts = {**(self._later if number else self._dense), "number": number}
+        facts["schedule"] = [self.schedule.groups, steps[number]] if number else None
+        watched = self._watched and number + 1 < len(steps)
+        facts["early_bird"] = [self._watched, self.schedule.groups, steps[number + 1]] if watched else None
+        return facts
+
+
+def _add_arm(
+    study: Study, arm: Arm, recipe: Recipe, common: _Arm, rounds: dict[str, Round], places: dict[Place, str]
+) -> None:
+    kind = common.kind
+    initial: Treatment = Reset()
+    per_round = recipe.train.order == "round"
+    for trial, (ticket_trial, seed, own) in enumerate(study.copies(arm)):
+        noise = seed if arm.order_seed is None else arm.order_seed + ticket_trial
+        before = 0
+        for number in _numbers(arm, recipe):
+            treatment = initial
+            inputs: tuple[Input, ...] = ()
+            if number:
+                treatment = common.treatment
+                roles = {"dense": places[Place(arm.of if kind.control else arm.name, ticket_trial, 0)]}
+                if kind.control:
+                    roles["ticket"] = places[Place(arm.of, ticket_trial, number)]
+                else:
+                    earlier = before if kind.prunes == "previous" else 0
+                    roles["parent"] = places[Place(arm.name, trial, earlier)]
+                inputs = _inputs(treatment, roles)
+            weights_seed = own if number and kind.fresh_weights else seed
+            own_seed = own if number and kind.draws else 0
+            order_seed = round_seed(noise, number) if per_round else noise
+            key = common.key(number, (seed, own_seed, weights_seed, order_seed), inputs)
+            places[Place(arm.name, trial, number)] = key
+            before = number
+            found = rounds.get(key)
+            if found is None:
+                rounds[key] = Round(
+                    key=key,
+                    number=number,
+                    data=recipe.data,
+                    network=recipe.network.name,
+                    train=recipe.train,
+                    prune=recipe.prune,
+                    schedule=common.schedule,
+                    layers=common.layers,
+                    arm=kind,
+                    treatment=treatment,
+                    inputs=inputs,
+                    seed=seed,
+                    own_seed=own_seed,
+                    weights_seed=weights_seed,
+                    order_seed=order_seed,
+                    keep_signs=number > 0 and recipe.restart.keep_signs,
+                    stop_on_collapse=recipe.prune.stop_on_collapse,
+                )
+            elif found.stop_on_collapse and not recipe.prune.stop_on_collapse:
+                # It is trained if any of the arms that share it continues.
+                rounds[key] = replace(found, stop_on_collapse=False)
+
+
+def _inputs(treatment: Treatment, roles: Mapping[str, str]) -> tuple[Input, ...]:
+    found = [Input(role, key) for role, key in roles.items() if role != "dense"]
+    for read in treatment.reads:
+        item = Input(read.role, roles[read.role], read.iteration)
+        if item not in found:
+            found.append(item)
+    return tuple(found)
+
+
+def _entry(entries: Registry[Any], name: str, given: Mapping[str, Any]) -> list[Any]:
+    """What a key holds of a registered entry: its name, its parameters and the digest of a plug-in."""
+    entry = entries.entry(name)
+    parameters: dict[str, Any] = {**entry.parameters, **given}
+    for key, default in entry.parameters.items():
+        if type(default) is float:
+            parameters[key] = float(parameters[key])
+    return [name, parameters, entry.key]
+
+
+def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:
+    """Raises BadInput where an arm's recipe is impossible with this data set or network."""
     arm = study.arm[position]
-    where = f"arm.{position}.train.batch" if "batch" in arm.train else "base.train.batch"
+
+    def refuse(table: str, field: str, found: object, allowed: str) -> BadInput:
+        where = f"arm.{position}" if field in getattr(arm, table) else "base"
+        return BadInput(f"{study.name}: {where}.{table}.{field}: found {found}; allowed: {allowed}")
+
+    try:
+        pruned_layers(layers, recipe.prune)
+    except ValueError as error:
+        raise refuse("prune", "unpruned", list(recipe.prune.unpruned), str(error)) from None
+    kinds = dict.fromkeys(layer.kind for layer in layers)
+    if unknown := [kind for kind in recipe.prune.rates if kind not in kinds]:
+        raise refuse("prune", "rates", unknown[0], f"kinds of the network's layers: {', '.join(kinds)}")
     examples = round(mark.train * recipe.data.fraction)
-    if recipe.data.subset == "stratified" and examples < mark.train:
-        drawn = f"arm.{position}.data.fraction" if "fraction" in arm.data else "base.data.fraction"
-        if min(examples, mark.train - examples) < mark.classes:
-            allowed = f"one that takes and leaves out {mark.classes} or more of the {mark.train} training examples"
-            raise BadInput(f"{study.name}: {drawn}: found {recipe.data.fraction:g}; allowed: {allowed} of {mark.name}")
+    stratified = recipe.data.subset == "stratified" and examples < mark.train
+    if stratified and min(examples, mark.train - examples) < mark.classes:
+        allowed = f"one that takes and leaves out {mark.classes} or more of the {mark.train} training examples"
+        raise refuse("data", "fraction", f"{recipe.data.fraction:g}", f"{allowed} of {mark.name}")
     if recipe.train.batch > examples:
         allowed = f"at most the {examples} training examples of {mark.name} that arm {arm.name!r} learns from"
-        raise BadInput(f"{study.name}: {where}: found {recipe.train.batch}; allowed: {allowed}")
+        raise refuse("train", "batch", recipe.train.batch, allowed)
     epochs, every = -(-WINDOW * examples // recipe.train.batch), recipe.train.evaluate_every
     if recipe.prune.early_bird == "stop" and every > epochs < recipe.train.iterations:
-        where = f"arm.{position}.train.evaluate_every" if "evaluate_every" in arm.train else "base.train.evaluate_every"
         allowed = f"at most {epochs}, after which early_bird 'stop' can end a round of arm {arm.name!r}"
-        raise BadInput(f"{study.name}: {where}: found {every}; allowed: {allowed}")
-
-
-def _trials(study: Study, arm: Arm) -> list[tuple[int, int, int]]:
-    """(trial of the ticket, its seed, own seed) of each trial of an arm."""
-    seeds = study.trial_seeds()
-    if arm.kind not in DRAWN:
-        return [(trial, seed, seed) for trial, seed in enumerate(seeds)]
-    return [
-        (trial, seed, seed + SEED_STRIDE * (copy + 1))
-        for trial, seed in enumerate(seeds)
-        for copy in range(arm.per_ticket)
-    ]
+        raise refuse("train", "evaluate_every", every, allowed)
 
 
 def _numbers(arm: Arm, recipe: Recipe) -> tuple[int, ...]:
     return (0, *(arm.rounds or range(1, recipe.prune.steps + 1)))
-
-
-def _masks(
-    arm: Arm, number: int, parent: str, ticket: str, own: int, recipe: Recipe, steps: PruningSchedule
-) -> MaskSource:
-    if number == 0:
-        return FullMask()
-    match arm.kind:
-        case "ticket" | "one-shot":
-            return Pruned(parent, recipe.prune.criterion, steps, number)
-        case "reinit" | "retrain":
-            return TicketMask(ticket)
-        case "random-mask":
-            return RandomMask(ticket, own)
-
-
-def _start(arm: Arm, number: int, parent: str, dense: str, seed: int, own: int, restart: Restart) -> StartSource:
-    if number == 0:
-        return InitialWeights(seed)
-    if arm.kind == "reinit":
-        return InitialWeights(own)
-    match restart.treatment:
-        case "reset":
-            return InitialWeights(seed)
-        case "rewind":
-            assert restart.iteration is not None
-            return SnapshotWeights(dense, restart.iteration)
-        case "reinit":
-            return InitialWeights(seed + SEED_STRIDE * (SEED_STRIDE + number))
-        case "reshuffle":
-            return ShuffledWeights(seed, seed + SEED_STRIDE * (SEED_STRIDE + number))
-        case "keep" | "lr-rewind":
-            return FinalWeights(parent)
-
-
-def _first(arm: Arm, number: int, restart: Restart) -> int:
-    """The iteration of the schedule that a round starts at."""
-    rewound = number > 0 and arm.kind != "reinit" and restart.treatment == "rewind"
-    return restart.iteration or 0 if rewound else 0
-
-
-def _key(item: Round, mark: DatasetInfo, numerics: str) -> str:
-    masks = _facts(item.masks)
-    if isinstance(item.masks, Pruned):
-        # Only the step that is taken: a longer ladder of the same rates shares its first rounds.
-        del masks["number"]
-        masks["schedule"] = [item.schedule.groups, item.schedule.survivors[item.number]]
-    watched = None
-    if item.early_bird != "off" and item.number + 1 < len(item.schedule.survivors):
-        watched = [item.early_bird, item.schedule.groups, item.schedule.survivors[item.number + 1]]
-    return digest(
-        {
-            "format": KEY_FORMAT,
-            "numerics": numerics,
-            "data": {"fingerprint": mark.fingerprint, **item.data.model_dump(mode="json", exclude={"name"})},
-            "network": item.network,
-            "train": item.train.model_dump(mode="json"),
-            "bounds": item.number if item.train.clamp is not None else None,
-            "seed": item.seed,
-            "masks": masks,
-            "start": _facts(item.start),
-            "signs": item.signs,
-            "first": item.first,
-            "fine_tuned": item.fine_tuned,
-            "early_bird": watched,
-        }
-    )
-
-
-def _facts(source: MaskSource | StartSource) -> dict[str, Any]:
-    return {"source": type(source).__name__, **vars(source)}

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from engine.networks import layer_of
-from engine.spec import DRAWN, Study
+from engine.spec import Study
 from engine.store import (
-    CurvePoint,
     Diverged,
     EarlyBird,
     Event,
@@ -24,7 +23,8 @@ from engine.store import (
     StoredRound,
 )
 from engine.store.events import Model
-from engine.store.reading import LATEST
+from engine.store.run_db import LATEST
+from engine.store.state import RunState
 
 _KEY = r"^[0-9a-f]{40}$"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -34,8 +34,6 @@ _LARGEST_NUMBER = 2**53
 # Of rounding, in what is at most 1.
 _ROUNDING = 1e-6
 
-Key = Annotated[str, Field(pattern=_KEY)]
-
 
 class EventLine(Model):
     """An event and its time, in seconds since the epoch."""
@@ -44,23 +42,16 @@ class EventLine(Model):
     event: Annotated[Event, Field(discriminator="event")]
 
 
-class CurveLine(Model):
-    """Some validations of the round of that key, in order."""
-
-    key: Key
-    points: tuple[CurvePoint, ...]
-
-
 class Unlikely(Exception):
     """No run of the study says so; the text tells what was found."""
 
 
 class Account:
-    """What the events of one run have said so far. `keys`: the finished rounds, with the weights left in each layer."""
+    """The events of one run so far. `keys`: the finished rounds, with the weights left in each layer."""
 
     def __init__(self, study: Study):
         self._study = study
-        self._started: RunStarted | None = None
+        self._state = RunState()
         self.keys: dict[str, RoundResult] = {}
 
     def check(self, event: Event) -> None:
@@ -75,17 +66,12 @@ class Account:
                 started = self._check_place(event)
                 _check_result(event.result, started.layers)
                 for name, similarity in event.similarity.items():
-                    _check_similarity(similarity, event.round)
+                    _check_similarity(similarity)
                     _expect(name in started.layers, f"a layer {name!r}")
                 self.keys[event.key] = event.result
             case _:
                 pass
-
-    def check_curve(self, line: CurveLine) -> None:
-        """Take a part of a curve. Raises Unlikely."""
-        _check_values(line.model_dump())
-        _expect(line.key in self.keys, f"a curve of the round {line.key}, which never finished")
-        _expect(all(point.iteration >= 0 for point in line.points), "an iteration below 0")
+        self._state.apply(event)
 
     def check_round(self, stored: StoredRound) -> None:
         """A round's arrays fit each other and what the events say of it. Raises Unlikely."""
@@ -104,6 +90,9 @@ class Account:
             for name, mask in stored.masks.items():
                 _expect(shapes.get(name) == mask.shape, f"{name} of {shapes.get(name)} under a mask of {mask.shape}")
         _expect(all(type(mark) is int and mark > 0 for mark in stored.marks), "a mark that is no iteration")
+        for point in stored.curve:
+            _check_values(point.model_dump())
+            _expect(point.iteration >= 0, "an iteration below 0")
         _check_values(stored.result.model_dump())
         _check_result(stored.result, {name: mask.size for name, mask in named.items()})
 
@@ -111,27 +100,27 @@ class Account:
         told = [(arm.name, arm.kind) for arm in event.arms]
         _expect(told == [(arm.name, arm.kind) for arm in self._study.arm], "arms that the study does not have")
         for arm, planned in zip(self._study.arm, event.arms, strict=True):
-            copies = arm.per_ticket if arm.kind in DRAWN else 1
+            copies = arm.copies
             _expect(len(planned.seeds) == self._study.trials * copies, f"{len(planned.seeds)} seeds of {arm.name!r}")
             rising = list(planned.rounds) == sorted(set(planned.rounds)) and planned.rounds[:1] == (0,)
             _expect(rising and planned.rounds[-1] <= _MOST_ROUNDS, f"the rounds of {arm.name!r}")
         _expect(0 < len(event.layers) <= _MOST_ROUNDS, f"{len(event.layers)} layers")
         for name, size in event.layers.items():
             _expect(bool(_NAME.fullmatch(name)) and size > 0, f"{size} weights of a layer {name[:64]!r}")
-        if self._started is not None:
-            same = (event.arms, event.layers) == (self._started.arms, self._started.layers)
+        before = self._state.started
+        if before is not None:
+            same = (event.arms, event.layers) == (before.arms, before.layers)
             _expect(same, "a second start with other arms or layers")
-        self._started = event
 
     def _check_place(self, event: RoundStarted | RoundFinished | Diverged | Signal) -> RunStarted:
-        if self._started is None:
+        if self._state.started is None:
             raise Unlikely("a round before the run started")
-        arm = next((arm for arm in self._started.arms if arm.name == event.arm), None)
+        arm = next((arm for arm in self._state.arms if arm.name == event.arm), None)
         found = arm is not None and 0 <= event.trial < len(arm.seeds) and event.round in arm.rounds
         _expect(found, f"arm {event.arm[:64]!r}, trial {event.trial}, round {event.round}")
         if not isinstance(event, Signal):
             _expect(bool(re.fullmatch(_KEY, event.key)), f"a key {event.key[:64]!r}")
-        return self._started
+        return self._state.started
 
 
 def _expect(so: bool, otherwise: str) -> None:
@@ -175,6 +164,8 @@ def _check_result(result: RoundResult, layers: dict[str, int]) -> None:
     for name, magnitudes in result.magnitudes.items():
         _expect(name in layers, f"a layer {name[:64]!r}")
         _check_magnitudes(magnitudes)
+    for name, values in result.measures.items():
+        _expect(all(layer in layers or not layer for layer in values), f"a layer of the measure {name[:64]!r}")
     if result.early_bird is not None:
         _check_early_bird(result.early_bird)
 
@@ -193,9 +184,6 @@ def _check_early_bird(found: EarlyBird) -> None:
     _expect(found.found is None or 1 <= found.found <= epochs, f"an early bird in epoch {found.found} of {epochs}")
 
 
-def _check_similarity(found: Similarity, number: int) -> None:
-    lists = (found.alive, found.all, found.jaccard, found.chance)
-    _expect(all(len(item) == len(found.rounds) for item in lists), "similarities that do not run in parallel")
-    _expect(all(0 <= item < number for item in found.rounds), f"round {number} compared with a later one")
-    values = (value for item in lists for value in item if value is not None)
+def _check_similarity(found: Similarity) -> None:
+    values = (value for value in (found.alive, found.all, found.jaccard, found.chance) if value is not None)
     _expect(all(abs(value) <= 1 + _ROUNDING for value in values), "a similarity above 1")

@@ -20,22 +20,22 @@ from typing import IO, Annotated, Literal, Self
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.datasets.listing import shown
+from engine.datasets.folder import shown
 from engine.errors import BadInput
 from engine.spec.problems import dotted
 from engine.spec.problems import shown as quoted
 from engine.spec.read import MAX_STUDY_BYTES
-from engine.store.reading import LATEST, NOTE, TITLE
-from engine.store.summaries import RUN_NAME
+from engine.store.index import RUN_NAME
+from engine.store.run_db import LATEST, NOTE, TITLE
 
 FORMAT = 1
-MANIFEST, STUDY, EVENTS, CURVES = "manifest.json", "study.toml", "events.jsonl", "curves.jsonl"
+MANIFEST, STUDY, EVENTS = "manifest.json", "study.toml", "events.jsonl"
 
 MAX_RATIO = 200
 """Times its own size that a bundle may unpack to. Zeros pack a thousandfold, and a late round is nearly all zeros,
 but the dense round that each began with packs by a tenth."""
 MAX_LINE = 4_000_000
-MAX_SIZES = {MANIFEST: 16_000_000, STUDY: MAX_STUDY_BYTES, EVENTS: 200_000_000, CURVES: 200_000_000}
+MAX_SIZES = {MANIFEST: 16_000_000, STUDY: MAX_STUDY_BYTES, EVENTS: 200_000_000}
 _MAX_DIRECTORY = 16_000_000
 _FLOOR = 1_000_000
 # Reading a round takes its bytes and its arrays; staging one takes it twice, as it came and as it will be kept.

@@ -1,7 +1,8 @@
-"""A run as one file that another machine can open: its study, events, curves and rounds.
+"""A run as one file that another machine can open: its study, events and rounds.
 
-Events and curves travel as JSON and come in through the typed events, rounds are read by the round store and written
-anew: no database and no other file of a stranger's is ever kept, only what this program could read and would write.
+Events travel as JSON and are validated as typed events; rounds, which hold their curves, are read by the round store
+and written again. No database and no other file of a stranger is kept, only what this program could read and would
+write.
 """
 
 import os
@@ -14,14 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
+import psutil
 from pydantic import ValidationError
 
-from engine.datasets.listing import shown
+from engine.datasets.folder import shown
 from engine.errors import BadInput
-from engine.export.account import Account, CurveLine, EventLine, Unlikely
-from engine.export.archive import CURVES, EVENTS, STUDY, Bundle, Manifest, Packer, first_problem, round_member
+from engine.export.account import Account, EventLine, Unlikely
+from engine.export.archive import EVENTS, STUDY, Bundle, Manifest, Packer, first_problem, round_member
 from engine.paths import make_folder
 from engine.spec import Study, parse_study, to_toml
 from engine.store import Event, RoundStore, RunStarted, Store, StoredRound
@@ -30,11 +31,8 @@ from engine.store.files import sync_folder
 Report = Callable[[str, float], None]
 """Told the stage and the fraction done, 0 to 1."""
 
-_POINTS = 1000
 _BLOCK = 1 << 20
 _STAGING, _ABANDONED = ".opening-", 24 * 3600.0
-
-Line = TypeVar("Line", EventLine, CurveLine)
 
 
 @dataclass(frozen=True)
@@ -77,21 +75,11 @@ def write_bundle(run: str, store: Store, path: Path, report: Report) -> Written:
                 account.check(stamped.event)
                 yield EventLine(time=stamped.time, event=stamped.event).model_dump_json().encode() + b"\n"
 
-        def curve_lines() -> Iterator[bytes]:
-            nonlocal points
-            for key in account.keys:
-                curve = folder.curve(key)
-                points += len(curve)
-                for start in range(0, len(curve), _POINTS):
-                    line = CurveLine(key=key, points=tuple(curve[start : start + _POINTS]))
-                    yield line.model_dump_json().encode() + b"\n"
-
         with part.open("wb") as file:
             packer = Packer(file)
             packer.add(STUDY, [to_toml(study).encode()])
             try:
                 packer.add(EVENTS, event_lines())
-                packer.add(CURVES, curve_lines())
             except (Unlikely, ValidationError, sqlite3.Error) as error:
                 raise BadInput(f"run {run!r}: its events cannot be believed: {_words(error)}") from None
             for done, key in enumerate(account.keys):
@@ -100,6 +88,7 @@ def write_bundle(run: str, store: Store, path: Path, report: Report) -> Written:
                 if stored is None or _doubt(account, stored):
                     missing += 1
                 else:
+                    points += len(stored.curve)
                     packer.add(round_member(key), _blocks(store.rounds.path(key)))
             manifest = Manifest(
                 run=run,
@@ -204,13 +193,11 @@ def _sweep(home: Path) -> None:
 
 
 def _restored(bundle: Bundle, study: Study, staged: Store, name: str) -> tuple[int, Account]:
-    """Make the run from its study, events and curves; the number of its events, and what they say."""
+    """Make the run from its study and events; return the number of its events, and their account."""
     account = Account(study)
     with staged.create(study, name) as folder:
         events = list(_events(bundle, account, name))
         folder.restore(bundle.manifest.created, events)
-        for line in _lines(bundle, CURVES, CurveLine, account.check_curve):
-            folder.append_curve(line.key, line.points)
         folder.describe(title=bundle.manifest.title, note=bundle.manifest.note)
     folder.folder.chmod(0o700)
     for path in folder.folder.iterdir():
@@ -219,19 +206,14 @@ def _restored(bundle: Bundle, study: Study, staged: Store, name: str) -> tuple[i
 
 
 def _events(bundle: Bundle, account: Account, name: str) -> Iterator[tuple[float, Event]]:
-    for line in _lines(bundle, EVENTS, EventLine, lambda line: account.check(line.event)):
-        event = line.event
-        yield line.time, event.model_copy(update={"run": name}) if isinstance(event, RunStarted) else event
-
-
-def _lines(bundle: Bundle, member: str, kind: type[Line], check: Callable[[Line], None]) -> Iterator[Line]:
-    for number, text in bundle.lines(member):
+    for number, text in bundle.lines(EVENTS):
         try:
-            line = kind.model_validate_json(text)
-            check(line)
+            line = EventLine.model_validate_json(text)
+            event = line.event
+            account.check(event)
         except (Unlikely, ValidationError) as error:
-            raise bundle.wrong(member, f"line {number}: {_words(error)}") from None
-        yield line
+            raise bundle.wrong(EVENTS, f"line {number}: {_words(error)}") from None
+        yield line.time, event.model_copy(update={"run": name}) if isinstance(event, RunStarted) else event
 
 
 def _take_round(bundle: Bundle, key: str, account: Account, staged: RoundStore) -> None:
@@ -244,6 +226,10 @@ def _take_round(bundle: Bundle, key: str, account: Account, staged: RoundStore) 
         foreign.path(key).parent.mkdir()
         with foreign.path(key).open("wb") as file:
             file.writelines(bundle.blocks(member))
+        # A pruned weight takes a bit in the file and four bytes a snapshot in memory.
+        needed, free = foreign.dense_bytes(key), psutil.virtual_memory().available
+        if needed > free:
+            raise bundle.wrong(member, f"it takes {needed} bytes of memory to open, {free} are free")
         stored = foreign.read(key)
     if stored is None:
         raise bundle.wrong(member, "not a round of that key, or damaged")

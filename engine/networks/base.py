@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine import registry
 from engine.rng import INIT_STREAM
 
 if TYPE_CHECKING:
+    import numpy as np
     from jax import Array
+    from numpy.typing import NDArray
 
 Params = dict[str, "Array"]
 State = dict[str, "Array"]
-HostArrays = dict[str, NDArray[np.float32]]
+HostArrays = dict[str, "NDArray[np.float32]"]
 """Parameters or state on the host, by path."""
 
 
@@ -35,6 +34,8 @@ class Snapshot:
     @property
     def finite(self) -> bool:
         """Whether every value is a finite number."""
+        import numpy as np
+
         return all(bool(np.isfinite(array).all()) for array in (*self.params.values(), *self.state.values()))
 
 
@@ -134,12 +135,20 @@ def image_problem(name: str, image_shape: tuple[int, int, int], **parameters: An
     return None
 
 
+def init_key(seed: int) -> "Array":
+    """The key that initial weights of a seed are drawn from."""
+    import jax
+
+    return jax.random.fold_in(jax.random.key(seed), INIT_STREAM)
+
+
 def initial_weights(network: Network, seed: int) -> Snapshot:
     """Fresh parameters and state, drawn on the CPU so that every device starts from the same bits."""
     import jax
+    import numpy as np
 
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        params, state = network.init(jax.random.fold_in(jax.random.key(seed), INIT_STREAM))
+        params, state = network.init(init_key(seed))
         host = [{name: np.asarray(array) for name, array in arrays.items()} for arrays in (params, state)]
         return Snapshot(*host)
 

@@ -1,34 +1,59 @@
-"""Masks: which weights live, exactly how many, and the guards that prove it."""
+"""Pruning: how many weights are left, which ones, and the checks that prove it.
 
-from engine.pruning import invariants
-from engine.pruning.criteria import scores
-from engine.pruning.masks import (
-    Masks,
-    Weights,
-    counts_of,
-    full_masks,
-    magnitudes,
-    masked,
-    prune,
-    random_masks,
-    reshuffled,
-    with_signs,
-)
-from engine.pruning.schedule import PruningSchedule, pruning_schedule
+A *criterion* scores weights, a *schedule* says how many survive each round, a *mask* says which. Names are loaded when
+they are first used, so that the registry of criteria can be read without NumPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.pruning import invariants
+    from engine.pruning.criteria.base import LayerWeights, TrainedWeights, scores
+    from engine.pruning.masks import (
+        Masks,
+        Weights,
+        counts_of,
+        full_masks,
+        lowest,
+        magnitudes,
+        masked,
+        prune,
+        random_masks,
+        reshuffled,
+        with_signs,
+    )
+    from engine.pruning.schedule import PruningSchedule, pruned_layers, pruning_schedule
 
 __all__ = [
+    "LayerWeights",
     "Masks",
     "PruningSchedule",
+    "TrainedWeights",
     "Weights",
     "counts_of",
     "full_masks",
     "invariants",
+    "lowest",
     "magnitudes",
     "masked",
     "prune",
+    "pruned_layers",
     "pruning_schedule",
     "random_masks",
     "reshuffled",
     "scores",
     "with_signs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "invariants":
+        return import_module("engine.pruning.invariants")
+    if name in __all__:
+        for module in ("masks", "schedule", "criteria.base"):
+            found = vars(import_module(f"engine.pruning.{module}"))
+            if name in found:
+                globals()[name] = found[name]
+                return found[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What holds in every round, checked on what really happened. Each check raises InvariantViolated."""
+"""Invariants: what holds in every round. Each check raises InvariantViolated with the layer and the round."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,9 +12,9 @@ from engine.pruning.schedule import PruningSchedule
 
 
 def dead_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> None:
-    """A pruned weight is exactly zero; `what` names the arrays: weights, or optimizer moments."""
+    """Check that pruned weights are exactly zero. `what` names the arrays: weights or optimizer moments."""
     for name, mask in masks.items():
-        # NaN must not pass for zero: count what differs from 0.0, NaN does.
+        # NaN counts as nonzero.
         alive = np.count_nonzero(weights[name][~mask] != 0)
         if alive:
             raise InvariantViolated(
@@ -23,8 +23,8 @@ def dead_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> Non
 
 
 def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> None:
-    """Survivors and parameters without a mask start bit for bit at the weights that the treatment names, the pruned at
-    zero."""
+    """Check that survivors and parameters without a mask start bit for bit at the weights that the treatment names,
+    and pruned weights at zero."""
     for name, source in named.items():
         unequal = _bits(started[name]) != _bits(source)
         differ = np.count_nonzero(unequal[masks[name]] if name in masks else unequal)
@@ -35,7 +35,7 @@ def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> 
 
 
 def same_masks(law: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks, number: int) -> None:
-    """Two masks are the same, bit for bit; `law` says why they must be."""
+    """Check that two sets of masks are equal, bit for bit. `law` is the invariant that an error names."""
     for name, mask in expected.items():
         differ = np.count_nonzero(masks[name] != mask)
         if differ:
@@ -43,7 +43,7 @@ def same_masks(law: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks
 
 
 def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
-    """A random mask has the ticket's survivors in each layer."""
+    """Check that a random mask has as many survivors in each layer as the ticket."""
     expected = counts_of(ticket)
     for name, count in counts_of(masks).items():
         if count != expected[name]:
@@ -54,13 +54,13 @@ def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
 
 
 def on_schedule(masks: Masks, schedule: PruningSchedule, number: int) -> None:
-    """A round has exactly the survivors that the ladder says."""
+    """Check that a round has exactly as many survivors as the schedule says."""
     counts = counts_of(masks)
     for group, target in zip(schedule.groups, schedule.survivors[number], strict=True):
         found = sum(counts[name] for name in group)
         if found != target:
             raise InvariantViolated(
-                "a round has exactly the ladder's survivors",
+                "a round has exactly the schedule's survivors",
                 round=number,
                 layer="+".join(map(layer_of, group)),
                 found=f"{found} instead of {target}",
@@ -68,7 +68,7 @@ def on_schedule(masks: Masks, schedule: PruningSchedule, number: int) -> None:
 
 
 def only_shrinks(masks: Masks, before: Masks, number: int) -> None:
-    """No pruned weight comes back."""
+    """Check that every pruned weight stays pruned."""
     for name, mask in masks.items():
         revived = np.count_nonzero(mask & ~before[name])
         if revived:
@@ -78,7 +78,7 @@ def only_shrinks(masks: Masks, before: Masks, number: int) -> None:
 
 
 def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], examples: int, number: int) -> None:
-    """No validation example is in a training batch. `order`: the examples of every step `[iterations, batch]`."""
+    """Check that no validation example is in a training batch. `order`: examples of each step `[iterations, batch]`."""
     held_out = np.zeros(examples, np.bool_)
     held_out[validation] = True
     seen = int(np.count_nonzero(held_out[order]))
@@ -88,7 +88,7 @@ def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], e
 
 
 def all_dead_zero(what: str, many: Iterable[Weights], masks: Masks, number: int) -> None:
-    """`dead_are_zero` for several sets of arrays."""
+    """Run `dead_are_zero` on several sets of arrays."""
     for weights in many:
         dead_are_zero(what, weights, masks, number)
 

@@ -1,4 +1,4 @@
-"""Which weights go. Pure NumPy on the host, exact to the weight."""
+"""Masks: which weights are pruned. Pure NumPy on the host, exact to the weight."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,9 @@ from engine.pruning.schedule import PruningSchedule
 from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation
 
 Masks = dict[str, NDArray[np.bool_]]
+"""By path of the kernel, shaped as it; True where the weight survives. Parameters without a mask are never pruned."""
 Weights = dict[str, NDArray[np.float32]]
+"""Parameters by path."""
 
 
 def full_masks(layers: tuple[LayerShape, ...]) -> Masks:
@@ -35,28 +37,37 @@ def magnitudes(weights: Weights, masks: Masks) -> dict[str, NDArray[np.float32]]
     return {name: np.abs(weights[name]) for name in masks}
 
 
-def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, schedule: PruningSchedule, number: int) -> Masks:
-    """The masks of round `number`: in each group the lowest scores go until the ladder's count is left.
+def lowest(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+    """The `count` lowest of `scores` `[N]`: those that a stable sort puts first. Of equal scores the earlier ones."""
+    if count == 0:
+        return np.zeros(scores.shape, np.bool_)
+    threshold = np.partition(scores, count - 1)[count - 1]
+    chosen: NDArray[np.bool_] = scores < threshold
+    equal = np.flatnonzero(scores == threshold)
+    chosen[equal[: count - np.count_nonzero(chosen)]] = True
+    return chosen
 
-    Ties go in order of depth and then of place (row-major), the first first. Scores of dead weights are not read.
+
+def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, schedule: PruningSchedule, number: int) -> Masks:
+    """The masks of round `number`: in each group the lowest scores are pruned until the schedule's count is left.
+
+    Of equal scores the first are pruned first: in order of layers, and row-major within a layer. Scores of pruned
+    weights are not read; no score is NaN.
     """
     pruned = {name: mask.copy() for name, mask in masks.items()}
     for group, target in zip(schedule.groups, schedule.survivors[number], strict=True):
-        alive = np.concatenate([masks[name].ravel() for name in group])
-        score = np.concatenate([scores[name].ravel() for name in group])
-        places = np.flatnonzero(alive)
-        order = np.argsort(score[places], kind="stable")
-        alive[places[order[: len(places) - target]]] = False
+        alive = [np.flatnonzero(masks[name]) for name in group]
+        score = np.concatenate([scores[name].ravel()[places] for name, places in zip(group, alive, strict=True)])
+        chosen = lowest(score, score.size - target)
         start = 0
-        for name in group:
-            size = masks[name].size
-            pruned[name] = alive[start : start + size].reshape(masks[name].shape)
-            start += size
+        for name, places in zip(group, alive, strict=True):
+            pruned[name].reshape(-1)[places[chosen[start : start + places.size]]] = False
+            start += places.size
     return pruned
 
 
 def reshuffled(weights: Weights, masks: Masks, seed: int) -> Weights:
-    """The survivors' weights in other places of the same parameter, drawn from `seed`; the pruned stay as they are.
+    """The survivors' weights in other places of the same parameter, drawn from `seed`; pruned weights stay as they are.
 
     The multiset of survivors of each layer is the same (Zhou et al. 2019, section 4).
     """
@@ -70,12 +81,12 @@ def reshuffled(weights: Weights, masks: Masks, seed: int) -> Weights:
 
 
 def with_signs(weights: Weights, signs: Weights, masks: Masks) -> Weights:
-    """The masked parameters of `weights` in magnitude, of `signs` in sign; the others as they are."""
+    """The masked parameters of `weights` in magnitude and of `signs` in sign; the others as they are."""
     return {name: np.copysign(array, signs[name]) if name in masks else array for name, array in weights.items()}
 
 
 def random_masks(like: Masks, seed: int) -> Masks:
-    """Masks with as many weights alive in each layer as `like`, in places drawn at random."""
+    """Masks with as many survivors in each layer as `like`, in random places drawn from `seed`."""
     drawn = {}
     for depth, (name, mask) in enumerate(like.items()):
         chosen = np.zeros(mask.size, np.bool_)

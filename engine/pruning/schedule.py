@@ -11,25 +11,47 @@ from engine.spec import Prune
 class PruningSchedule:
     """Survivors by round.
 
-    `groups`: parameters ranked together, by path; each layer alone in layerwise scope, all in one in global scope.
+    `groups`: parameters ranked together, by path; one for each layer in layerwise scope, one in all in global scope.
     `survivors[k][g]`: weights left in group g in round k; round 0 is dense.
     """
 
     groups: tuple[tuple[str, ...], ...]
     survivors: tuple[tuple[int, ...], ...]
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that have a mask, in order of depth."""
+        return tuple(name for group in self.groups for name in group)
+
     def p_m(self, number: int) -> float:
         """Percentage of prunable weights left in round `number`."""
         return 100 * sum(self.survivors[number]) / sum(self.survivors[0])
 
 
-def pruning_schedule(layers: tuple[LayerShape, ...], recipe: Prune) -> PruningSchedule:
-    """The ladder of P_m.
+def pruned_layers(layers: tuple[LayerShape, ...], recipe: Prune) -> tuple[LayerShape, ...]:
+    """The layers that have a mask: all except those that `unpruned` names, by layer or kind.
 
-    By rounds, each takes `round(rate * survivors)` weights of each group, half to even. By levels, every group
-    is at `size * (1 - rate) ** t`, rounded, with the t at which all together are at the level: where rounds of
-    these rates would pass it.
+    Raises ValueError, with what is allowed, for a name that no layer or kind has and where no layer is left.
     """
+    names = {layer.name for layer in layers} | {layer.kind for layer in layers}
+    if unknown := [name for name in recipe.unpruned if name not in names]:
+        kinds = dict.fromkeys(layer.kind for layer in layers)
+        known = ", ".join(dict.fromkeys((*kinds, *(layer.name for layer in layers))))
+        raise ValueError(f"kinds and names of the network's layers, not {unknown[0]!r}: {known}")
+    left = tuple(layer for layer in layers if not {layer.name, layer.kind} & set(recipe.unpruned))
+    if not left:
+        raise ValueError("not all layers of the network")
+    return left
+
+
+def pruning_schedule(layers: tuple[LayerShape, ...], recipe: Prune) -> PruningSchedule:
+    """The survivors of every round, of the layers that are pruned.
+
+    With `rounds`, each round prunes `round(rate * survivors)` weights of each group, half to even. With `levels`,
+    every group has `size * (1 - rate) ** t` survivors, rounded, for the t at which all groups together are at the
+    level. Raises ValueError as `pruned_layers` does.
+    """
+    layers = pruned_layers(layers, recipe)
     if recipe.scope == "global":
         groups: tuple[tuple[str, ...], ...] = (tuple(layer.parameter for layer in layers),)
         rates = [recipe.rate]
@@ -48,7 +70,7 @@ def pruning_schedule(layers: tuple[LayerShape, ...], recipe: Prune) -> PruningSc
 
 
 def _at_level(sizes: list[int], rates: list[float], level: float) -> tuple[int, ...]:
-    from scipy.optimize import brentq  # here: a ladder by rounds is not to wait for SciPy
+    from scipy.optimize import brentq  # slow to import
 
     # In units of the fastest group's time, so that the smallest rates get there too.
     decays = [math.log1p(-rate) for rate in rates]

@@ -67,9 +67,14 @@ class _Flight:
     steps_less: int = 0
     trained: dict[str, TrainedRound] = field(default_factory=dict)
     jobs: dict[str, tuple[Callable[[], RoundResult], Future[RoundResult]]] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Wait until no checkpoint is being written."""
+        for writer in self.writers:
+            writer.__exit__(None, None, None)
     training: list[Round] = field(default_factory=list)
     progress: BatchProgress | None = None
-    writer: CheckpointWriter | None = None
+    writers: list[CheckpointWriter] = field(default_factory=list)
 
 
 class _Control:
@@ -206,8 +211,9 @@ class Coordinator:
         self, flight: _Flight, progress: BatchProgress, iteration: int, new_points: list[list[CurvePoint]]
     ) -> bool:
         """A worker has trained so many steps: False when it must stop."""
-        if flight.writer is not None and flight.writer.failed:
-            self.session.keep(flight.writer.flush)
+        writer = flight.writers[-1]
+        if writer.failed:
+            self.session.keep(writer.flush)
         going = self.session.advance(progress, iteration, new_points)
         self._stopping |= not going
         self._report()
@@ -376,8 +382,10 @@ class Coordinator:
         places = [self._plan.places_of[item.key][0] for item in rounds]
         progress = self.session.begin_batch(rounds, places, compiling=code not in self._compiled)
         self._compiled.add(code)
-        flight.progress, flight.writer = progress, CheckpointWriter(self._store.checkpoints)
-        control = _Control(self, flight, progress, flight.writer)
+        writer = CheckpointWriter(self._store.checkpoints)
+        flight.progress = progress
+        flight.writers.append(writer)
+        control = _Control(self, flight, progress, writer)
         future = self._threads.submit(flight.worker.train, batch, control)
         self._in_flight += 1
         future.add_done_callback(lambda done: self._inbox.put(partial(self._trained, flight, done)))
@@ -399,20 +407,19 @@ class Coordinator:
         """A worker has trained a group of a batch, or failed."""
         self._in_flight -= 1
         assert flight.progress is not None
-        assert flight.writer is not None
         try:
             trained = done.result()
-            self.session.keep(flight.writer.flush)
+            if trained is None:
+                self.session.keep(flight.writers[-1].flush)
         except (OutOfMemory, WorkerLost) as error:
             self.session.end_batch(flight.progress, trained=False)
             self._give_up(flight, back=isinstance(error, OutOfMemory))
             self._fewer(flight.worker, error)
             return
         except InvariantViolated:
+            flight.close()
             self.remove_checkpoints(item.key for item in flight.training)
             raise
-        finally:
-            flight.writer.__exit__(None, None, None)
         self.session.end_batch(flight.progress, trained=trained is not None)
         if trained is None:
             self._stopping = True
@@ -431,6 +438,7 @@ class Coordinator:
                 try:
                     self._trainer.prove(item, flight.trained[item.key])
                 except InvariantViolated:
+                    flight.close()
                     self.remove_checkpoints(other.key for other in flight.rounds)
                     raise
                 flight.stored[item.key] = self._trainer.result(item, flight.trained[item.key])
@@ -444,7 +452,7 @@ class Coordinator:
         for item in flight.rounds:
             stored = flight.stored[item.key]
             if item.key in flight.trained:
-                job = partial(self._store_round, item, stored)
+                job = partial(self._store_round, item, stored, flight)
                 flight.jobs[item.key] = job, self._background.submit(job)
             else:
                 flight.jobs[item.key] = _known(stored.result)
@@ -457,7 +465,7 @@ class Coordinator:
             trained = item.key not in flight.reused
             self._reporter.finish(item.key, *flight.jobs[item.key], trained=trained, batch=flight.number)
 
-    def _store_round(self, item: Round, stored: StoredRound) -> RoundResult:
+    def _store_round(self, item: Round, stored: StoredRound, flight: _Flight) -> RoundResult:
         """Measure and write a round, in the background. Raises Unwritable."""
         stored = self._trainer.measured(item, stored)
         if self._store.rounds.has(item.key):
@@ -467,6 +475,7 @@ class Coordinator:
                 stored = replace(stored, marks={**before.marks, **stored.marks})
         self._store.rounds.write(stored)
         self._trainer.finished.add(stored, written=True)
+        flight.close()
         self._store.checkpoints.remove(item.key)
         self._store.round_locks.release(item.key)
         return stored.result
@@ -483,6 +492,7 @@ class Coordinator:
     def _give_up(self, flight: _Flight, *, back: bool = True) -> None:
         """A batch comes to nothing: its rounds are ready again, and its worker too unless it is gone."""
         self._flights.remove(flight)
+        flight.close()
         for item in flight.rounds:
             self._prepared.pop(item.key, None)
             self._store.round_locks.release(item.key)
@@ -543,8 +553,7 @@ class Coordinator:
         self._builders.shutdown(cancel_futures=True)
         self._background.shutdown()
         for flight in self._flights:
-            if flight.writer is not None:
-                flight.writer.__exit__(None, None, None)
+            flight.close()
 
 
 def _width(worker: Worker) -> Callable[[Group], int]:

@@ -1,4 +1,4 @@
-"""What is looked at while a pack trains."""
+"""Snapshots and early-bird masks of lanes while they train."""
 
 from engine.analysis import EarlyBirdWatch
 from engine.experiment import Round
@@ -9,14 +9,11 @@ from engine.training import DeviceSnapshot, Evaluation, LaneState
 
 
 class EpochMonitor:
-    """Takes weights that others rewind to, and the masks of each epoch; knows which lanes end before their time."""
+    """Collects snapshots that other rounds rewind to and the masks of each epoch; ends lanes at their early bird."""
 
     def __init__(self, maker: InputBuilder, rounds: list[Round], made: list[RoundInputs], marks: list[frozenset[int]]):
         self._maker, self._rounds, self._made, self._wanted = maker, rounds, made, marks
-        self._birds = [
-            EarlyBirdWatch() if item.early_bird != "off" and item.number + 1 < len(item.schedule.survivors) else None
-            for item in rounds
-        ]
+        self._birds = [EarlyBirdWatch() if item.early_bird != "off" else None for item in rounds]
         self._epochs = [
             _epochs(item, each) if bird else frozenset[int]()
             for item, each, bird in zip(rounds, made, self._birds, strict=True)
@@ -27,16 +24,16 @@ class EpochMonitor:
 
     @property
     def over(self) -> bool:
-        """Whether all lanes have ended before their time, and left the weights that others rewind to."""
+        """Whether every lane has ended at its early bird and has the snapshots that other rounds rewind to."""
         left = all(own <= taken.keys() for own, taken in zip(self._wanted, self.marks, strict=True))
         return left and len(self.ended) == len(self._rounds)
 
     def trained(self, lane: int) -> int:
-        """Steps of a lane's round."""
+        """The steps that a lane has trained for when it is done."""
         return int(self.ended[lane]["iteration"]) if lane in self.ended else self._rounds[lane].iterations
 
     def take(self, iteration: int, kept: DeviceSnapshot) -> None:
-        """Look at what was kept at an iteration."""
+        """Take the snapshot of an iteration."""
         if iteration not in self.iterations:
             return
         snapshots = kept.snapshots()
@@ -44,16 +41,16 @@ class EpochMonitor:
             if iteration in self._wanted[lane]:
                 self.marks[lane][iteration] = snapshots[lane]
             if bird and iteration in self._epochs[lane] and lane not in self.ended:
-                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, snapshots[lane].params))
+                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, snapshots[lane]))
                 if bird.found is not None and item.early_bird == "stop":
                     self.ended[lane] = kept.states()[lane]
 
     def open(self, lane: int, readings: list[Evaluation]) -> list[Evaluation]:
-        """Of a lane's new readings those that count: none once it has ended."""
+        """The new evaluations of a lane that count: none once it has ended."""
         return [] if lane in self.ended else readings
 
     def early_bird(self, lane: int) -> EarlyBird | None:
-        """What the masks of a lane's epochs said so far; None where none are drawn."""
+        """The distances between the masks of a lane's epochs so far; None where none are made."""
         bird = self._birds[lane]
         if bird is None:
             return None
@@ -65,7 +62,7 @@ class EpochMonitor:
         )
 
     def checkpoints(self, states: list[LaneState], curves: list[list[CurvePoint]], seconds: float) -> list[Checkpoint]:
-        """All that the lanes need to go on from `states`."""
+        """Checkpoints from which the lanes continue at `states`."""
         found = []
         for lane, (item, state, curve, bird) in enumerate(zip(self._rounds, states, curves, self._birds, strict=True)):
             found.append(
@@ -84,7 +81,7 @@ class EpochMonitor:
         return found
 
     def restore(self, checkpoints: list[Checkpoint]) -> None:
-        """Go on from checkpoints of the lanes."""
+        """Continue from checkpoints of the lanes."""
         for lane, (item, checkpoint) in enumerate(zip(self._rounds, checkpoints, strict=True)):
             self.marks[lane] = dict(checkpoint.marks)
             if checkpoint.ended is not None:
@@ -100,6 +97,6 @@ class EpochMonitor:
 
 
 def _epochs(item: Round, made: RoundInputs) -> frozenset[int]:
-    """The iterations at which a round has seen all its examples once more."""
+    """The iterations at which a round finishes an epoch."""
     count = item.iterations * item.train.batch // len(made.rows)
     return frozenset(-(-epoch * len(made.rows) // item.train.batch) for epoch in range(1, count + 1))

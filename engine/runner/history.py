@@ -2,59 +2,30 @@
 
 from engine.errors import BadInput
 from engine.experiment import Place, Plan
-from engine.store import (
-    Diverged,
-    Event,
-    RoundFinished,
-    RoundStarted,
-    RunFinished,
-    RunFolder,
-    RunResumed,
-    RunStarted,
-    Signal,
-)
+from engine.store import Event, RoundFinished, RunFolder
+from engine.store.state import RunState
 
 
 class RunHistory:
     """The events of a run until now.
 
-    `started`: how it began, None where it has not; `finished`: the rounds told, by place; `begun`: the keys of those
-    that it set out to train, and that it counts as trained by itself once they are stored; `seconds` of work.
+    `state` after them; `finished`: the rounds reported, by place; `begun`: the keys of those that it set out to train,
+    and that it counts as trained by itself once they are stored; `seconds` of work.
     """
 
     def __init__(self, folder: RunFolder):
-        self.started: RunStarted | None = None
-        self.finished: dict[Place, RoundFinished] = {}
-        self.begun: set[str] = set()
-        self.seconds = 0.0
-        self.status = "new"
         self._run = folder.id
-        self._said: set[Event] = set()
-        since, now = None, 0.0
+        self.state = RunState()
         for stamped in folder.events():
-            event, before, now = stamped.event, now, stamped.time
-            self.status = "running"
-            match event:
-                case RunStarted() | RunResumed():
-                    self.seconds += max(0.0, before - since) if since is not None else 0
-                    since = now
-                    self.started = event if isinstance(event, RunStarted) else self.started
-                case RoundStarted():
-                    self.begun.add(event.key)
-                case RoundFinished():
-                    self.finished[Place(event.arm, event.trial, event.round)] = event
-                case Signal() | Diverged():
-                    self._said.add(event)
-                case RunFinished():
-                    self.status, self.seconds, since = event.status, event.seconds, None
-                case _:
-                    pass
+            self.state.take(stamped)
         progress = folder.progress()
-        if since is not None and progress is not None:
-            self.seconds += max(0.0, max(now, progress[0]) - since)
+        self.seconds = self.state.worked(progress[0] if progress else 0.0)
+        self.started, self.begun, self.status = self.state.started, self.state.begun, self.state.status
+        self.finished = {Place(*place): event for place, event in self.state.rounds.items()}
+        self._said: set[Event] = {*self.state.signals, *self.state.diverged}
 
     def told(self, event: Event) -> bool:
-        """Whether that was told of a round before."""
+        """Whether that was reported before."""
         if isinstance(event, RoundFinished):
             return Place(event.arm, event.trial, event.round) in self.finished
         return event in self._said

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from engine import plugins
 from engine.errors import InvariantViolated, LabError
 from engine.paths import cache_folder
 from engine.runner.coordinator import Coordinator
@@ -26,6 +27,7 @@ def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
     """
     folder.own()
     try:
+        plugins.check(folder.folder)
         history = RunHistory(folder)
         if history.status == "done":
             return "done"

@@ -13,31 +13,15 @@ from engine.spec.read import (
     study_text,
     with_settings,
 )
-from engine.spec.recipe import (
-    Criterion,
-    Data,
-    EarlyBird,
-    LayerKind,
-    Network,
-    Prune,
-    Recipe,
-    Restart,
-    Train,
-    Treatment,
-)
-from engine.spec.study import ARM_KINDS, CONTROLS, DRAWN, SEED_STRIDE, Arm, ArmKind, Study, digest
+from engine.spec.recipe import Data, EarlyBird, LayerKind, Network, Prune, Recipe, Restart, Train
+from engine.spec.study import SEED_STRIDE, Arm, Study, digest, round_seed
 from engine.spec.text import line_of, rewritten, to_toml, told_problem
 
 __all__ = [
-    "ARM_KINDS",
-    "CONTROLS",
-    "DRAWN",
     "EXPERIMENTS",
     "QUICK",
     "SEED_STRIDE",
     "Arm",
-    "ArmKind",
-    "Criterion",
     "Data",
     "Difference",
     "EarlyBird",
@@ -49,7 +33,6 @@ __all__ = [
     "Restart",
     "Study",
     "Train",
-    "Treatment",
     "differences",
     "digest",
     "line_of",
@@ -58,6 +41,7 @@ __all__ = [
     "preset_names",
     "preset_text",
     "rewritten",
+    "round_seed",
     "study_problems",
     "study_text",
     "to_toml",

@@ -40,7 +40,7 @@ def differences(studies: Sequence[Study]) -> list[Difference]:
 
 
 def _arm_fields(study: Study, arm: Arm) -> dict[str, Any]:
-    own = arm.model_dump(mode="json", include={"kind", "of", "per_ticket", "rounds"})
+    own = arm.model_dump(mode="json", include={"kind", "of", "per_ticket", "rounds", "order_seed", "parameters"})
     return own | _flat(study.recipe(arm), "")
 
 

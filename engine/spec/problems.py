@@ -45,6 +45,11 @@ def impossible(place: str | Place, found: Any, allowed: str) -> Impossible:
     return Impossible("impossible", "{allowed}", _context(dotted(where), shown(found), allowed))
 
 
+def not_registered(allowed: str) -> PydanticCustomError:
+    """A name that no registry has; `allowed` lists those that it has."""
+    return PydanticCustomError("not_registered", "{allowed}", {"allowed": allowed})
+
+
 def printable(text: str) -> str:
     """`text`, which is shown in terminals. Raises PydanticCustomError, for pydantic, where a control or direction
     character is in it."""
@@ -134,6 +139,8 @@ def _problem(detail: ErrorDetails, fields_at: FieldsAt) -> Problem:
         hint = f"; did you mean {near[0]}?" if near else ""
         known = f"known fields: {', '.join(allowed)}{hint}" if allowed else "no such field here"
         return Problem(field, "an unknown field", known)
+    if kind == "not_registered":
+        return Problem(field, found, context["allowed"])
     if kind == "literal_error":
         return Problem(field, found, context["expected"])
     if kind == "string_pattern_mismatch":

@@ -5,26 +5,27 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from engine import registry
+from engine.spec.names import (
+    CriterionName,
+    NetworkName,
+    OptimizerName,
+    ScheduleName,
+    TreatmentName,
+    check_parameters,
+)
 from engine.spec.problems import impossible, printable
 
-NetworkName = Literal["lenet-300-100", "conv-2", "conv-4", "conv-6"]
-Criterion = Literal[
-    "magnitude",
-    "largest",
-    "random",
-    "large-init",
-    "small-init",
-    "large-init-large-final",
-    "small-init-small-final",
-    "magnitude-increase",
-    "movement",
-]
-Treatment = Literal["reset", "rewind", "reinit", "reshuffle", "keep", "lr-rewind"]
 EarlyBird = Literal["off", "watch", "stop"]
 LayerKind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 MAX_EXAMPLES = 1_000_000_000
 """Drawn in one round at the most; their order is drawn before it begins and takes 4 bytes each."""
 Rate = Annotated[float, Field(gt=0, lt=1)]
+LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
+Parameters = Annotated[
+    dict[str, bool | int | float | str | list[bool | int | float | str]],
+    Field(max_length=100, description="parameters of what is named beside"),
+]
 
 
 class Model(BaseModel):
@@ -66,21 +67,26 @@ class Train(Model):
     """How one round is trained. Times are in iterations (optimizer steps).
 
     `warmup` raises the learning rate linearly from 0 over the first iterations; the `step` schedule
-    multiplies it by `decay` at each of `milestones`. `dropout` is the rate at which units are left out. `augment`
-    shows each example with four pixels of black around, cropped to its size at a random place and flipped left to
-    right half of the time, anew in every step: as He et al. 2016 (section 4.2), and not the paper's Conv-N.
-    `clamp` c keeps every weight's magnitude below a bound of its own, drawn uniformly between 0 and c standard
-    deviations of its layer's initial weights, afresh for every round. Most weights end at their bounds: magnitudes
-    are then about uniform and say nothing of the weights. Bounds that stayed would say which weights the next round
-    can use, and survivors chosen for theirs would do better than random ones.
+    multiplies it by `decay` at each of `milestones`, `cosine` lowers it to zero at the last iteration. `weight_decay`
+    times each parameter is added to its gradient before momentum, as in PyTorch's SGD. `dropout` is the rate at which
+    units are left out. `augment`
+    pads each example with four black pixels, crops it to its size at a random place and flips it left to right half
+    of the time, anew in every step (He et al. 2016, section 4.2; the paper's Conv-N do not). With `order` round,
+    every round draws its own order of examples, crops and dropout, the same for all arms of a trial; with trial, all
+    rounds of a trial repeat one draw. `clamp` c keeps every weight's magnitude below a bound of its own, drawn
+    uniformly between 0 and c standard deviations of its layer's initial weights, afresh for every round. Most weights
+    end at their bounds, so that magnitudes are about uniform and say nothing of the weights. Bounds that were the same
+    in every round would decide which weights survive, and survivors would do better than random ones.
     """
 
     iterations: Annotated[int, Field(ge=1, le=10_000_000, description="optimizer steps in a round")] = 50_000
     batch: Annotated[int, Field(ge=1, le=65_536, description="examples in a step")] = 60
-    optimizer: Annotated[Literal["adam", "sgd"], Field(description="the update rule")] = "adam"
+    optimizer: Annotated[OptimizerName, Field(description="the update rule")] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=100, description="before schedule and warm-up")] = 1.2e-3
     momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.9
-    schedule: Annotated[Literal["constant", "step"], Field(description="of the learning rate")] = "constant"
+    nesterov: Annotated[bool, Field(description="Nesterov momentum, of sgd")] = False
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="L2 coefficient, added to the gradients")] = 0.0
+    schedule: Annotated[ScheduleName, Field(description="of the learning rate")] = "constant"
     milestones: Annotated[
         tuple[Annotated[int, Field(ge=1)], ...],
         Field(strict=False, max_length=100, description="iterations at which a step schedule decays"),
@@ -90,6 +96,9 @@ class Train(Model):
     evaluate_every: Annotated[int, Field(ge=1, description="iterations between validations")] = 100
     dropout: Annotated[float, Field(ge=0, lt=1, description="rate at which units are left out")] = 0.0
     augment: Annotated[bool, Field(description="random crops and flips of the examples")] = False
+    order: Annotated[
+        Literal["round", "trial"], Field(description="draw the order of examples for each round, or once a trial")
+    ] = "round"
     clamp: Annotated[
         float | None, Field(gt=0, le=100, description="largest bound of a magnitude, in initial standard deviations")
     ] = None
@@ -97,12 +106,14 @@ class Train(Model):
     @model_validator(mode="after")
     def _combination(self) -> Self:
         if (self.schedule == "step") != bool(self.milestones):
-            allowed = "one or more with schedule 'step', none with 'constant'"
+            allowed = "one or more with schedule 'step', none with others"
             raise impossible("milestones", list(self.milestones), allowed)
         if list(self.milestones) != sorted(set(self.milestones)):
             raise impossible("milestones", list(self.milestones), "iterations in rising order, each once")
         if "momentum" in self.model_fields_set and self.optimizer != "sgd":
             raise impossible("momentum", self.momentum, "only with optimizer 'sgd'")
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise impossible("nesterov", self.nesterov, "only with optimizer 'sgd' and a momentum above 0")
         if "decay" in self.model_fields_set and self.schedule != "step":
             raise impossible("decay", self.decay, "only with schedule 'step'")
         if self.batch * self.iterations > MAX_EXAMPLES:
@@ -114,14 +125,14 @@ class Train(Model):
 
 
 class Prune(Model):
-    """What goes after each round: `rate` of each layer's survivors, the output layer at half of it.
+    """What is pruned after each round: `rate` of each layer's survivors, half of it in the output layer.
 
-    `rates` sets the rate of a kind of layer apart. In global scope the layers are ranked together
-    and `rate` is of all of them. Frankle & Carbin 2019, section 2 and figure 2. `levels`, instead of `rounds`,
-    are the P_m to prune to, in percent; each layer goes as far as its rate would take it on the way there.
-    `early_bird` draws the next round's mask after every epoch of a round, to tell when it has settled (You et al.
-    2020); with `stop` the round ends there. `stop_on_collapse` leaves out the rounds after one whose validation
-    accuracy is no better than chance.
+    `rates` sets the rate of a kind of layer. In global scope the layers are ranked together and `rate` is that of all
+    of them (Frankle & Carbin 2019, section 2 and figure 2). `levels`, instead of `rounds`, are the densities to prune
+    to, in percent; each layer is pruned as far as its rate takes it. Layers of the kinds or names in `unpruned` have no
+    mask and do not count in the density. `parameters` are the criterion's. `early_bird` makes the next round's mask
+    after every epoch of a round, to find when it no longer changes (You et al. 2020); with `stop` the round ends there.
+    `stop_on_collapse` skips the rounds after one whose validation accuracy is no better than chance.
     """
 
     rounds: Annotated[int, Field(ge=0, le=100, description="times that the network is pruned")] = 20
@@ -134,7 +145,12 @@ class Prune(Model):
     scope: Annotated[Literal["layerwise", "global"], Field(description="rank each layer, or all together")] = (
         "layerwise"
     )
-    criterion: Annotated[Criterion, Field(description="what the weights that go are lowest in")] = "magnitude"
+    unpruned: Annotated[
+        tuple[LayerName, ...],
+        Field(strict=False, max_length=1000, description="kinds or names of layers that are never pruned"),
+    ] = ()
+    criterion: Annotated[CriterionName, Field(description="score of a weight; the lowest are pruned")] = "magnitude"
+    parameters: Parameters = {}
     early_bird: Annotated[EarlyBird, Field(description="compare the masks of a round's epochs")] = "off"
     stop_on_collapse: Annotated[bool, Field(description="no rounds after one at chance")] = False
 
@@ -146,6 +162,8 @@ class Prune(Model):
             raise impossible("levels", list(self.levels), "only without rounds")
         if list(self.levels) != sorted(set(self.levels), reverse=True):
             raise impossible("levels", list(self.levels), "percentages in falling order, each once")
+        if self.parameters:
+            check_parameters(registry.criterion.entry(self.criterion), self.parameters, "parameters")
         return self
 
     @property
@@ -161,21 +179,25 @@ class Prune(Model):
 class Restart(Model):
     """What survivors restart from (the treatment).
 
-    `reset`: the initial weights; `rewind`: the dense network's at `iteration`, the schedule going on from there
-    (Frankle et al. 2020); `reinit`: fresh weights each round; `reshuffle`: the survivors' initial weights, shuffled
-    within the layer; `keep`: the trained weights, at the schedule's last learning rate (fine-tuning); `lr-rewind`:
-    the trained weights, with the whole schedule again (Renda et al. 2020). `keep_signs` gives each survivor the
+    `iteration` is that of treatment `rewind`; `parameters` are the treatment's. `keep_signs` gives each survivor the
     sign of its initial weight (Zhou et al. 2019).
     """
 
-    treatment: Annotated[Treatment, Field(description="where survivors restart")] = "reset"
-    iteration: Annotated[int | None, Field(ge=1, description="that a rewind goes back to")] = None
+    treatment: Annotated[TreatmentName, Field(description="where survivors restart")] = "reset"
+    iteration: Annotated[int | None, Field(ge=1, description="to rewind to")] = None
+    parameters: Parameters = {}
     keep_signs: Annotated[bool, Field(description="survivors take their initial signs")] = False
 
     @model_validator(mode="after")
     def _combination(self) -> Self:
-        if (self.treatment == "rewind") != (self.iteration is not None):
-            raise impossible("iteration", self.iteration, "an iteration with treatment 'rewind', none with others")
+        if not self.model_fields_set & {"treatment", "iteration", "parameters"}:
+            return self
+        entry = registry.treatment.entry(self.treatment)
+        if entry.value.takes_iteration != (self.iteration is not None):
+            takes = [repr(it.name) for it in registry.treatment.entries() if it.value.takes_iteration]
+            allowed = f"an iteration with treatment {' or '.join(takes)}, none with others"
+            raise impossible("iteration", self.iteration, allowed)
+        check_parameters(entry, self.parameters, "parameters")
         return self
 
 

@@ -2,44 +2,54 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from engine import registry
+from engine.spec.names import ArmKindName, check_parameters
 from engine.spec.problems import Impossible, impossible, printable
-from engine.spec.recipe import Model, Recipe
-
-ArmKind = Literal["ticket", "one-shot", "reinit", "random-mask", "retrain"]
-ARM_KINDS: tuple[str, ...] = get_args(ArmKind)
-CONTROLS: frozenset[str] = frozenset({"reinit", "random-mask", "retrain"})
-DRAWN: frozenset[str] = frozenset({"reinit", "random-mask"})
-"""Controls that draw something of their own, of which each ticket can have several."""
+from engine.spec.recipe import Model, Parameters, Recipe
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 SEED_STRIDE = 1000
 """Trials and controls per ticket are fewer than this, so that seeds derived by it never meet."""
 MAX_ROUNDS = 20_000
-"""Of all arms and trials. The paper's largest study has some thousand."""
+"""The most rounds of all arms and trials. The paper's largest study has some thousand."""
+
+
+def round_seed(seed: int, number: int) -> int:
+    """What is drawn for round `number` of a trial comes from this seed; for the dense round from the trial's own."""
+    return seed + SEED_STRIDE * (SEED_STRIDE + number) if number else seed
+
+
+_REPLACED = {
+    "prune": (("rounds", ("rounds", "levels")), ("levels", ("rounds", "levels")), ("criterion", ("parameters",))),
+    "restart": (("treatment", ("iteration", "parameters")),),
+}
+"""Fields of the base that an arm's field replaces: what belongs to another criterion or treatment does not apply."""
 
 
 class Arm(Model):
     """One variant of the study. Its tables `data`, `train`, `prune` and `restart` override the base recipe's fields.
 
-    `kind`: `ticket` prunes iteratively; `one-shot` prunes the dense network once, to the P_m of each round.
-    Controls are made from the tickets of `of`: `reinit` trains their masks from fresh weights, `per_ticket` times;
-    `random-mask` keeps their layer counts in random places; `retrain` trains the tickets themselves under other
-    `data` or `train`. `rounds` limits one-shot and controls to some rounds.
+    `kind` is how its rounds get their masks, and `parameters` are that kind's. Controls are made from the tickets of
+    the arm `of`; those that draw something, `per_ticket` times. `rounds` limits one-shot arms and controls to some
+    rounds. `order_seed` draws another order of examples, crops and dropout (trial t has `order_seed` + t), so that two
+    copies of one network train under different noise.
     """
 
     name: Name
-    kind: Annotated[ArmKind, Field(description="the procedure")]
+    kind: Annotated[ArmKindName, Field(description="the procedure")]
     of: Annotated[Name, Field(description="the arm that a control is made from")] = "ticket"
     per_ticket: Annotated[int, Field(ge=1, lt=SEED_STRIDE, description="controls made from each ticket")] = 1
     rounds: Annotated[
         tuple[Annotated[int, Field(ge=1)], ...] | None,
         Field(strict=False, description="rounds to do; all when left out"),
     ] = None
+    order_seed: Annotated[int | None, Field(ge=0, lt=2**31 - 2**21, description="draws another order")] = None
+    parameters: Parameters = {}
     data: dict[str, Any] = {}
     train: dict[str, Any] = {}
     prune: dict[str, Any] = {}
@@ -48,25 +58,50 @@ class Arm(Model):
     @model_validator(mode="before")
     @classmethod
     def _kind_from_name(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "kind" not in given and given.get("name") in ARM_KINDS:
-            return {**given, "kind": given["name"]}
+        if isinstance(given, dict) and "kind" not in given:
+            name = given.get("name")
+            if isinstance(name, str) and name in registry.arm:
+                return {**given, "kind": name}
         return given
 
     @model_validator(mode="after")
     def _combination(self) -> Self:
-        for field, kinds in (("of", CONTROLS), ("per_ticket", DRAWN)):
-            if field in self.model_fields_set and self.kind not in kinds:
-                allowed = f"only with kind {' or '.join(map(repr, sorted(kinds)))}, not {self.kind!r}"
+        for field, fact, fits in (("of", "control", self.control), ("per_ticket", "draws", self.draws)):
+            if field in self.model_fields_set and not fits:
+                kinds = sorted(repr(entry.name) for entry in registry.arm.entries() if getattr(entry.value, fact))
+                allowed = f"only with kind {' or '.join(kinds)}, not {self.kind!r}"
                 raise impossible(field, getattr(self, field), allowed)
+        if self.parameters:
+            check_parameters(registry.arm.entry(self.kind), self.parameters, "parameters")
         for field in ("name", "seed"):
             if field in self.data:
                 raise impossible(("data", field), self.data[field], "in base only: all arms learn from the same data")
         if self.rounds is not None:
-            if self.kind == "ticket":
-                raise impossible("rounds", list(self.rounds), "not with kind 'ticket', which does them all")
+            if self.iterative:
+                raise impossible("rounds", list(self.rounds), f"not with kind {self.kind!r}, which does them all")
             if not self.rounds or list(self.rounds) != sorted(set(self.rounds)):
                 raise impossible("rounds", list(self.rounds), "rounds in rising order, each once")
         return self
+
+    @property
+    def control(self) -> bool:
+        """Whether it is made from the rounds of a ticket arm."""
+        return bool(registry.arm[self.kind].control)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws something of its own, so that each ticket can have several."""
+        return bool(registry.arm[self.kind].draws)
+
+    @property
+    def iterative(self) -> bool:
+        """Whether every round is pruned from the one before it: a ticket arm."""
+        return bool(registry.arm[self.kind].prunes == "previous")
+
+    @property
+    def copies(self) -> int:
+        """How many networks it has for each trial."""
+        return self.per_ticket if self.draws else 1
 
     @property
     def overrides(self) -> dict[str, dict[str, Any]]:
@@ -77,9 +112,9 @@ class Arm(Model):
 class Study(Model):
     """A question: a base recipe, its arms, and how many trials of each.
 
-    `seed` is the first trial's seed; trial t has `seed + t`. Control r of a trial draws from the trial's
-    seed + 1000 (r + 1), and that is the seed shown for it; what a treatment draws for round n comes from
-    seed + 1000 (1000 + n).
+    `seed` is the first trial's seed; trial t has `seed + t`. Copy r of a control draws from the trial's seed +
+    1000 (r + 1), and that is the seed shown for it. What is drawn for round n comes from seed + 1000 (1000 + n): see
+    `round_seed`.
     """
 
     name: Name
@@ -91,27 +126,26 @@ class Study(Model):
 
     @model_validator(mode="after")
     def _combination(self) -> Self:
-        kinds: dict[str, str] = {}
+        names: set[str] = set()
         rounds = 0
         for place, arm in enumerate(self.arm):
-            if arm.name in kinds:
+            if arm.name in names:
                 raise impossible(("arm", place, "name"), arm.name, "each arm's name once")
-            if arm.kind in CONTROLS and kinds.get(arm.of) != "ticket":
-                tickets = [name for name, kind in kinds.items() if kind == "ticket"]
+            tickets = [it.name for it in self.arm[:place] if it.iterative]
+            if arm.control and arm.of not in tickets:
                 allowed = f"an arm of kind 'ticket' above it ({', '.join(tickets) or 'there is none'})"
                 raise impossible(("arm", place, "of"), arm.of, allowed)
-            kinds[arm.name] = arm.kind
+            names.add(arm.name)
             try:
                 recipe = self.recipe(arm)
             except ValidationError as error:
                 raise Impossible.within(error, Recipe, ("arm", place)) from None
-            if arm.kind in CONTROLS:
+            if arm.control:
                 _control_fits(arm, recipe, self.recipe(self.named(arm.of)), place)
             if arm.rounds and arm.rounds[-1] > recipe.prune.steps:
                 allowed = f"at most the {recipe.prune.steps} rounds of prune"
                 raise impossible(("arm", place, "rounds"), list(arm.rounds), allowed)
-            networks = self.trials * (arm.per_ticket if arm.kind in DRAWN else 1)
-            rounds += networks * (1 + len(arm.rounds or range(recipe.prune.steps)))
+            rounds += self.trials * arm.copies * (1 + len(arm.rounds or range(recipe.prune.steps)))
         if rounds > MAX_ROUNDS:
             raise impossible("trials", self.trials, f"at most {MAX_ROUNDS} rounds in all; these are {rounds}")
         return self
@@ -124,15 +158,23 @@ class Study(Model):
         """The base recipe under the arm's overrides (a control's: over those of its ticket)."""
         tables = self.base.model_dump(exclude_unset=True)
         layers = [arm.overrides]
-        if arm.kind in CONTROLS and arm.of != arm.name:
+        if arm.control and arm.of != arm.name:
             layers.insert(0, self.named(arm.of).overrides)
         for layer in layers:
             for name, table in layer.items():
                 below = tables.get(name, {})
-                if name == "prune" and table.keys() & {"rounds", "levels"}:
-                    below = {field: value for field, value in below.items() if field not in ("rounds", "levels")}
-                tables[name] = {**below, **table}
+                replaced = {field for given, fields in _REPLACED.get(name, ()) if given in table for field in fields}
+                tables[name] = {**{field: value for field, value in below.items() if field not in replaced}, **table}
         return Recipe.model_validate(tables)
+
+    def copies(self, arm: Arm) -> list[tuple[int, int, int]]:
+        """The networks of an arm in order: the trial, its seed, and the seed that the network draws from itself."""
+        seeds = enumerate(self.trial_seeds())
+        if not arm.draws:
+            return [(trial, seed, seed) for trial, seed in seeds]
+        return [
+            (trial, seed, seed + SEED_STRIDE * (copy + 1)) for trial, seed in seeds for copy in range(arm.per_ticket)
+        ]
 
     def trial_seeds(self) -> tuple[int, ...]:
         return tuple(self.seed + trial for trial in range(self.trials))
@@ -142,7 +184,9 @@ class Study(Model):
         """Hex digest of all that decides the results: equal for studies that differ only in name and words."""
         arms = [
             {
-                **arm.model_dump(mode="json", include={"name", "kind", "of", "per_ticket", "rounds"}),
+                **arm.model_dump(
+                    mode="json", include={"name", "kind", "of", "per_ticket", "rounds", "order_seed", "parameters"}
+                ),
                 "recipe": self.recipe(arm).model_dump(mode="json"),
             }
             for arm in self.arm
@@ -155,11 +199,14 @@ def _control_fits(arm: Arm, recipe: Recipe, ticket: Recipe, place: int) -> None:
         if getattr(recipe, table) != getattr(ticket, table):
             allowed = f"nothing: a control has the masks and weights of {arm.of!r}"
             raise impossible(("arm", place, table), getattr(arm, table), allowed)
-    if arm.kind != "reinit" and ticket.restart.treatment not in ("reset", "rewind"):
-        allowed = f"an arm with treatment 'reset' or 'rewind' for kind {arm.kind!r}"
+    treatment = registry.treatment[ticket.restart.treatment]
+    if registry.arm[arm.kind].fresh_weights:
+        return
+    if not treatment.for_controls:
+        fits = [repr(entry.name) for entry in registry.treatment.entries() if entry.value.for_controls]
+        allowed = f"an arm with treatment {' or '.join(fits)} for kind {arm.kind!r}"
         raise impossible(("arm", place, "of"), arm.of, allowed)
-    rewound = ticket.restart.treatment == "rewind" and arm.kind != "reinit"
-    if rewound and recipe.train.iterations != ticket.train.iterations:
+    if ticket.restart.iteration is not None and recipe.train.iterations != ticket.train.iterations:
         allowed = f"{ticket.train.iterations}, the iterations of {arm.of!r}, which is rewound"
         raise impossible(("arm", place, "train", "iterations"), recipe.train.iterations, allowed)
 

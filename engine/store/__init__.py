@@ -1,11 +1,17 @@
-"""What is kept: a folder a run with its events in SQLite, and finished rounds as safetensors.
+"""The store: a folder for each run with its events in SQLite, and finished rounds as safetensors files.
 
-The store is the only door between the engine and the screens: the engine writes, screens follow, and
-control goes back as requests in the run's database.
+It is the only link between engine and screens. The engine writes and screens follow; control goes back as requests in
+the run's database.
+
+- `Store`: everything below a home. `RunFolder` writes a run, `RunReader` reads it; a kernel lock makes one process the
+  writer.
+- **event**: one fact that the engine reports, in order (`events.py`). **Progress**: where the run is now.
+- **content key**: 40 hex digits over everything that decides a round's numbers. Runs share rounds by it.
+- `RoundStore`: finished rounds, their survivors alone on disk, dense arrays in memory. `CheckpointStore`: rounds in
+  training.
 """
 
-from engine.store.checkpoints import Checkpoint, CheckpointStore
-from engine.store.database import RunFolder
+from engine.store.doctor import Problem, find_problems
 from engine.store.drafts import Drafts
 from engine.store.events import (
     ArmPlan,
@@ -33,23 +39,21 @@ from engine.store.events import (
     SignalKind,
     Similarity,
 )
-from engine.store.health import Amiss, amiss
-from engine.store.leases import Lease, Leases
-from engine.store.machine import MachineFacts
-from engine.store.reading import AT_WORK, NOTE, TITLE, Request, RunReader, Stamped
-from engine.store.rounds import RoundStore, StoredRound
-from engine.store.runs import ROOM, Store
+from engine.store.home import ROOM, Store
+from engine.store.locks import Holder, LockLost, RoundLocks
+from engine.store.machine import MachineProfile
+from engine.store.run_db import ACTIVE, NOTE, TITLE, Request, RunFolder, RunReader, Stamped
 from engine.store.summary import STATUSES, RoundMean, RunSummary
+from engine.store.tensors import Checkpoint, CheckpointStore, RoundStore, StoredRound, load_round
 from engine.store.trash import KEPT_DAYS, Deleted, Trash
 
 __all__ = [
-    "AT_WORK",
+    "ACTIVE",
     "KEPT_DAYS",
     "NOTE",
     "ROOM",
     "STATUSES",
     "TITLE",
-    "Amiss",
     "ArmPlan",
     "Checkpoint",
     "CheckpointStore",
@@ -60,20 +64,22 @@ __all__ = [
     "Drafts",
     "EarlyBird",
     "Event",
+    "Holder",
     "InvariantFailed",
     "LaneProgress",
     "LayerCount",
-    "Lease",
-    "Leases",
-    "MachineFacts",
+    "LockLost",
+    "MachineProfile",
     "Magnitudes",
     "Note",
     "Paused",
+    "Problem",
     "Progress",
     "Request",
     "ResourceUsage",
     "Resumed",
     "RoundFinished",
+    "RoundLocks",
     "RoundMean",
     "RoundResult",
     "RoundStarted",
@@ -91,5 +97,6 @@ __all__ = [
     "Store",
     "StoredRound",
     "Trash",
-    "amiss",
+    "find_problems",
+    "load_round",
 ]

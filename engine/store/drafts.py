@@ -1,4 +1,4 @@
-"""What was typed and belongs to no run yet, kept for another time."""
+"""Drafts of studies that people typed and have not run yet."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,17 +7,17 @@ from engine.store.files import free_aside, write_atomic, writing
 
 MOST_DRAFTS = 10
 MOST_BYTES = 1_000_000
-"""Of one draft."""
+"""The size of one draft."""
 
 
 class Drafts:
-    """The drafts in `folder`, a file each: the newest ten. What they hold is the affair of those who type."""
+    """The newest ten drafts in `folder`, a file each. The store does not read their content."""
 
     def __init__(self, folder: Path):
         self._folder = folder
 
     def kept(self) -> list[tuple[str, float, bytes]]:
-        """Name, time in seconds since the epoch and content of each, the oldest first."""
+        """Return name, time in seconds since the epoch and content of each draft, the oldest first."""
         found = []
         for path in self._paths():
             with suppress(OSError):
@@ -25,8 +25,10 @@ class Drafts:
         return found
 
     def keep(self, name: str, data: bytes) -> None:
-        """Keep a draft, atomically, in place of the one of that name; the same again keeps its time. Raises Unwritable,
-        and ValueError for one that is too long."""
+        """Replace the draft of that name, atomically; the same content keeps its time.
+
+        Raises Unwritable, and ValueError for one that is too long.
+        """
         if len(data) > MOST_BYTES:
             raise ValueError(f"{len(data)} bytes; allowed: at most {MOST_BYTES}")
         path = self._folder / f"{name}.json"
@@ -38,12 +40,12 @@ class Drafts:
             old.unlink(missing_ok=True)
 
     def drop(self, name: str) -> None:
-        """Keep the draft of that name no longer, if there is one."""
+        """Remove the draft of that name, if there is one."""
         with suppress(OSError):
             (self._folder / f"{name}.json").unlink(missing_ok=True)
 
     def put_aside(self, name: str) -> Path:
-        """Put a damaged draft where it is not in the way; where that is."""
+        """Rename a damaged draft and return its new path."""
         path = self._folder / f"{name}.json"
         aside = free_aside(path)
         with suppress(OSError):

@@ -55,7 +55,8 @@ class RoundResult(Model):
     `early_stop_iteration` is the iteration of the lowest validation loss, found afterwards;
     `test_accuracy` is taken with the weights of that iteration, `test_accuracy_end` with the last ones;
     `test_accuracy_pruned` with those that a ticket was pruned from, under its masks, before it trained again;
-    `collapsed`: its validation accuracy is no better than 1.5 times chance.
+    `collapsed`: its validation accuracy is no better than the share of the largest class (`analysis.at_chance`);
+    `measures`: by name, then by layer, or under "" of the whole network; None where not finite.
     """
 
     iterations: int
@@ -71,6 +72,7 @@ class RoundResult(Model):
     validation_accuracy: float | None = None
     magnitudes: dict[str, Magnitudes] = {}
     early_bird: EarlyBird | None = None
+    measures: dict[str, dict[str, float | None]] = {}
 
     @property
     def survivors(self) -> int:
@@ -83,18 +85,17 @@ class RoundResult(Model):
 
 
 class Similarity(Model):
-    """One layer of a round against the earlier rounds of its trial; the lists run in parallel.
+    """One layer of a round against the round before it in its trial.
 
-    `alive`: Spearman correlation of |w| over the weights alive in both rounds; `all`: over all weights,
-    pruned ones as ties at zero; `jaccard`: overlap of the masks; `chance`: what random masks of the same
-    counts would have. None where a correlation is undefined.
+    `alive`: Spearman correlation of |w| over the weights that survive in both rounds; `all`: over all weights, pruned
+    ones as ties at zero; None where a correlation is undefined. `jaccard`: overlap of the masks; `chance`: what random
+    masks of the same counts would have.
     """
 
-    rounds: tuple[int, ...]
-    alive: tuple[float | None, ...]
-    all: tuple[float | None, ...]
-    jaccard: tuple[float, ...]
-    chance: tuple[float, ...]
+    alive: float | None
+    all: float | None
+    jaccard: float
+    chance: float
 
 
 class ArmPlan(Model):
@@ -148,6 +149,21 @@ class RoundFinished(Model):
     reused: bool
     result: RoundResult
     similarity: dict[str, Similarity]
+
+    @property
+    def p_m(self) -> float:
+        """Percentage of prunable weights left."""
+        return self.result.p_m
+
+    @property
+    def survivors(self) -> int:
+        """Prunable weights left."""
+        return self.result.survivors
+
+    @property
+    def spearman(self) -> dict[str, float | None]:
+        """By layer, the correlation of |w| with the round before, over the weights that survive in both."""
+        return {name: self.similarity[name].alive if name in self.similarity else None for name in self.result.layers}
 
 
 class Diverged(Model):

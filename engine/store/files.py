@@ -12,9 +12,9 @@ from engine.errors import Unwritable
 from engine.paths import make_folder
 
 PART = ".part"
-"""How the names of files end that are not whole yet."""
+"""The ending of names of unfinished files."""
 
-_OF_THE_DISK = {
+_DISK_ERRORS = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_READONLY,
@@ -25,40 +25,43 @@ _OF_THE_DISK = {
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What cannot be written within, for no fault of its own, raises Unwritable."""
+    """Convert I/O errors (disk full, read-only) raised in the block to Unwritable."""
     try:
         yield
     except OSError as error:
         raise Unwritable(f"{path}: cannot be written: {error.strerror or error}") from error
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in _OF_THE_DISK:
+        if error.sqlite_errorcode & 0xFF not in _DISK_ERRORS:
             raise
         raise Unwritable(f"{path}: cannot be written: {error}") from error
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step: a reader sees the old file or the new one, also after a power cut."""
+def write_atomic(path: Path, *data: bytes | memoryview) -> None:
+    """Write `data`, one piece after the other, to `path` in one step.
+
+    A reader sees the old file or the new one, after a power cut too. Raises OSError.
+    """
     make_folder(path.parent)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
     try:
         with part.open("wb") as file:
-            file.write(data)
+            for piece in data:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def free_aside(path: Path) -> Path:
-    """A name that is free, beside `path`, for what is damaged."""
+    """Return a free name beside `path` for a damaged file."""
     return next(name for more in count(1) if not (name := path.with_name(f"{path.name}.damaged-{more}")).exists())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` last through a power cut, where the platform can."""
+    """Make the names in `folder` survive a power cut, where the platform can."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

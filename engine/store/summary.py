@@ -1,13 +1,12 @@
 """A run in a list."""
 
-import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from engine.store.events import Paused, Resumed, RoundFinished, RunFinished, RunResumed, RunStarted
-from engine.store.reading import Stamped
+from engine.store.events import ArmPlan
+from engine.store.state import RunState, mean_of_known
 
 STATUSES = ("new", "running", "paused", "interrupted", "stopped", "failed", "done", "damaged")
 """What a run can be."""
@@ -16,11 +15,13 @@ _WHEN = re.compile(r"-\d{8}-\d{6}(-\d+)?$")
 
 
 class RoundMean(NamedTuple):
-    """A round of an arm: P_m in percent, and the mean test accuracy (0 to 1) over the trials that have a finite one."""
+    """A round of an arm: P_m in percent, and the mean test and validation accuracy (0 to 1) over the trials that have a
+    finite one."""
 
     round: int
     p_m: float
     accuracy: float
+    validation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ class RunSummary:
 
     @property
     def best(self) -> float | None:
-        """The highest accuracy of all rounds of the first arm."""
-        return max((mean.accuracy for mean in self.rounds), default=None)
+        """The test accuracy of the first arm's round with the highest validation accuracy; test data choose nothing."""
+        validated = [(mean.validation, mean.accuracy) for mean in self.rounds if mean.validation is not None]
+        return max(validated, key=lambda pair: pair[0])[1] if validated else None
 
     @property
     def last(self) -> float | None:
@@ -72,63 +74,32 @@ def damaged(run: str) -> RunSummary:
     return RunSummary(run, "", "", "?", "damaged", "", "", (), 0, 0.0, 0, 0, None, ())
 
 
-class Tally:
-    """What the events of a run say, in short, up to number `last_event`."""
+def summarise(state: RunState, run: str, *, study: str, title: str, note: str, created: float) -> RunSummary:
+    """Return the run's line in a list, with the status that its events tell."""
+    first = state.arms[0] if state.arms else None
+    return RunSummary(
+        id=run,
+        title=title,
+        note=note,
+        study=study,
+        status=state.status,
+        dataset=state.started.dataset.name if state.started else "",
+        device=state.started.device if state.started else "",
+        arms=tuple(arm.name for arm in state.arms),
+        trials=len(first.seeds) if first else 0,
+        created=created,
+        rounds_done=len(state.rounds),
+        rounds_total=state.rounds_total,
+        seconds=state.seconds,
+        rounds=tuple(_means(state, first)) if first else (),
+    )
 
-    def __init__(self) -> None:
-        self.last_event = 0
-        self._status = "new"
-        self._dataset = self._device = ""
-        self._arms: tuple[str, ...] = ()
-        self._trials = self._done = self._total = 0
-        self._seconds: float | None = None
-        self._rounds: dict[int, tuple[float, dict[int, float]]] = {}
 
-    def add(self, events: Iterable[Stamped]) -> None:
-        """Take the events after the last."""
-        for stamped in events:
-            self.last_event = stamped.id
-            match stamped.event:
-                case RunStarted() as event:
-                    self._status, self._dataset, self._device = "running", event.dataset.name, event.device
-                    self._arms = tuple(arm.name for arm in event.arms)
-                    self._trials = len(event.arms[0].seeds) if event.arms else 0
-                    self._total = sum(len(arm.seeds) * len(arm.rounds) for arm in event.arms)
-                case RunResumed():
-                    self._status, self._seconds = "running", None
-                case Paused():
-                    self._status = "paused"
-                case Resumed():
-                    self._status = "running"
-                case RunFinished() as event:
-                    self._status, self._seconds = event.status, event.seconds
-                case RoundFinished() as event:
-                    self._done += 1
-                    accuracy = event.result.test_accuracy
-                    if self._arms[:1] == (event.arm,) and accuracy is not None:
-                        self._rounds.setdefault(event.round, (event.result.p_m, {}))[1][event.trial] = accuracy
-                case _:
-                    pass
-
-    def summary(self, run: str, *, study: str, title: str, note: str, created: float) -> RunSummary:
-        """The run's line in a list, with the status that its events tell."""
-        rounds = (
-            RoundMean(number, p_m, math.fsum(found.values()) / len(found))
-            for number, (p_m, found) in sorted(self._rounds.items())
-        )
-        return RunSummary(
-            id=run,
-            title=title,
-            note=note,
-            study=study,
-            status=self._status,
-            dataset=self._dataset,
-            device=self._device,
-            arms=self._arms,
-            trials=self._trials,
-            created=created,
-            rounds_done=self._done,
-            rounds_total=self._total,
-            seconds=self._seconds,
-            rounds=tuple(rounds),
-        )
+def _means(state: RunState, arm: ArmPlan) -> Iterator[RoundMean]:
+    for number in arm.rounds:
+        places = ((arm.name, trial, number) for trial in range(len(arm.seeds)))
+        found = [state.rounds[place] for place in places if place in state.rounds]
+        accuracy = mean_of_known(event.result.test_accuracy for event in found)
+        validation = mean_of_known(event.result.validation_accuracy for event in found)
+        if accuracy is not None:
+            yield RoundMean(number, found[0].p_m, accuracy, validation)

@@ -1,4 +1,4 @@
-"""Runs that were deleted, for as long as they can be brought back."""
+"""Deleted runs, while they can be restored."""
 
 import re
 import time
@@ -9,15 +9,15 @@ from shutil import rmtree
 
 from engine.errors import BadInput, LabError
 from engine.paths import make_folder
-from engine.store.checkpoints import CheckpointStore
-from engine.store.database import RunFolder
 from engine.store.events import RoundFinished, RoundStarted
 from engine.store.files import PART, writing
-from engine.store.leases import Leases
-from engine.store.summaries import RUN_NAME
+from engine.store.index import RUN_NAME
+from engine.store.locks import RoundLocks
+from engine.store.run_db import RunFolder
+from engine.store.tensors import CheckpointStore
 
 KEPT_DAYS = 30
-"""Days after which a deleted run is gone for good, once another is deleted or the interface is opened."""
+"""Days after which a deleted run is removed for good, when another is deleted or the interface is opened."""
 _PLACE = re.compile(rf"(\d{{19}})-({RUN_NAME.pattern})")
 _CHECKPOINTS = "checkpoints"
 
@@ -32,24 +32,24 @@ class Deleted:
 
 
 class Trash:
-    """The deleted runs in `folder`, each with the checkpoints of rounds that it had begun. Rounds that are finished are
-    nobody's, and stay."""
+    """The deleted runs in `folder`, each with the checkpoints of its unfinished rounds. Finished rounds stay in the
+    store."""
 
-    def __init__(self, folder: Path, checkpoints: CheckpointStore, leases: Leases):
-        self._folder, self._checkpoints, self._leases = folder, checkpoints, leases
+    def __init__(self, folder: Path, checkpoints: CheckpointStore, round_locks: RoundLocks):
+        self._folder, self._checkpoints, self._round_locks = folder, checkpoints, round_locks
 
     def runs(self) -> list[Deleted]:
-        """What can be brought back, the last deleted first."""
+        """Return the deleted runs, the last deleted first."""
         found = [(_PLACE.fullmatch(path.name), path) for path in self._folder.glob("[0-9]*-*/")]
         known = [Deleted(match[2], int(match[1]) / 1e9, path) for match, path in found if match]
         return sorted(known, key=lambda item: item.folder.name, reverse=True)
 
     def take(self, folder: Path) -> None:
-        """Put the run in `folder` into the trash. Raises BadInput where it is at work, Unwritable."""
+        """Move the run in `folder` to the trash. Raises BadInput while a process writes it, Unwritable."""
         place = self._folder / f"{time.time_ns():019d}-{folder.name}"
-        leased = [lease for lease in self._leases.all() if lease.alive]
-        if any(lease.run == folder.name for lease in leased):
-            raise BadInput(f"run {folder.name!r}: at work; allowed: once that has ended")
+        in_training = self._round_locks.holders()
+        if any(holder.run == folder.name for holder in in_training.values()):
+            raise BadInput(f"run {folder.name!r}: in use; allowed: once that has ended")
         try:
             run = RunFolder(folder)
         except BadInput:  # damaged
@@ -60,13 +60,13 @@ class Trash:
         with run:
             begun = _unfinished(run)
             run.move(place)
-        for key in begun - {lease.key for lease in leased}:
+        for key in begun - in_training.keys():
             with suppress(ValueError):  # no key
                 path = self._checkpoints.path(key)
                 _carry(path, place / _CHECKPOINTS / path.name)
 
     def give_back(self, deleted: Deleted, folder: Path) -> None:
-        """Put a run from the trash at `folder`. Raises Unwritable."""
+        """Move a run from the trash to `folder`. Raises Unwritable."""
         for path in sorted(deleted.folder.glob(f"{_CHECKPOINTS}/*")):
             with suppress(ValueError):
                 _carry(path, self._checkpoints.path(path.stem))
@@ -81,7 +81,7 @@ class Trash:
             run.move(folder)
 
     def sweep(self) -> None:
-        """Remove for good what was deleted more than KEPT_DAYS ago."""
+        """Remove for good the runs that were deleted more than KEPT_DAYS ago."""
         for item in self.runs():
             if time.time() - item.when > KEPT_DAYS * 24 * 3600:
                 with suppress(OSError):  # another process was first
@@ -91,7 +91,7 @@ class Trash:
 
 
 def _carry(checkpoint: Path, to: Path) -> None:
-    """Move a checkpoint, where there is one and none at `to`. One that is lost costs time, no more."""
+    """Move a checkpoint, if there is one and none at `to`. A lost one costs time, no more."""
     with suppress(OSError):
         if checkpoint.is_file() and not to.exists():
             make_folder(to.parent)
@@ -99,7 +99,7 @@ def _carry(checkpoint: Path, to: Path) -> None:
 
 
 def _unfinished(run: RunFolder) -> set[str]:
-    """The keys of the rounds that it began and did not finish, as far as that can be told."""
+    """Return the keys of the rounds that a run began and did not finish; none of a damaged run."""
     with suppress(LabError):
         events = [stamped.event for stamped in run.events()]
         begun = {event.key for event in events if isinstance(event, RoundStarted)}

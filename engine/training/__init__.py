@@ -1,22 +1,47 @@
-"""The compiled training of N lanes: the one hot place.
+"""The compiled training of lanes: the one hot place.
 
-A lane is one network being trained. Lanes spread over devices first (CPU cores count as devices), then
-over vmap; all that differs between them is a value, so that one compilation serves them all.
+A *lane* is one network in training: weights, masks, the order of its examples, learning rates, a key. Lanes spread over
+devices first (each CPU core is a device), then over vmap. All that differs between lanes is a value, so one compilation
+of a *program* (network, optimizer, batch, shapes) serves them all. A *batch of lanes* goes through a round together, in
+*calls* of many steps.
+
+Importing this package loads JAX when one of its names is first used, so that optimizers, schedules and the probe stay
+light.
 """
 
-from engine.training.devices import Machine, OutOfMemory, machine, out_of_memory, prepare_jax
-from engine.training.lanes import (
-    DataOnDevices,
-    DeviceSnapshot,
-    Evaluation,
-    Lane,
-    LaneBatch,
-    LaneResult,
-    LaneState,
-    StepTimer,
-    train,
-)
-from engine.training.program import Program, batch_order, learning_rates
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.training.devices import Machine, OutOfMemory, machine, out_of_memory, prepare_jax
+    from engine.training.lanes import (
+        DataOnDevices,
+        DeviceSnapshot,
+        Evaluation,
+        Lane,
+        LaneBatch,
+        LaneResult,
+        LaneState,
+        StepTimer,
+        train,
+    )
+    from engine.training.program import Program, batch_order, learning_rates
+
+_MODULES = {
+    "devices": ("Machine", "OutOfMemory", "machine", "out_of_memory", "prepare_jax"),
+    "lanes": (
+        "DataOnDevices",
+        "DeviceSnapshot",
+        "Evaluation",
+        "Lane",
+        "LaneBatch",
+        "LaneResult",
+        "LaneState",
+        "StepTimer",
+        "train",
+    ),
+    "program": ("Program", "batch_order", "learning_rates"),
+}
 
 __all__ = [
     "DataOnDevices",
@@ -37,3 +62,10 @@ __all__ = [
     "prepare_jax",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

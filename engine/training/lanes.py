@@ -1,25 +1,26 @@
-"""A pack of lanes on its way through one round."""
+"""A batch of lanes that goes through one round."""
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.networks import Snapshot
-from engine.pruning import Masks, Weights
+from engine.pruning import Masks
 from engine.training import step
 from engine.training.devices import machine
 from engine.training.program import Program
 
 CHUNK_SECONDS = 0.2
-"""Aimed at for one call: short enough to obey at once, long enough that Python costs nothing."""
+"""The aim for one call: short enough to obey at once, long enough that Python costs nothing."""
+FEED_NUMBERS = 2**18
+"""Numbers of a lane's order and learning rates that lie on the device at once: 1 MiB a lane."""
 
 LaneState = dict[str, NDArray[Any]]
 """All that training changes in one lane, by name: `params/...`, `optimizer/...`, `best_params/...`, `iteration`..."""
@@ -27,11 +28,12 @@ LaneState = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """What one lane is to do, all of it values.
+    """The work of one lane, all of it values.
 
-    `start`: pruned weights zero; `order`: examples of each step `[iterations, batch]`; `rates`: learning
-    rate of each step `[iterations]`; `validation`: indices `[V]`; `mean`, `std`: `[C]`; `seed`: of dropout and crops;
-    `bounds`: of each kernel's magnitudes, shaped as it, where the program clamps.
+    **Arguments:** `start`, with pruned weights at zero; `order`, examples of each step `[iterations, batch]`; `rates`,
+    learning rate of each step `[iterations]`; `validation`, indices `[V]`; `mean`, `std`, `[C]`; `seed` of dropout and
+    crops; `bounds` of each kernel's magnitudes, shaped as it, where the recipe clamps; `first`, the iteration of the
+    recipe that step 0 is: dropout and crops of a rewound round continue there, as its order and rates do.
     """
 
     start: Snapshot
@@ -43,11 +45,12 @@ class Lane:
     std: NDArray[np.float32]
     seed: int = 0
     bounds: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    first: int = 0
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One validation of one lane. Losses in nats; not finite ones are kept as they are."""
+    """One validation of one lane after `iteration` steps of the round. Losses in nats; they may be infinite or NaN."""
 
     iteration: int
     train_loss: float
@@ -57,22 +60,24 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class LaneResult:
-    """What one lane left. `best` are the weights at `best_iteration`, the lowest validation loss (infinite, and
-    the starting weights, when no loss was finite); `moments` are the optimizer's, each shaped as the weights."""
+    """The result of one lane.
+
+    **Arguments:** `best`, the network after `best_iteration` steps of the round, where the validation loss was lowest
+    (the start, and an infinite loss, when no loss was finite); `masks` as they were on the device; `nonzero_pruned`,
+    how many pruned values of the final and best weights and of the optimizer's moments are not exactly zero, by
+    "weights dense1/kernel" or "optimizer moments dense1/kernel", counted on the device; `finite`, whether all final
+    values are finite numbers; test accuracies from 0 to 1, of the best and of the final network.
+    """
 
     final: Snapshot
     best: Snapshot
-    moments: tuple[Weights, ...]
     masks: Masks
+    nonzero_pruned: dict[str, int]
+    finite: bool
     best_loss: float
     best_iteration: int
     test_accuracy: float
     test_accuracy_end: float
-
-    @property
-    def finite(self) -> bool:
-        """Whether every last weight is a finite number."""
-        return self.final.finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,137 +104,181 @@ class DataOnDevices:
 
 
 class LaneBatch:
-    """Lanes that train together, a lane a device or several, through the iterations of one program.
+    """Lanes of one program that train together through a round of `iterations` steps, one or more on each device.
 
-    `width` lanes are trained whatever there are (the first stands in for the missing, unread), so that on
-    accelerators the number of real ones changes no bit.
+    The batch is padded to `width` lanes with copies of the first, so on accelerators results do not depend on the
+    number of real lanes. `iteration` counts the steps of the round that were sent to the devices.
     """
 
     def __init__(self, program: Program, lanes: Sequence[Lane], data: DataOnDevices, width: int):
         if not lanes or len(lanes) > width or width % data.devices:
-            raise ValueError(f"{len(lanes)} lanes do not make a pack of {width} on {data.devices} devices")
+            raise ValueError(f"{len(lanes)} lanes do not make a batch of {width} on {data.devices} devices")
+        lengths = sorted({len(lane.order) for lane in lanes})
+        if len(lengths) > 1:
+            raise ValueError(f"the lanes of a batch take equally many steps, not {lengths}")
         self.program, self.count, self.iteration = program, len(lanes), 0
+        (self.iterations,) = lengths
         self._lanes = [*lanes, *[lanes[0]] * (width - len(lanes))]
         self._data = data
         self._by_lane = step.lane_sharding(data.devices)
-        # The number of iterations is in no compiled code: rounds of any length share it.
-        self._code = replace(program, iterations=0)
-        self._run = step.chunk_program(self._code, data.devices)
-        begin = step.begin_program(self._code, data.devices)
-        starts = [lane.start for lane in self._lanes]
-        self._state = begin(self._stacked([it.params for it in starts]), self._stacked([it.state for it in starts]))
-        self._fixed = self._stacked(
-            [
-                step.LaneConstants(
-                    dict(lane.masks),
-                    lane.validation,
-                    lane.mean,
-                    lane.std,
-                    np.asarray(lane.seed, np.uint32),
-                    dict(lane.bounds),
-                )
-                for lane in self._lanes
-            ]
-        )
+        self._shapes = step.shapes_of(program)
+        self._run = step.chunk_program(program, data.devices)
+        self._feed: step.Batches | None = None
+        self._fed = range(0)
+        begin = step.begin_program(program, data.devices)
+        self._state, self._fixed = begin(self._put(step.Rows(self._floats(), self._bits(), self._ints())))
+
+    @property
+    def most_steps(self) -> int:
+        """Steps of one call at most."""
+        return max(1, FEED_NUMBERS // (self.program.batch + 1))
 
     def started(self) -> list[Snapshot]:
-        """What is on the devices now, by lane."""
-        return self._snapshots(self._state.params, self._state.state)
+        """The networks that are on the devices now, by lane."""
+        return self._snapshots(self._state)
 
     def tested(self, snapshots: Sequence[Snapshot]) -> list[float]:
-        """Test accuracy (0 to 1) of another snapshot for each lane, of the same shapes."""
-        test = step.test_program(self._code, self._data.devices)
-        _, accuracies = test(
-            self._stacked([it.params for it in snapshots]),
-            self._stacked([it.state for it in snapshots]),
-            self._fixed,
-            self._data.test,
-        )
+        """Test accuracy (0 to 1) of another network of the same shapes for each lane."""
+        rows = np.empty((len(self._lanes), step.length(self._shapes[0]) + step.length(self._shapes[1])), np.float32)
+        for row, snapshot in zip(rows, snapshots, strict=False):
+            self._write(row, snapshot)
+        rows[len(snapshots) :] = rows[0]
+        test = step.test_program(self.program, self._data.devices)
+        accuracies = test(self._put(rows), self._fixed, self._data.test)
         return [float(value) for value in np.asarray(accuracies)[: self.count]]
 
     def states(self) -> list[LaneState]:
-        """All that training has changed in each lane, when everything sent off is done."""
+        """All that training has changed in each lane, once all calls have ended."""
         return self._named(self._state)
 
     def restore(self, states: Sequence[LaneState]) -> None:
-        """Go on from these states of the lanes, all after the same number of steps.
+        """Continue from these states of the lanes, all after equally many steps.
 
-        Raises ValueError where one is of another program or of other shapes, or they are not at one iteration of it.
+        Raises ValueError for states of another program, of other shapes, or after different numbers of steps.
         """
         lanes = [self._tree(state) for state in states]
         reached = {int(lane.iteration) for lane in lanes}
-        if len(reached) > 1 or not 0 <= min(reached) <= self.program.iterations:
-            raise ValueError(f"lanes after {sorted(reached)} of {self.program.iterations} steps")
+        if len(reached) > 1 or not 0 <= min(reached) <= self.iterations:
+            raise ValueError(f"lanes after {sorted(reached)} of {self.iterations} steps")
         self._state, (self.iteration,) = self._stacked(lanes), reached
 
     def dispatch(self, intervals: int, steps: int, evaluate: bool, keep: bool = False) -> "InFlight":
-        """Send off `intervals` times `steps` steps, each time with a validation if `evaluate`; does not wait.
+        """Send `intervals` times `steps` steps, each interval with a validation if `evaluate`, without waiting.
 
-        With `keep`, what the lanes are at then stays to be read.
+        With `keep` a copy of the lanes after the call stays on the devices.
         """
-        program, start = self.program, self.iteration
+        start = self.iteration
         self.iteration += intervals * steps
-        window = slice(start, self.iteration)
-        room = program.intervals * program.evaluate_every
-        order = np.zeros((len(self._lanes), room, program.batch), np.int32)
-        rates = np.zeros((len(self._lanes), room), np.float32)
-        for place, lane in enumerate(self._lanes):
-            order[place, : self.iteration - start] = lane.order[window]
-            rates[place, : self.iteration - start] = lane.rates[window]
-        feed = step.Batches(*jax.device_put((order, rates), self._by_lane))
+        feed = self._feeding(start, self.iteration)
         on_cpu = machine().on_cpu
-        turn = step.CallSpec(np.int32(intervals), np.int32(steps) if on_cpu else None, np.bool_(evaluate))
-        length = None if on_cpu else steps
-        self._state, rows = self._run(self._state, self._fixed, feed, self._data.train, turn, length)
+        turn = step.CallSpec(
+            np.int32(start - self._fed.start),
+            np.int32(intervals),
+            np.int32(steps) if on_cpu else None,
+            np.bool_(evaluate),
+        )
+        self._state, rows = self._run(self._state, self._fixed, feed, self._data.train, turn, None if on_cpu else steps)
         at = [start + steps * (number + 1) for number in range(intervals)] if evaluate else []
-        kept = DeviceSnapshot(self, jax.tree.map(jnp.copy, self._state)) if keep else None
+        kept = DeviceSnapshot(self, step.copy_program()(self._state)) if keep else None
         return InFlight(self.iteration, at, rows, self.count, kept)
 
     def finish(self, ended: Mapping[int, LaneState] | None = None) -> list[LaneResult]:
-        """Test the best and the last weights of each lane, once each, and bring everything back.
+        """Test the best and the final network of each lane once and bring everything back.
 
         Lanes that `ended` before the others are as they were then.
         """
         if ended:
             lanes = [ended.get(lane, state) for lane, state in enumerate(self.states())]
             self._state = self._stacked([self._tree(state) for state in lanes])
-        state = self._state
-        test = step.test_program(self._code, self._data.devices)
-        _, best_accuracy = test(state.best_params, state.best_state, self._fixed, self._data.test)
-        _, end_accuracy = test(state.params, state.state, self._fixed, self._data.test)
-        finals = self._snapshots(state.params, state.state)
-        bests = self._snapshots(state.best_params, state.best_state)
-        moments = [self._unstacked(tree) for tree in _moments(state.optimizer)]
-        masks = self._unstacked(self._fixed.masks)
-        lane_sharding = (state.best_loss, state.best_iteration, best_accuracy, end_accuracy)
-        loss, iteration, best, end = (np.asarray(values) for values in lane_sharding)
-        return [
-            LaneResult(
-                final=finals[lane],
-                best=bests[lane],
-                moments=tuple(tree[lane] for tree in moments),
-                masks=masks[lane],
-                best_loss=float(loss[lane]),
-                best_iteration=int(iteration[lane]),
-                test_accuracy=float(best[lane]),
-                test_accuracy_end=float(end[lane]),
+        finish = step.finish_program(self.program, self._data.devices)
+        outcome = jax.device_get(finish(self._state, self._fixed, self._data.test))
+        labels, masks_of = step.counted(self.program), self._shapes[2]
+        results = []
+        for lane in range(self.count):
+            best_iteration, finite, *counts = outcome.counts[lane].tolist()
+            best_loss, test_accuracy, test_accuracy_end = outcome.numbers[lane].tolist()
+            bits = np.unpackbits(outcome.bits[lane], count=step.length(masks_of)).view(np.bool_)
+            (masks,) = step.split_row(bits, masks_of)
+            masks = {name: mask for name, mask in masks.items() if name in self._lanes[lane].masks}
+            results.append(
+                LaneResult(
+                    final=self._snapshot(outcome.final[lane]),
+                    best=self._snapshot(outcome.best[lane]),
+                    masks=masks,
+                    nonzero_pruned=dict(zip(labels, counts, strict=True)),
+                    finite=bool(finite),
+                    best_loss=best_loss,
+                    best_iteration=best_iteration,
+                    test_accuracy=test_accuracy,
+                    test_accuracy_end=test_accuracy_end,
+                )
             )
-            for lane in range(self.count)
-        ]
+        return results
+
+    def _floats(self) -> NDArray[np.float32]:
+        """The rows `floats` of all lanes, see `step.Rows`."""
+        lanes, channels = self._lanes, self.program.image_shape[-1]
+        plain = step.length(self._shapes[0]) + step.length(self._shapes[1])
+        bounded = step.length(self._shapes[2]) if lanes[0].bounds else 0
+        rows = np.empty((len(lanes), plain + 2 * channels + bounded), np.float32)
+        for row, lane in zip(rows, lanes, strict=True):
+            self._write(row[:plain], lane.start)
+            row[plain : plain + channels] = lane.mean
+            row[plain + channels : plain + 2 * channels] = lane.std
+            if bounded:
+                np.concatenate(step.joined(lane.bounds, self._shapes[2]), out=row[plain + 2 * channels :])
+        return rows
+
+    def _bits(self) -> NDArray[np.uint8]:
+        # A layer that is never pruned has no mask; on the device it has one of ones.
+        masks_of = self._shapes[2]
+        ones = {name: np.ones(shape, np.bool_) for name, shape in masks_of}
+        return np.stack([np.packbits(np.concatenate(step.joined(ones | lane.masks, masks_of))) for lane in self._lanes])
+
+    def _ints(self) -> NDArray[np.int32]:
+        rows = np.empty((len(self._lanes), 2 + len(self._lanes[0].validation)), np.int32)
+        rows[:, 0] = np.array([lane.seed for lane in self._lanes], np.uint32).view(np.int32)
+        for row, lane in zip(rows, self._lanes, strict=True):
+            row[1], row[2:] = lane.first, lane.validation
+        return rows
+
+    def _write(self, row: NDArray[np.float32], snapshot: Snapshot) -> None:
+        params, state, _ = self._shapes
+        np.concatenate([*step.joined(snapshot.params, params), *step.joined(snapshot.state, state)], out=row)
+
+    def _feeding(self, start: int, end: int) -> step.Batches:
+        """Order and rates on the devices that hold the steps from `start` to `end`, uploaded a long stretch at once."""
+        if self._feed is None or start not in self._fed or end > self._fed.stop:
+            room = self.most_steps
+            if end - start > room:
+                raise ValueError(f"a call takes at most {room} steps, not {end - start}")
+            order = np.zeros((len(self._lanes), room, self.program.batch), np.int32)
+            rates = np.zeros((len(self._lanes), room), np.float32)
+            for place, lane in enumerate(self._lanes):
+                rows = lane.order[start : start + room]
+                order[place, : len(rows)] = rows
+                rates[place, : len(rows)] = lane.rates[start : start + room]
+            self._feed, self._fed = step.Batches(*self._put((order, rates))), range(start, start + room)
+        return self._feed
+
+    def _put(self, tree: Any) -> Any:
+        return jax.device_put(tree, self._by_lane)
 
     def _stacked(self, trees: Sequence[Any]) -> Any:
         filled = [*trees, *[trees[0]] * (len(self._lanes) - len(trees))]
-        return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *filled), self._by_lane)
+        return self._put(jax.tree.map(lambda *leaves: np.stack(leaves), *filled))
 
-    def _unstacked(self, tree: Any) -> list[Any]:
-        host = jax.tree.map(np.asarray, tree)
-        return [jax.tree.map(lambda leaf, lane=lane: np.array(leaf[lane]), host) for lane in range(self.count)]
+    def _snapshot(self, row: NDArray[np.float32]) -> Snapshot:
+        params, state, _ = self._shapes
+        return Snapshot(*step.split_row(row.copy(), params, state))
 
-    def _snapshots(self, params: Any, state: Any) -> list[Snapshot]:
-        return [Snapshot(*both) for both in zip(self._unstacked(params), self._unstacked(state), strict=True)]
+    def _snapshots(self, state: step.State) -> list[Snapshot]:
+        rows = np.asarray(step.snapshot_program(self.program)(state.params, state.state))
+        return [self._snapshot(row) for row in rows[: self.count]]
 
     def _named(self, state: step.State) -> list[LaneState]:
-        return [{_name(path): leaf for path, leaf in _leaves(lane)} for lane in self._unstacked(state)]
+        leaves = [(_name(path), leaf) for path, leaf in _leaves(jax.device_get(state))]
+        return [{name: np.array(leaf[lane]) for name, leaf in leaves} for lane in range(self.count)]
 
     def _tree(self, state: LaneState) -> step.State:
         wanted = {_name(path): (leaf.shape[1:], leaf.dtype) for path, leaf in _leaves(self._state)}
@@ -242,74 +291,70 @@ class LaneBatch:
 
 @dataclass(frozen=True, eq=False)
 class DeviceSnapshot:
-    """The lanes of a pack as they were at some iteration."""
+    """The lanes of a batch as they were at some iteration, on the devices."""
 
-    pack: LaneBatch
+    batch: LaneBatch
     state: step.State
 
     def snapshots(self) -> list[Snapshot]:
         """The network of each lane."""
-        return self.pack._snapshots(self.state.params, self.state.state)
+        return self.batch._snapshots(self.state)
 
     def states(self) -> list[LaneState]:
         """All that training had changed in each lane."""
-        return self.pack._named(self.state)
+        return self.batch._named(self.state)
 
 
 @dataclass(frozen=True, eq=False)
 class InFlight:
-    """A call that was sent off. `iteration` is where its lanes are when it is done."""
+    """A call that was sent. After it the lanes have taken `iteration` steps."""
 
     iteration: int
     at: list[int]
-    rows: step.Validations
+    rows: jax.Array
     count: int
     kept: "DeviceSnapshot | None" = None
 
     def wait(self) -> list[list[Evaluation]]:
-        """Wait for it; the validations of each lane."""
-        train, loss, accuracy = (np.asarray(row) for row in self.rows)
+        """Wait for its end; the validations of each lane."""
+        rows = np.asarray(self.rows)
         return [
-            [
-                Evaluation(iteration, float(train[lane, row]), float(loss[lane, row]), float(accuracy[lane, row]))
-                for row, iteration in enumerate(self.at)
-            ]
+            [Evaluation(iteration, *rows[lane, number].tolist()) for number, iteration in enumerate(self.at)]
             for lane in range(self.count)
         ]
 
 
 @dataclass
 class StepTimer:
-    """How long a step of one program takes, in seconds, as last seen; it lasts from pack to pack."""
+    """The seconds that a step of one program took last, kept from batch to batch."""
 
     per_step: float | None = None
 
     @property
     def fitting(self) -> int:
-        """Steps that take about `CHUNK_SECONDS`; one while nothing is known."""
+        """Steps that take about `CHUNK_SECONDS`; one before the first measurement."""
         return 1 if self.per_step is None else max(1, math.floor(CHUNK_SECONDS / self.per_step))
 
 
 def train(
-    pack: LaneBatch,
-    pace: StepTimer,
+    batch: LaneBatch,
+    timer: StepTimer,
     between: Callable[[int, list[list[Evaluation]], DeviceSnapshot | None], bool],
     marks: frozenset[int] = frozenset(),
     due: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Train a pack from where it is to the end of its program, a call ahead of the devices.
+    """Train a batch to the end of its round, one call ahead of the devices.
 
-    `between(iteration, readings of each lane, what is kept)` is called after each call's work; when it returns
-    False the training ends there, and so does this, with False. What the lanes are at is kept at the iterations
-    `marks`, and after a call that is sent off when `due()`. `pace` decides how the round is divided into calls,
-    which changes no result.
+    `between(iteration, evaluations of each lane, snapshot)` runs after each call; when it returns False training ends
+    there, and `train` returns False. A snapshot is taken at the iterations `marks`, and after a call that is sent while
+    `due()`. The timer decides how the round is divided into calls, which changes no result.
     """
-    calls = _calls(pack.program, pack.iteration, pace, marks)
+    calls = _calls(batch, timer, marks)
     ahead: list[InFlight] = []
 
     def send() -> None:
         for intervals, steps, evaluate, marked in islice(calls, 1):
-            ahead.append(pack.dispatch(intervals, steps, evaluate, keep=marked or due()))
+            ahead.append(batch.dispatch(intervals, steps, evaluate, keep=marked or due()))
 
     send()
     last: tuple[float, int] | None = None
@@ -318,37 +363,33 @@ def train(
         if going:
             send()
         pending = ahead.pop(0)
-        readings = pending.wait()
+        evaluations = pending.wait()
         now = time.perf_counter()
         if last is not None:
-            pace.per_step = (now - last[0]) / (pending.iteration - last[1])
-        going = between(pending.iteration, readings, pending.kept) and going
+            timer.per_step = (now - last[0]) / (pending.iteration - last[1])
+        going = between(pending.iteration, evaluations, pending.kept) and going
         last = time.perf_counter(), pending.iteration
     return going
 
 
-def _calls(
-    program: Program, done: int, pace: StepTimer, marks: frozenset[int]
-) -> Iterator[tuple[int, int, bool, bool]]:
-    """(intervals, steps, evaluate, marked) of each call of a round after `done` steps; calls end at every mark."""
-    every, on_cpu = program.evaluate_every, machine().on_cpu
-    while done < program.iterations:
-        end = min((mark for mark in marks if mark > done), default=program.iterations)
-        left = min(end, program.iterations) - done
-        if done % every == 0 and left >= every and (pace.fitting >= every or not on_cpu):
+def _calls(batch: LaneBatch, timer: StepTimer, marks: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
+    """(intervals, steps, evaluate, marked) of each call of the rest of a round; calls end at every mark.
+
+    On accelerators each number of steps is a compilation: there they are a whole interval, or a power of two.
+    """
+    every, on_cpu, done = batch.program.evaluate_every, machine().on_cpu, batch.iteration
+    while done < batch.iterations:
+        end = min((mark for mark in marks if mark > done), default=batch.iterations)
+        left = min(end, batch.iterations) - done
+        if done % every == 0 and every <= min(left, batch.most_steps) and (timer.fitting >= every or not on_cpu):
             steps = every
-            intervals = max(1, min(pace.fitting // every, program.intervals, left // every))
+            most = min(timer.fitting, batch.most_steps, left) // every
+            intervals = max(1, min(most, step.MAX_INTERVALS))
         else:
-            # Elsewhere than on a CPU a call has whole intervals, and shorter ones only before marks and at the end.
-            intervals, to_boundary = 1, min(every - done % every, left)
-            steps = min(to_boundary, pace.fitting) if on_cpu else to_boundary
+            intervals, boundary = 1, min(every - done % every, left, batch.most_steps)
+            steps = min(boundary, timer.fitting) if on_cpu else 1 << (boundary.bit_length() - 1)
         done += intervals * steps
-        yield intervals, steps, done % every == 0 or done == program.iterations, done in marks
-
-
-def _moments(optimizer: Any) -> list[Any]:
-    """The trees in an optimizer's state that have the shape of the weights."""
-    return [tree for tree in optimizer if isinstance(tree, dict)]
+        yield intervals, steps, done % every == 0 or done == batch.iterations, done in marks
 
 
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:

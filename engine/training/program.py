@@ -1,91 +1,67 @@
-"""What one compilation is made for, and what a lane's steps are fed with."""
+"""The static part of a training, and the order and learning rates of its steps."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import optax
 from numpy.typing import NDArray
 
+from engine import registry
 from engine.rng import ORDER_STREAM, permutation
 from engine.spec import Train
 
-_CAPACITY = 1000
+if TYPE_CHECKING:
+    import optax
 
 
 @dataclass(frozen=True)
 class Program:
-    """The static part of a training: two lanes with the same one run the same compiled code.
+    """What one compilation serves: lanes with equal programs run the same compiled code.
 
-    `image_shape` is `[H, W, C]`; `evaluate_every` and `iterations` are in steps.
+    **Arguments:** `image_shape`, `[H, W, C]`; `evaluate_every`, steps between validations; `optimizer`, a name in the
+    registry, and `settings`, the values of its parameters by name; `weight_decay`, the L2 coefficient.
     """
 
     network: str
     image_shape: tuple[int, int, int]
     classes: int
-    optimizer: str
-    momentum: float
     batch: int
     evaluate_every: int
-    iterations: int
+    optimizer: str
+    settings: tuple[tuple[str, Any], ...] = ()
+    weight_decay: float = 0.0
     dropout: float = 0.0
-    clamped: bool = False
     augment: bool = False
 
     @classmethod
-    def of(
-        cls,
-        network: str,
-        image_shape: tuple[int, int, int],
-        classes: int,
-        train: Train,
-        iterations: int | None = None,
-    ) -> "Program":
-        """The program of a recipe, for so many of its `iterations` (all when left out)."""
-        steps = train.iterations if iterations is None else iterations
-        momentum = train.momentum if train.optimizer == "sgd" else 0.0
-        every = min(train.evaluate_every, steps)
+    def of(cls, network: str, image_shape: tuple[int, int, int], classes: int, train: Train) -> "Program":
+        """The program of a recipe."""
         return cls(
             network=network,
             image_shape=image_shape,
             classes=classes,
-            optimizer=train.optimizer,
-            momentum=momentum,
             batch=train.batch,
-            evaluate_every=every,
-            iterations=steps,
+            evaluate_every=train.evaluate_every,
+            optimizer=train.optimizer,
+            settings=tuple(_fields(registry.optimizer[train.optimizer], train).items()),
+            weight_decay=train.weight_decay,
             dropout=train.dropout,
-            clamped=train.clamp is not None,
             augment=train.augment,
         )
 
-    @property
-    def intervals(self) -> int:
-        """Evaluation intervals that one call may run at the most."""
-        return max(1, _CAPACITY // self.evaluate_every)
 
-    @property
-    def evaluations(self) -> tuple[int, ...]:
-        """The iterations after which the network is validated; always after the last."""
-        regular = range(self.evaluate_every, self.iterations + 1, self.evaluate_every)
-        return tuple(regular) if self.iterations in regular else (*regular, self.iterations)
-
-
-def optimizer_of(program: Program) -> optax.GradientTransformation:
-    """The update rule without its learning rate, which is a value of each step.
-
-    Adam with beta 0.9 and 0.999, epsilon 1e-8 (Kingma & Ba 2015); or momentum without dampening.
-    """
-    if program.optimizer == "adam":
-        return optax.scale_by_adam()
-    return optax.trace(program.momentum)
+def optimizer_of(program: Program) -> "optax.GradientTransformation":
+    """The update rule, without the learning rate and the weight decay."""
+    return registry.optimizer[program.optimizer](**dict(program.settings))
 
 
 def learning_rates(train: Train) -> NDArray[np.float32]:
-    """The learning rate of every step, `[iterations]`: step i (from 0) of the schedule under its warm-up."""
+    """The learning rate of every step, `[iterations]`: the schedule, under a linear warm-up."""
     steps = np.arange(train.iterations)
-    rates = np.full(train.iterations, train.learning_rate)
-    for milestone in train.milestones:
-        rates[steps >= milestone] *= train.decay
+    schedule = registry.schedule[train.schedule]
+    rates = train.learning_rate * np.asarray(schedule(steps, **_fields(schedule, train)), np.float64)
     if train.warmup:
         rates *= np.minimum(1.0, (steps + 1) / train.warmup)
     return rates.astype(np.float32)
@@ -94,8 +70,17 @@ def learning_rates(train: Train) -> NDArray[np.float32]:
 def batch_order(train: NDArray[np.int32], batch: int, iterations: int, seed: int) -> NDArray[np.int32]:
     """The examples of every step, `[iterations, batch]`: the indices `train`, shuffled anew each epoch.
 
-    The epochs follow each other without a gap: a batch may end one and begin the next.
+    Epochs follow each other without a gap: a batch may end one and begin the next.
     """
     epochs = -(-iterations * batch // len(train))
     stream = np.concatenate([train[permutation(len(train), seed, ORDER_STREAM, epoch)] for epoch in range(epochs)])
     return stream[: iterations * batch].reshape(iterations, batch)
+
+
+def _fields(function: Callable[..., Any], train: Train) -> dict[str, Any]:
+    """The fields of the recipe that a function takes as keyword-only parameters."""
+    return {
+        name: getattr(train, name)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name in type(train).model_fields
+    }

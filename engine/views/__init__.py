@@ -24,7 +24,10 @@ from engine.views.grids import (
     bird_lines,
     layer_grid,
     layer_lines,
+    measure_names,
+    measure_words,
     round_grid,
+    similarity_of,
 )
 from engine.views.log import LEVELS, LogLine, sifted
 from engine.views.numbers import (
@@ -41,7 +44,7 @@ from engine.views.numbers import (
     tsv_text,
 )
 from engine.views.ordering import ORDERS, ordered
-from engine.views.run import ArmView, RoundView, RunView, TrialView, fold, read_run, summary
+from engine.views.run import ArmView, RunView, TrialView, fold, read_run, summary
 from engine.views.series import (
     Curve,
     Series,
@@ -78,7 +81,6 @@ __all__ = [
     "LogLine",
     "Measure",
     "Point",
-    "RoundView",
     "RunView",
     "Series",
     "StudyRun",
@@ -111,6 +113,8 @@ __all__ = [
     "magnitudes_table",
     "margins",
     "margins_over",
+    "measure_names",
+    "measure_words",
     "newest_signals",
     "ordered",
     "parse_filter",
@@ -125,6 +129,7 @@ __all__ = [
     "show_json",
     "sifted",
     "signals_of",
+    "similarity_of",
     "stabilised_first",
     "suggested",
     "summary",

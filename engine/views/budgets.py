@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.spec import CONTROLS, DRAWN, Arm, Study
+from engine.spec import Arm, Study
 from engine.views.compare import Point, gains, points, same_level
 from engine.views.trials import Quantity, StudyRun
 
@@ -57,8 +57,8 @@ def _percent(study: Study, arm: Arm) -> float:
 def _make(study: Study, arm: Arm) -> tuple[object, ...]:
     """How an arm is made, but for the data that it learns from."""
     recipe = study.recipe(arm).model_dump_json(exclude={"data": {"fraction", "subset"}})
-    of = _make(study, study.named(arm.of)) if arm.kind in CONTROLS else ()
-    return arm.kind, of, arm.per_ticket if arm.kind in DRAWN else 1, recipe
+    of = _make(study, study.named(arm.of)) if arm.control else ()
+    return arm.kind, of, arm.copies, recipe
 
 
 def _source(study: Study, arm: Arm) -> Arm | None:

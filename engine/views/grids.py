@@ -3,20 +3,28 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import combinations
+from typing import TypeAlias
 
-from engine.store.events import Signal, SignalKind
-from engine.views.run import RoundView, RunView
+from engine import registry
+from engine.store.events import RoundFinished, Signal, SignalKind, Similarity
+from engine.views.run import RunView
 from engine.views.signals import round_marks, signals_of
 
-Measure = Literal["alive", "all", "jaccard", "chance"]
+Measure: TypeAlias = str
+"""One of MEASURES, or the name of a registered measure."""
 MEASURES: dict[str, str] = {
     "alive": "Spearman of |w|, alive in both",
     "all": "Spearman of |w|, all weights",
     "jaccard": "Jaccard overlap of masks",
     "chance": "Jaccard overlap of random masks",
 }
+"""What is measured between two rounds."""
+NETWORK = "network"
+"""The row of a measure of the whole network."""
 
+Pairs = Mapping[tuple[str, str], Mapping[str, Similarity]]
+"""Similarity by layer, by the key of the later round and that of the earlier one."""
 Marks = Mapping[int, tuple[SignalKind, ...]]
 
 
@@ -44,42 +52,67 @@ class Grid:
         return {*self.marks.values(), *whole}
 
 
+def measure_names() -> tuple[str, ...]:
+    """Everything that a grid of layers by round can show: MEASURES, then the registered measures."""
+    return (*MEASURES, *registry.measure.names())
+
+
+def measure_words(measure: Measure) -> str:
+    """What a measure is, in words; its name where it is not registered here."""
+    if measure in MEASURES:
+        return MEASURES[measure]
+    if measure not in registry.measure:
+        return measure
+    entry = registry.measure.entry(measure)
+    unit = entry.facts.get("unit", "")
+    return f"{measure}: {entry.help}{f' ({unit})' if unit else ''}"
+
+
 def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") -> Grid:
-    """Layer by round: each round against the one before it in the trial."""
+    """Layer by round: each round against the one before it in the trial, or a registered measure of each round."""
     rounds = view.arm(arm).trials[trial].rounds
-    later = [number for number in view.arm(arm).planned if number > 0]
+    between = measure in MEASURES
+    numbers = [number for number in view.arm(arm).planned if number > 0 or not between]
+    whole = not between and any("" in item.result.measures.get(measure, {}) for item in rounds.values())
+    rows = (NETWORK,) if whole else tuple(view.layers)
     values = tuple(
-        tuple(
-            _last(getattr(rounds[number].similarity[name], measure))
-            if number in rounds and name in rounds[number].similarity
-            else math.nan
-            for number in later
-        )
-        for name in view.layers
+        tuple(_measured(rounds[number], name, measure) if number in rounds else math.nan for number in numbers)
+        for name in rows
     )
     signals = signals_of(view, arm, trial)
     marks = {
-        (row, later.index(number)): kind
-        for row, name in enumerate(view.layers)
+        (row, numbers.index(number)): kind
+        for row, name in enumerate(rows)
         for number, kind in _turns(signals, name).items()
+        if between
     }
-    title = f"{MEASURES[measure]}: each round with the one before"
-    columns = tuple(map(str, later))
-    axis = _round_marks(rounds, later)
-    return Grid(title, tuple(view.layers), columns, values, "layer", "round", marks, column_marks=axis)
+    title = f"{measure_words(measure)}: each round with the one before" if between else measure_words(measure)
+    axis = _round_marks(rounds, numbers)
+    return Grid(title, rows, tuple(map(str, numbers)), values, "layer", "round", marks, column_marks=axis)
 
 
-def round_grid(view: RunView, arm: str, trial: int, layer: str, measure: Measure = "alive") -> Grid:
-    """Round by round of one layer; symmetric, 1 on the diagonal."""
+def _measured(item: RoundFinished, row: str, measure: Measure) -> float:
+    """One cell of a grid of layers by round."""
+    if measure in MEASURES:
+        return _number(getattr(item.similarity[row], measure)) if row in item.similarity else math.nan
+    return _number(item.result.measures.get(measure, {}).get("" if row == NETWORK else row))
+
+
+def round_grid(
+    view: RunView, arm: str, trial: int, layer: str, measure: Measure = "alive", pairs: Pairs | None = None
+) -> Grid:
+    """Round by round of one layer; symmetric, 1 on the diagonal.
+
+    Neighbours are in the view; the others are taken from `pairs` (`engine.analysis.pairs`), as far as they are known.
+    """
     rounds = view.arm(arm).trials[trial].rounds
     planned = view.arm(arm).planned
-    pairs: dict[tuple[int, int], float] = {(number, number): 1.0 for number in rounds}
-    for number, item in rounds.items():
-        if layer in item.similarity:
-            similarity = item.similarity[layer]
-            for earlier, value in zip(similarity.rounds, getattr(similarity, measure), strict=True):
-                pairs[number, earlier] = pairs[earlier, number] = math.nan if value is None else value
-    values = tuple(tuple(pairs.get((row, column), math.nan) for column in planned) for row in planned)
+    cells: dict[tuple[int, int], float] = {(number, number): 1.0 for number in rounds}
+    for earlier, later in combinations(rounds, 2):
+        found = similarity_of(rounds, (earlier, later), pairs or {}).get(layer)
+        if found is not None:
+            cells[earlier, later] = cells[later, earlier] = _number(getattr(found, measure))
+    values = tuple(tuple(cells.get((row, column), math.nan) for column in planned) for row in planned)
     labels = tuple(map(str, planned))
     marks: dict[tuple[int, int], SignalKind] = {}
     for number, kind in _turns(signals_of(view, arm, trial), layer).items():
@@ -90,12 +123,22 @@ def round_grid(view: RunView, arm: str, trial: int, layer: str, measure: Measure
     return Grid(title, labels, labels, values, "round", "round", marks, axis, axis)
 
 
+def similarity_of(rounds: Mapping[int, RoundFinished], pair: tuple[int, int], pairs: Pairs) -> Mapping[str, Similarity]:
+    """How alike two rounds of a trial are, by layer; empty where that is not known. `pair` rises."""
+    earlier, later = pair
+    if earlier not in rounds or later not in rounds:
+        return {}
+    if earlier == max((number for number in rounds if number < later), default=None):
+        return rounds[later].similarity
+    return pairs.get((rounds[later].key, rounds[earlier].key), {})
+
+
 def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
     """Round by epoch: the distance (0 to 1) of the next round's mask, drawn after that epoch, from the one drawn
     after the epoch before. Without columns where no early bird was watched for."""
     rounds = view.arm(arm).trials[trial].rounds
     planned = view.arm(arm).planned
-    birds = {number: item.early_bird for number, item in rounds.items() if item.early_bird is not None}
+    birds = {number: item.result.early_bird for number, item in rounds.items() if item.result.early_bird is not None}
     epochs = max((len(bird.distances) for bird in birds.values()), default=0)
     values = tuple(
         (*birds[number].distances, *[math.nan] * (epochs - len(birds[number].distances)))
@@ -109,7 +152,9 @@ def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
         for number, bird in birds.items()
         if bird.found is not None
     }
-    collapsed: Marks = {row: ("collapsed",) for row, it in enumerate(planned) if it in rounds and rounds[it].collapsed}
+    collapsed: Marks = {
+        row: ("collapsed",) for row, it in enumerate(planned) if it in rounds and rounds[it].result.collapsed
+    }
     columns = tuple(str(epoch) for epoch in range(2, epochs + 2))
     title = "mask distance: each epoch with the one before"
     return Grid(title, tuple(map(str, planned)), columns, values, "round", "epoch", marks, collapsed)
@@ -168,7 +213,7 @@ def _turns(signals: Mapping[int, tuple[Signal, ...]], layer: str) -> dict[int, S
     return {number: signal.kind for number, told in signals.items() for signal in told if signal.layer == layer}
 
 
-def _round_marks(rounds: Mapping[int, RoundView], numbers: tuple[int, ...] | list[int]) -> Marks:
+def _round_marks(rounds: Mapping[int, RoundFinished], numbers: tuple[int, ...] | list[int]) -> Marks:
     """By place in `numbers`: whether the round's accuracy was at chance, and whether it had an early bird."""
     found: dict[int, tuple[SignalKind, ...]] = {}
     for place, number in enumerate(numbers):
@@ -177,5 +222,5 @@ def _round_marks(rounds: Mapping[int, RoundView], numbers: tuple[int, ...] | lis
     return found
 
 
-def _last(values: tuple[float | None, ...]) -> float:
-    return math.nan if not values or values[-1] is None else values[-1]
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,13 +1,10 @@
 """What happened in a run, in words."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from engine.store.events import Diverged, InvariantFailed, RoundFinished, RunStarted, Signal
-
-if TYPE_CHECKING:
-    from engine.views.run import ArmView
+from engine.store.events import Diverged, Event, InvariantFailed, RoundFinished, RunStarted, Signal
+from engine.store.state import RunState, mean_of_known
 
 LEVELS = ("detail", "info", "good", "warning", "error")
 
@@ -21,37 +18,39 @@ class LogLine:
     text: str
 
 
-class Rounds:
-    """The rounds that are known, for what is said of the next one."""
+class RoundWords:
+    """Words of finished rounds, beside those that `state` has: dense rounds, other trials, shared rounds."""
 
-    def __init__(self, arms: Sequence["ArmView"]):
-        self._trials = {arm.name: len(arm.trials) for arm in arms}
+    def __init__(self, state: RunState):
+        self._state = state
         self._accuracies: dict[tuple[str, int], dict[int, float | None]] = {}
         self._keys: set[str] = set()
-        for arm in arms:
-            for place, trial in enumerate(arm.trials):
-                for item in trial.rounds.values():
-                    self._keys.add(item.key)
-                    self._accuracies.setdefault((arm.name, item.round), {})[place] = item.test_accuracy
+        for event in state.rounds.values():
+            self._take(event)
 
-    def say(self, event: RoundFinished) -> Iterator[tuple[str, str]]:
-        """Level and text of what a round found, and of what all trials of its arm found once it is their last."""
+    def before(self, event: Event) -> Iterator[tuple[str, str]]:
+        """Level and text of a finished round, and of the mean over its arm's trials once it is their last; nothing of
+        other events."""
+        if not isinstance(event, RoundFinished):
+            return
+        known = event.key in self._keys
+        self._take(event)
         arm, trial, number, result = event.arm, event.trial, event.round, event.result
-        found = self._accuracies.setdefault((arm, number), {})
-        found[trial] = result.test_accuracy
-        dense = self._accuracies.get((arm, 0), {})
-        whence = ""
-        if event.reused:
-            whence = "; shared with another arm" if event.key in self._keys else "; stored before"
-        self._keys.add(event.key)
+        found, dense = self._accuracies[arm, number], self._accuracies.get((arm, 0), {})
+        whence = ("; shared with another arm" if known else "; stored before") if event.reused else ""
         words = _found(found[trial], dense.get(trial), number, result.p_m)
         yield "detail", f"{_where(arm, trial, number)}: {words}{whence}"
-        if len(found) == self._trials.get(arm) and len(found) > 1 and (number or not event.reused):
-            mean, usual = _mean(found.values()), _mean(dense.values())
+        trials = next((len(it.seeds) for it in self._state.arms if it.name == arm), 0)
+        if len(found) == trials > 1 and (number or not event.reused):
+            mean, usual = mean_of_known(found.values()), mean_of_known(dense.values())
             above = number > 0 and mean is not None and usual is not None and mean >= usual
             which = f"r{number}" if number else "dense"
             words = _found(mean, usual, number, result.p_m)
             yield "good" if above else "info", f"{arm} {which} mean: {words}"
+
+    def _take(self, event: RoundFinished) -> None:
+        self._keys.add(event.key)
+        self._accuracies.setdefault((event.arm, event.round), {})[event.trial] = event.result.test_accuracy
 
 
 def started_words(event: RunStarted) -> str:
@@ -97,11 +96,6 @@ def sifted(log: Sequence[LogLine], words: str) -> list[int]:
 
 def _where(arm: str, trial: int, number: int) -> str:
     return f"{arm} t{trial + 1} r{number}" if number else f"{arm} t{trial + 1} dense"
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
-    return sum(found) / len(found) if found else None
 
 
 def _found(accuracy: float | None, dense: float | None, number: int, p_m: float) -> str:

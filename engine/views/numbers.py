@@ -60,6 +60,7 @@ def _cell(value: Value) -> Value:
 
 def rounds_table(view: RunView) -> Table:
     """A row for each finished round of a trial, in the order of arms, trials and rounds."""
+    measured = _measure_columns(view)
     columns = (
         "arm",
         "trial",
@@ -75,6 +76,7 @@ def rounds_table(view: RunView) -> Table:
         "test accuracy once pruned (0 to 1)",
         "training (s)",
         "signals",
+        *(" ".join(filter(None, key)) for key in measured),
     )
     rows: list[tuple[Value, ...]] = []
     for arm in view.arms:
@@ -90,17 +92,32 @@ def rounds_table(view: RunView) -> Table:
                         item.round,
                         item.p_m,
                         item.survivors,
-                        item.early_stop_iteration,
-                        item.validation_loss,
-                        item.validation_accuracy,
-                        item.test_accuracy,
-                        item.test_accuracy_end,
-                        item.test_accuracy_pruned,
-                        item.seconds,
+                        item.result.early_stop_iteration,
+                        item.result.validation_loss,
+                        item.result.validation_accuracy,
+                        item.result.test_accuracy,
+                        item.result.test_accuracy_end,
+                        item.result.test_accuracy_pruned,
+                        item.result.seconds,
                         "; ".join(told),
+                        *(item.result.measures.get(name, {}).get(layer) for name, layer in measured),
                     )
                 )
     return Table(columns, tuple(rows))
+
+
+def _measure_columns(view: RunView) -> list[tuple[str, str]]:
+    """Name and layer (empty: the whole network) of everything that was measured of a round."""
+    found = {
+        (name, layer)
+        for arm in view.arms
+        for trial in arm.trials
+        for item in trial.rounds.values()
+        for name, values in item.result.measures.items()
+        for layer in values
+    }
+    depth = ["", *view.layers]
+    return sorted(found, key=lambda key: (key[0], depth.index(key[1]) if key[1] in depth else len(depth), key[1]))
 
 
 def layers_table(view: RunView, arm: str, trial: int) -> Table:
@@ -108,7 +125,7 @@ def layers_table(view: RunView, arm: str, trial: int) -> Table:
     rows = tuple(
         (item.round, item.p_m, name, layer.survivors, layer.size, 100 * layer.survivors / layer.size)
         for item in view.arm(arm).trials[trial].rounds.values()
-        for name, layer in item.layers.items()
+        for name, layer in item.result.layers.items()
     )
     return Table(("round", "P_m (%)", "layer", "weights left", "weights", "left (%)"), rows)
 

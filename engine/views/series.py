@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.store.events import CurvePoint, SignalKind
-from engine.views.run import ArmView, RoundView, RunView
+from engine.store.events import CurvePoint, RoundFinished, SignalKind
+from engine.views.run import ArmView, RunView
 from engine.views.signals import round_marks
 from engine.views.trials import mean_and_error
 
@@ -56,8 +56,8 @@ def dense_accuracy(view: RunView) -> float | None:
 def _over_trials(arm: ArmView) -> Series:
     points: list[tuple[float, list[float], int, tuple[SignalKind, ...]]] = []
     for number in arm.planned:
-        rounds: list[RoundView] = [trial.rounds[number] for trial in arm.trials if number in trial.rounds]
-        values = [item.test_accuracy for item in rounds if item.test_accuracy is not None]
+        rounds: list[RoundFinished] = [trial.rounds[number] for trial in arm.trials if number in trial.rounds]
+        values = [item.result.test_accuracy for item in rounds if item.result.test_accuracy is not None]
         if values:
             marks = dict.fromkeys(kind for item in rounds for kind in round_marks(item))
             points.append((rounds[0].p_m, values, number, tuple(sorted(marks))))
@@ -78,7 +78,9 @@ def survival_series(view: RunView, arm: str, trial: int) -> dict[str, list[tuple
     """Per layer, (round, percent of its weights left) of a trial."""
     rounds = view.arm(arm).trials[trial].rounds.values()
     return {
-        name: [(item.round, 100 * item.layers[name].survivors / item.layers[name].size) for item in rounds]
+        name: [
+            (item.round, 100 * item.result.layers[name].survivors / item.result.layers[name].size) for item in rounds
+        ]
         for name in view.layers
     }
 

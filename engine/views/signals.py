@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.store.events import EarlyBird, Signal, SignalKind
-from engine.views.run import RoundView, RunView
+from engine.store.events import EarlyBird, RoundFinished, Signal, SignalKind
+from engine.views.run import RunView
 
 KINDS: tuple[SignalKind, ...] = ("stabilised", "ranks-collapsed", "early-bird", "collapsed")
 """All kinds of signals, in the order in which they are told."""
@@ -49,10 +49,10 @@ def findings(view: RunView) -> list[Finding]:
     ]
 
 
-def round_marks(item: RoundView) -> tuple[SignalKind, ...]:
+def round_marks(item: RoundFinished) -> tuple[SignalKind, ...]:
     """What a round as a whole signals: its accuracy at chance, whether or not it is the first, and an early bird."""
-    bird: tuple[SignalKind, ...] = ("early-bird",) if item.early_bird and item.early_bird.found else ()
-    return ("collapsed", *bird) if item.collapsed else bird
+    bird: tuple[SignalKind, ...] = ("early-bird",) if item.result.early_bird and item.result.early_bird.found else ()
+    return ("collapsed", *bird) if item.result.collapsed else bird
 
 
 def rule_of(signal: Signal) -> str:
@@ -110,5 +110,5 @@ def bird_epochs(view: RunView, arm: str) -> list[tuple[tuple[int, int], tuple[in
 def _birds(view: RunView, arm: str, number: int) -> Iterator[EarlyBird]:
     for trial in view.arm(arm).trials:
         item = trial.rounds.get(number)
-        if item is not None and item.early_bird is not None:
-            yield item.early_bird
+        if item is not None and item.result.early_bird is not None:
+            yield item.result.early_bird

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.networks import HostArrays, layer_of
-from engine.store.arrays import Masks
 from engine.store.events import Magnitudes
+from engine.store.tensors import Masks
 from engine.views.numbers import Table
 from engine.views.run import TrialView
 
@@ -241,7 +241,7 @@ def spreads(trial: TrialView, number: int, layer: str) -> tuple[float, tuple[Spr
 
 def _magnitudes(trial: TrialView, number: int, layer: str) -> Magnitudes | None:
     item = trial.rounds.get(number)
-    return item.magnitudes.get(layer) if item else None
+    return item.result.magnitudes.get(layer) if item else None
 
 
 def _spread(name: str, counts: tuple[int, ...], top: float, distance: float, step: float) -> Spread:

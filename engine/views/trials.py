@@ -5,8 +5,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.spec import DRAWN, Study
-from engine.views.run import RoundView, RunView, TrialView
+from engine.spec import Study
+from engine.store.events import RoundFinished
+from engine.views.run import RunView, TrialView
 
 WITHIN = 0.15
 """A round stands for a P_m when its own differs from it by no more than this part of it."""
@@ -15,7 +16,7 @@ SAME_LEVEL = 0.01
 ROUNDING = 1e-9
 """Differences, relative to 1 or to the values where these are greater, that are of arithmetic and not of seeds."""
 
-Quantity = Callable[[RoundView], float | None]
+Quantity = Callable[[RoundFinished], float | None]
 """What a round measured; None where it did not."""
 Copies = tuple[TrialView, ...]
 """The networks of an arm in one trial of the study: one, or the controls drawn for its ticket."""
@@ -34,7 +35,7 @@ class StudyRun:
 
     def trials(self, arm: str) -> tuple[Copies, ...]:
         """The networks of the arm by trial of the study."""
-        copies = self.study.named(arm).per_ticket if self.study.named(arm).kind in DRAWN else 1
+        copies = self.study.named(arm).copies
         found = self.view.arm(arm).trials
         return tuple(found[start : start + copies] for start in range(0, len(found), copies))
 
@@ -50,14 +51,14 @@ class StudyRun:
         return {seed: value for seed, value in found.items() if value is not None}
 
 
-def accuracy(item: RoundView) -> float | None:
+def accuracy(item: RoundFinished) -> float | None:
     """Test accuracy at the lowest validation loss, percent."""
-    return None if item.test_accuracy is None else 100 * item.test_accuracy
+    return None if item.result.test_accuracy is None else 100 * item.result.test_accuracy
 
 
-def early_stop(item: RoundView) -> float | None:
+def early_stop(item: RoundFinished) -> float | None:
     """Iteration of the lowest validation loss."""
-    return item.early_stop_iteration
+    return item.result.early_stop_iteration
 
 
 def nearest(levels: Mapping[int, float], at: float, within: float = WITHIN) -> int | None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from textual.content import Content
 from textual.widget import Widget
 
-from engine.store import Signal
-from engine.views import KINDS, RoundView
+from engine.store import RoundFinished, Signal
+from engine.views import KINDS
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, amount, bar, plain
 
 
@@ -16,9 +16,9 @@ class LayerBars(Widget, can_focus=True):
 
     def __init__(self, *, id: str | None = None):
         super().__init__(id=id)
-        self._told: tuple[str, RoundView | None, Mapping[str, tuple[Signal, ...]]] = ("", None, {})
+        self._told: tuple[str, RoundFinished | None, Mapping[str, tuple[Signal, ...]]] = ("", None, {})
 
-    def show(self, whose: str, found: RoundView | None, signals: Mapping[str, tuple[Signal, ...]]) -> None:
+    def show(self, whose: str, found: RoundFinished | None, signals: Mapping[str, tuple[Signal, ...]]) -> None:
         """Tell of a round of `whose` (arm and trial), and of the signals of its layers."""
         if (whose, found, signals) != self._told:
             self._told = whose, found, signals
@@ -38,16 +38,16 @@ class LayerBars(Widget, can_focus=True):
             return Content("\n").join([heading, Content.styled("no round yet", "dim")])
         title += f" r{found.round}: {found.p_m:.2f}%"
         lines = [Content.styled(title, "bold reverse" if self.has_focus else "bold")]
-        label = max(len(name) for name in found.layers)
-        counts = {name: f"{amount(layer.survivors)}/{amount(layer.size)}" for name, layer in found.layers.items()}
+        label = max(len(name) for name in found.result.layers)
+        counts = {name: f"{amount(layer.survivors)}/{amount(layer.size)}" for name, layer in found.result.layers.items()}
         widest = max(map(len, counts.values()))
-        turns = {name: " ".join(_mark(signal) for signal in signals.get(name, ())) for name in found.layers}
+        turns = {name: " ".join(_mark(signal) for signal in signals.get(name, ())) for name in found.result.layers}
         turned = max(map(len, turns.values()))
         room = self.size.width - label - turned
         if room < widest + 15:
             counts, widest = dict.fromkeys(counts, ""), 0
         width = max(4, min(30, room - widest - 11))
-        for name, layer in found.layers.items():
+        for name, layer in found.result.layers.items():
             share = layer.survivors / layer.size
             lines.append(
                 Content.assemble(

@@ -3,15 +3,22 @@
 import contextlib
 import io
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from shapes import check_shapes
 
 from engine import datasets
 from engine.spec import Study, parse_study
 from engine.store import Event, RunFolder, Store
+
+if TYPE_CHECKING:
+    from engine.training import Machine
+check_shapes()
 
 MNIST_FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
 
@@ -26,6 +33,20 @@ def jax_ready(tmp_path_factory: pytest.TempPathFactory) -> None:
     from engine.training import prepare_jax
 
     prepare_jax(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture
+def accelerator(jax_ready: None, monkeypatch: pytest.MonkeyPatch) -> "Machine":
+    """The engine takes this machine for one with a GPU: lanes are vmapped, and calls have fixed lengths."""
+    from engine import training
+    from engine.training import Machine, machine
+
+    substitute = Machine("gpu", "a GPU", 1, "a GPU")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("engine.") and vars(module).get("machine") is machine:
+            monkeypatch.setattr(module, "machine", lambda: substitute)
+    monkeypatch.setattr(training, "machine", lambda: substitute)
+    return substitute
 
 
 @pytest.fixture(scope="session")

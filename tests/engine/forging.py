@@ -5,6 +5,7 @@ import io
 import json
 import stat
 import struct
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 from sample_run import sample_study
+
+from engine.store.tensors import write_tensors
 
 Members = dict[str, bytes]
 
@@ -146,10 +149,6 @@ def event_line(line: bytes) -> Forge:
     return lambda forged: forged.members.update({"events.jsonl": forged.members["events.jsonl"] + line})
 
 
-def curve_line(line: bytes) -> Forge:
-    return lambda forged: forged.members.update({"curves.jsonl": forged.members["curves.jsonl"] + line})
-
-
 def first_round(forged: Forged) -> str:
     return next(name for name in forged.members if name.startswith("rounds/"))
 
@@ -176,21 +175,18 @@ def header(change: Callable[[dict[str, Any]], object]) -> Forge:
 
 
 def resaved(change: Callable[[dict[str, Any], dict[str, str]], object]) -> Forge:
-    """A round of other arrays or facts, with the digest that the store would give it."""
+    """A round of other arrays or facts, with the digests that the store would give it."""
 
     def changed(data: bytes) -> bytes:
         (length,) = struct.unpack("<Q", data[:8])
         facts: dict[str, str] = json.loads(data[8 : 8 + length])["__metadata__"]
         arrays: dict[str, Any] = load(data)
-        del facts["digest"]
+        del facts["digest"], facts["digests"]
         change(arrays, facts)
-        whole = hashlib.sha256()
-        for name, text in sorted(facts.items()):
-            whole.update(f"{name}={text}\n".encode())
-        for name in sorted(arrays):
-            whole.update(f"{name}{arrays[name].dtype.str}{arrays[name].shape}\n".encode())
-            whole.update(arrays[name].tobytes())
-        return save(arrays, metadata={**facts, "digest": whole.hexdigest()})
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "round"
+            write_tensors(path, arrays, facts)
+            return path.read_bytes()
 
     return round_bytes(changed)
 

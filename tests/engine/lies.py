@@ -13,7 +13,6 @@ import numpy as np
 from forging import (
     Forge,
     added,
-    curve_line,
     drop,
     event_line,
     events,
@@ -45,7 +44,7 @@ from forging import (
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred"
 SOUND_STUDY = 'name = "sample"\n[[arm]]\nname = "ticket"\n'
 OTHER_KEY = "0123456789" * 4
-EMPTY_SIMILARITY = {"rounds": [], "alive": [], "all": [], "jaccard": [], "chance": []}
+EMPTY_SIMILARITY = {"alive": None, "all": None, "jaccard": 0, "chance": 0}
 
 
 class Bomb:
@@ -135,7 +134,8 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
     "a member more": (added("rounds/" + "a" * 40 + ".safetensors"), "not both in it and in the file"),
     "no manifest": (spoilt(lambda data: data.replace(b"manifest.json", b"manifest.jsoN")), "an entry"),
     "no study": (drop("study.toml"), "no entry study.toml"),
-    "no curves": (drop("curves.jsonl"), "no entry curves.jsonl"),
+    "no events": (drop("events.jsonl"), "no entry events.jsonl"),
+    "curves of their own": (added("curves.jsonl"), "an entry"),
     "a round that the manifest has and the file has not": (
         lambda f: manifest(
             members={**members_told(f), f"rounds/{OTHER_KEY}.safetensors": {"size": 1, "sha256": "a" * 64}}
@@ -265,9 +265,7 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
         "an early bird in epoch 9 of 1",
     ),
     "distances of no masks": (result(early_bird={"iterations": [], "distances": [1.0], "found": None}), "1 distances"),
-    "similarities of other lengths": (similar(alive=[0.5]), "do not run in parallel"),
-    "similarities with later rounds": (similar(rounds=[0, 7]), "compared with a later one"),
-    "a similarity of 3": (similar(jaccard=[3.0, 0.5]), "a similarity above 1"),
+    "a similarity of 3": (similar(jaccard=3.0), "a similarity above 1"),
     "a similarity of a layer that there is not": (finished(similarity={"x": EMPTY_SIMILARITY}), "a layer 'x'"),
     "a round of an arm that there is not": (finished(arm=ESCAPE), "arm "),
     "a round of a trial that there is not": (finished(trial=999), "trial 999"),
@@ -300,9 +298,6 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
         events(lambda lines: lines.append({**lines[0], "event": {**lines[0]["event"], "layers": {"x": 1}}})),
         "a second start",
     ),
-    "a curve of no round": (curve_line(b'{"key":"' + OTHER_KEY.encode() + b'","points":[]}\n'), "which never finished"),
-    "a curve of no key": (curve_line(b'{"key":"../x","points":[]}\n'), "line 11: key: "),
-    "a curve of text": (curve_line(b'{"key":1}\n'), "line 11: "),
     # Rounds
     "a round of nothing": (round_bytes(lambda data: b""), "not a round of that key"),
     "a round of text": (round_bytes(lambda data: b"weights" * 100), "not a round of that key"),
@@ -337,11 +332,11 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
         "not a round of that key",
     ),
     "an array of another type": (
-        header(lambda facts: facts["mask/dense1"].update(dtype="U8")),
+        header(lambda facts: facts["mask/dense1/kernel"].update(dtype="I8")),
         "not a round of that key",
     ),
     "an array of a type that numpy has not": (
-        header(lambda facts: facts["mask/dense1"].update(dtype="F8_E4M3")),
+        header(lambda facts: facts["mask/dense1/kernel"].update(dtype="F8_E4M3")),
         "not a round of that key",
     ),
     "another digest": (
@@ -355,19 +350,61 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
         "not a round of that",
     ),
     "rounds that changed places": (swapped, "not a round of that key"),
-    "layers that are a number": (resaved(lambda arrays, facts: facts.update(layers="7")), "not a round of that key"),
-    "layers nested too deeply": (
-        resaved(lambda arrays, facts: facts.update(layers="[" * 50_000)),
+    **{
+        f"shapes {text[:30]}": (
+            resaved(lambda arrays, facts, text=text: facts.update(shapes=text)),
+            "not a round of that key",
+        )
+        for text in (
+            "7",
+            "[" * 50_000,
+            '{"../x": [4, 6]}',
+            '{"dense1/kernel": [4, 600], "output/kernel": [6, 2]}',
+            '{"dense1/kernel": [-4, -6], "output/kernel": [6, 2]}',
+            '{"dense1/kernel": [4.0, 6], "output/kernel": [6, 2]}',
+            '{"dense1/kernel": "46", "output/kernel": [6, 2]}',
+        )
+    },
+    "a round that memory cannot hold": (
+        resaved(lambda arrays, facts: facts.update(shapes='{"dense1/kernel": [1000000000, 1000000000]}')),
+        "bytes of memory to open",
+    ),
+    "masks of other shapes": (
+        resaved(lambda arrays, facts: facts.update(shapes='{"dense1/kernel": [24], "output/kernel": [6, 2]}')),
+        "a mask of bool (24,)",
+    ),
+    "a layer left out": (
+        resaved(lambda arrays, facts: facts.update(shapes='{"dense1/kernel": [4, 6]}')),
+        "masks of the layers dense1",
+    ),
+    "a rewind point of text": (
+        resaved(lambda arrays, facts: facts.update(rewind_points='["7"]')),
         "not a round of that key",
     ),
-    "layers that there are not": (
-        resaved(lambda arrays, facts: facts.update(layers='["../x"]')),
-        "not a round of that key",
-    ),
-    "layers left out": (resaved(lambda arrays, facts: facts.update(layers='["dense1"]')), "masks of the layers dense1"),
-    "marks of text": (
-        resaved(lambda arrays, facts: (facts.update(marks='["7"]'),)),
+    "a rewind point below 0": (
+        resaved(
+            lambda arrays, facts: (
+                facts.update(rewind_points="[-7]"),
+                arrays.update({name.replace("at7", "at-7"): array for name, array in list(arrays.items())}),
+            )
+        ),
         "a mark that is no iteration",
+    ),
+    "a curve of three columns": (
+        resaved(lambda arrays, facts: arrays.update(curve=np.ones((2, 3)))),
+        "not a round of that key",
+    ),
+    "a curve at no iteration": (
+        resaved(lambda arrays, facts: arrays.update(curve=np.full((2, 4), np.nan))),
+        "not a round of that key",
+    ),
+    "a curve that is infinite": (
+        resaved(lambda arrays, facts: arrays.update(curve=np.array([[1, np.inf, 1, 1]]))),
+        "a number inf",
+    ),
+    "a curve before the start": (
+        resaved(lambda arrays, facts: arrays.update(curve=np.array([[-1.0, 1, 1, 1]]))),
+        "an iteration below 0",
     ),
     "a result of text": (resaved(lambda arrays, facts: facts.update(result='"x"')), "not a round of that key"),
     "a result that is impossible": (
@@ -375,27 +412,42 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
         "test_accuracy 8.75",
     ),
     "a mask of numbers": (
-        resaved(lambda arrays, facts: arrays.update({"mask/dense1": np.ones((4, 6), np.float32)})),
-        "a mask of float32",
+        resaved(lambda arrays, facts: arrays.update({"mask/dense1/kernel": np.ones(3, np.float32)})),
+        "not a round of that key",
     ),
-    "a mask of more weights": (
-        resaved(lambda arrays, facts: arrays.update({"mask/dense1": np.zeros((4, 6), bool)})),
+    "a mask of no weights": (
+        resaved(
+            lambda arrays, facts: arrays.update(
+                {"mask/dense1/kernel": np.zeros(3, np.uint8)}
+                | {f"{part}/dense1/kernel": np.zeros(0, np.float32) for part in ("final", "best", "at7")}
+            )
+        ),
         "0 weights of 24",
     ),
+    "more survivors than values": (
+        resaved(lambda arrays, facts: arrays.update({"final/dense1/kernel": np.ones(1, np.float32)})),
+        "not a round of that key",
+    ),
     "a mask of another size": (
-        resaved(lambda arrays, facts: arrays.update({"mask/dense1": np.ones((40, 60), bool)})),
+        resaved(
+            lambda arrays, facts: (
+                facts.update(shapes='{"dense1/kernel": [40, 60], "output/kernel": [6, 2]}'),
+                arrays.update({"mask/dense1/kernel": np.full(300, 255, np.uint8)}),
+                arrays.update(
+                    {f"{part}/dense1/kernel": np.ones(2400, np.float32) for part in ("final", "best", "at7")}
+                ),
+            )
+        ),
         "2400 weights of 2400",
     ),
-    "a kernel of another shape": (
-        resaved(lambda arrays, facts: arrays.update({"best/dense1/kernel": np.ones((6, 4), np.float32)})),
-        "a kernel of (6, 4)",
-    ),
-    "a kernel of another type": (
-        resaved(lambda arrays, facts: arrays.update({"at7/dense1/kernel": np.ones((4, 6), np.float64)})),
-        "weights of float64",
+    "weights of another type": (
+        resaved(
+            lambda arrays, facts: arrays.update({"at7/dense1/kernel": arrays["at7/dense1/kernel"].astype(np.float64)})
+        ),
+        "dense1/kernel of float64",
     ),
     "a bias of another shape": (
         resaved(lambda arrays, facts: arrays.update({"final/dense1/bias": np.ones((7,), np.float32)})),
-        "a bias of (7,)",
+        "weights of several shapes",
     ),
 }

@@ -1,11 +1,11 @@
 """Runs that are cut short at chosen moments, and how two runs are compared."""
 
+import math
 import re
 import shutil
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from engine import views
 from engine.runner import checkpoints as saving
 from engine.runner import run, session
 from engine.spec import Study
-from engine.store import RunFolder, Store, StoredRound, arrays
+from engine.store import RoundFinished, RunFolder, Store, StoredRound, tensors
+from engine.store.state import RunState
 from engine.training import LaneBatch
 from engine.training import lanes as packs
 
@@ -73,7 +74,7 @@ SMALL = (
 
 
 ASIDE = re.compile(
-    r"taken up again|stopped:|failed:|paused by itself|goes on after|the devices are out of memory|.* is trained again"
+    r"resumed:|stopped:|failed:|paused by itself|goes on after|the devices are out of memory|.* is trained again"
 )
 """Lines of a log that tell what happened to the run, not in it."""
 
@@ -112,33 +113,27 @@ def mortal(at: int | None, every: float) -> Iterator[Mortal]:
     """Everything within dies at that moment. A call to the devices is of a few steps."""
     life = Mortal(at)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("append", "append_curve", "set_progress", "release"):
+        for name in ("append", "append_curve", "set_progress"):
             patch.setattr(RunFolder, name, life.around(getattr(RunFolder, name)))
-        patch.setattr(arrays, "write_atomic", life.around(arrays.write_atomic))
+        patch.setattr(tensors, "write_atomic", life.around(tensors.write_atomic))
         patch.setattr(packs.StepTimer, "fitting", 4)
         patch.setattr(saving, "CHECKPOINT_SECONDS", every)
+        patch.setattr(saving, "CHECKPOINT_SHARE", math.inf)
         patch.setattr(session, "PROGRESS_SECONDS", 0.0)
         yield life
 
 
 def execute(home: Path, study: Study | None = None, at: int | None = None, every: float = 0.0) -> tuple[str, int]:
     """Begin the run "r" of a home with `study`, or take it up again, until it ends or dies at moment `at`, with
-    checkpoints `every` so many seconds: its status and the moments it lived for."""
+    checkpoints `every` so many seconds: its status and the moments it lived for. Its locks are released, as the kernel
+    does for a dead process."""
     store = Store(home)
     with store.create(study, "r") if study else store.open("r") as folder, mortal(at, every) as life:
         try:
             status = run(folder, store)
         except Killed:
             status = "killed"
-    if status == "killed":
-        disown(folder)
     return status, life.count
-
-
-def disown(folder: RunFolder) -> None:
-    """Make the run's owner a process that is dead."""
-    with closing(sqlite3.connect(folder.folder / "run.db", isolation_level=None)) as connection:
-        connection.execute("UPDATE facts SET value = '1.0' WHERE name = 'start'")
 
 
 def view_of(folder: RunFolder) -> views.RunView:
@@ -153,13 +148,20 @@ def timeless(view: views.RunView) -> views.RunView:
         replace(
             arm,
             trials=tuple(
-                replace(trial, rounds={number: replace(item, seconds=0.0) for number, item in trial.rounds.items()})
+                replace(trial, rounds={number: _timeless(item) for number, item in trial.rounds.items()})
                 for trial in arm.trials
             ),
         )
         for arm in view.arms
     ]
-    return replace(view, run="", started=None, seconds=None, last_event=0, log=tuple(told), arms=tuple(arms))
+    rounds = {place: _timeless(item) for place, item in view.state.rounds.items()}
+    started = view.state.started and view.state.started.model_copy(update={"run": ""})
+    state = RunState(view.status, started, rounds=rounds, signals=view.state.signals, diverged=view.state.diverged)
+    return replace(view, run="", state=state, log=tuple(told), arms=tuple(arms))
+
+
+def _timeless(item: RoundFinished) -> RoundFinished:
+    return item.model_copy(update={"result": item.result.model_copy(update={"seconds": 0.0})})
 
 
 def same_round(one: StoredRound, other: StoredRound) -> None:
@@ -169,10 +171,11 @@ def same_round(one: StoredRound, other: StoredRound) -> None:
     for name, mask in one.masks.items():
         assert mask.tobytes() == other.masks[name].tobytes(), name
     pairs = [(one.final, other.final), (one.best, other.best)]
-    for weights, others in pairs + [(one.marks[at], other.marks[at]) for at in one.marks]:
-        assert weights.params.keys() == others.params.keys()
-        for name, array in weights.params.items():
-            assert array.tobytes() == others.params[name].tobytes(), name
+    for snapshot, that in pairs + [(one.marks[at], other.marks[at]) for at in one.marks]:
+        for arrays, others in ((snapshot.params, that.params), (snapshot.state, that.state)):
+            assert arrays.keys() == others.keys()
+            for name, array in arrays.items():
+                assert array.tobytes() == others[name].tobytes(), name
 
 
 def same_run(home: Path, reference: Path, run: str = "r") -> None:
@@ -182,18 +185,14 @@ def same_run(home: Path, reference: Path, run: str = "r") -> None:
         seen, wanted = timeless(view_of(folder)), timeless(view_of(whole))
         for part in vars(wanted):
             assert getattr(seen, part) == getattr(wanted, part), part
-        assert rows(folder) == rows(whole)
         keys = {item.key for arm in wanted.arms for trial in arm.trials for item in trial.rounds.values()}
+        for key in keys:
+            assert folder.curve(key) == whole.curve(key), key
     for key in keys:
         rounds = [store.rounds.read(key) for store in (one, other)]
         assert None not in rounds
         same_round(*rounds)  # type: ignore[arg-type]
     assert not checkpoints(home)
-
-
-def rows(folder: RunFolder) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(folder.folder / "run.db")) as connection:
-        return connection.execute("SELECT * FROM curves ORDER BY key, iteration").fetchall()
 
 
 def checkpoints(home: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.networks import Snapshot
 from engine.spec import Study, digest, parse_study
 from engine.store import (
     ArmPlan,
@@ -51,35 +52,34 @@ def key_of(*place: object) -> str:
 
 def sample_round(key: str, number: int, draw: np.random.Generator) -> StoredRound:
     """A round as it is kept, a half of its weights gone each round; with a NaN, as after a loss that was not finite."""
-    masks = {
+    layers = {
         name: draw.permutation(np.arange(np.prod(s)) < np.prod(s) >> number).reshape(s) for name, s in SHAPES.items()
     }
-    weights = {
-        name: {
-            "kernel": np.where(mask, draw.normal(size=mask.shape), 0).astype(np.float32),
-            "bias": np.full(mask.shape[1], np.nan, np.float32),
-        }
-        for name, mask in masks.items()
-    }
+    params = {}
+    for name, mask in layers.items():
+        params[f"{name}/kernel"] = np.where(mask, draw.normal(size=mask.shape), 0).astype(np.float32)
+        params[f"{name}/bias"] = np.full(mask.shape[1], np.nan, np.float32)
+    network = Snapshot(params)
     result = RoundResult(
         iterations=40,
         early_stop_iteration=20,
         validation_loss=0.25,
         test_accuracy=0.875,
         test_accuracy_end=1 / 3,
-        layers={name: LayerCount(survivors=int(mask.sum()), size=mask.size) for name, mask in masks.items()},
+        layers={name: LayerCount(survivors=int(mask.sum()), size=mask.size) for name, mask in layers.items()},
         seconds=1.5,
         diverged=False,
         validation_accuracy=0.9,
         magnitudes={
             name: Magnitudes(start=(1, 2), end=(3, 0), start_top=1.0, end_top=2.0, start_distance=0.1, end_distance=0.2)
-            for name in masks
+            for name in layers
         },
     )
     curve = [
         CurvePoint(iteration=at, train_loss=1 / at, validation_loss=None, validation_accuracy=0.5) for at in (20, 40)
     ]
-    return StoredRound(key, result, curve, masks, weights, weights, {7: weights})
+    masks = {f"{name}/kernel": mask for name, mask in layers.items()}
+    return StoredRound(key, result, curve, masks, network, network, {7: network})
 
 
 def write_sample(home: Path, name: str = "one") -> Store:
@@ -113,10 +113,8 @@ def write_sample(home: Path, name: str = "one") -> Store:
                         run.append(RoundStarted(**place, key=key))
                         store.rounds.write(stored)
                         run.append_curve(key, stored.curve)
-                    earlier = tuple(range(number))
-                    values = {"alive": (None, 0.5)[:number], "all": (0.25, 1.0)[:number]}
-                    overlaps = {"jaccard": (0.5, 0.125)[:number], "chance": (0.1, 0.3)[:number]}
-                    similar = {layer: Similarity(rounds=earlier, **values, **overlaps) for layer in SHAPES}
+                    alike = Similarity(alive=(None, 0.5)[number - 1], all=0.25, jaccard=0.5, chance=0.1)
+                    similar = dict.fromkeys(SHAPES, alike)
                     run.append(
                         RoundFinished(
                             **place,

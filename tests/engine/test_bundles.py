@@ -5,8 +5,9 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +16,7 @@ from sample_run import sample_study, write_sample
 from engine.claims import judge
 from engine.errors import BadInput, LabError
 from engine.export import open_bundle, write_bundle
-from engine.store import Note, RunFolder, Store
+from engine.store import Note, RunFolder, Store, StoredRound
 from engine.views import RunView, fold, show_json
 
 Told = list[tuple[str, float]]
@@ -57,17 +58,15 @@ def same_rounds(one: Store, other: Store, keys: set[str]) -> None:
         assert mine is not None
         assert its is not None
         assert (mine.key, mine.result, mine.curve) == (its.key, its.result, its.curve)
-        for own, copy in ((mine.masks, its.masks), *zip(groups(mine), groups(its), strict=True)):
-            assert [a.tobytes() for a in arrays(own)] == [a.tobytes() for a in arrays(copy)]
+        for own, copy in zip(groups(mine), groups(its), strict=True):
+            assert {name: array.tobytes() for name, array in own.items()} == {
+                name: array.tobytes() for name, array in copy.items()
+            }
 
 
-def groups(stored) -> list[dict]:
-    return [stored.final, stored.best, *stored.marks.values()]
-
-
-def arrays(group: dict) -> Iterator:
-    for _, item in sorted(group.items()):
-        yield from (arrays(item) if isinstance(item, dict) else [item])
+def groups(stored: StoredRound) -> list[dict[str, Any]]:
+    snapshots = (stored.final, stored.best, *stored.marks.values())
+    return [stored.masks, *(snapshot.params for snapshot in snapshots), *(snapshot.state for snapshot in snapshots)]
 
 
 # There and back
@@ -189,7 +188,7 @@ def test_a_bundle_is_json_toml_and_safetensors_with_a_true_manifest(carried: Pat
     assert manifest["members"] == {
         name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in members.items()
     }
-    assert {name for name in members if "/" not in name} == {"study.toml", "events.jsonl", "curves.jsonl"}
+    assert {name for name in members if "/" not in name} == {"study.toml", "events.jsonl"}
     assert len([json.loads(line) for line in members["events.jsonl"].splitlines()]) == 26
 
 

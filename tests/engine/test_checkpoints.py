@@ -2,26 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engine.networks.build import initial_weights
 
 from engine import datasets
-from engine.networks import layer_shapes
-from engine.pruning import Weights, masked
-from engine.runner.checkpoints import CheckpointWriter
+from engine.networks import Snapshot, build, initial_weights
+from engine.pruning import masked
+from engine.runner.checkpoints import CHECKPOINT_SHARE, CheckpointWriter
 from engine.spec import Train
 from engine.store import Checkpoint, CheckpointStore, CurvePoint, EarlyBird
+from engine.store.tensors import Arrays
 from engine.training import (
     DataOnDevices,
+    DeviceSnapshot,
     Evaluation,
     Lane,
     LaneBatch,
     LaneState,
     Program,
-    Snapshot,
     StepTimer,
     batch_order,
     learning_rates,
@@ -30,7 +31,7 @@ from engine.training import train as train_pack
 
 KEY, OTHER = "ab" + "0" * 38, "cd" + "0" * 38
 LENET, SHAPE = "lenet-300-100", (8, 8, 1)
-LAYERS = layer_shapes(LENET, SHAPE, 10)
+NETWORK = build(LENET, SHAPE, 10)
 
 
 def a_checkpoint(key: str = KEY) -> Checkpoint:
@@ -43,9 +44,9 @@ def a_checkpoint(key: str = KEY) -> Checkpoint:
         state={"iteration": np.array(7, np.int32), "params/dense1/kernel": kernel},
         ended={"iteration": np.array(5, np.int32), "params/dense1/kernel": -kernel},
         curve=[CurvePoint(iteration=5, train_loss=None, validation_loss=0.1, validation_accuracy=1 / 3)],
-        marks={3: {"dense1": {"kernel": 2 * kernel, "bias": kernel[0]}}},
+        marks={3: Snapshot({"dense1/kernel": 2 * kernel, "dense1/bias": kernel[0]}, {"norm/mean": kernel[1]})},
         early_bird=EarlyBird(iterations=(2, 5), distances=(0.1,), found=None),
-        recent=[{"dense1": kernel > 0}, {"dense1": kernel < 0}],
+        recent=[{"dense1/kernel": kernel > 0}, {"dense1/kernel": kernel < 0}],
     )
 
 
@@ -55,7 +56,8 @@ def same(one: Checkpoint, other: Checkpoint) -> None:
     assert one.marks.keys() == other.marks.keys()
     pairs = [(one.state, other.state), (one.ended or {}, other.ended or {})]
     pairs += list(zip(one.recent, other.recent, strict=True))
-    pairs += [(one.marks[at][layer], other.marks[at][layer]) for at in one.marks for layer in one.marks[at]]
+    pairs += [(one.marks[at].params, other.marks[at].params) for at in one.marks]
+    pairs += [(one.marks[at].state, other.marks[at].state) for at in one.marks]
     for arrays, others in pairs:
         assert arrays.keys() == others.keys()
         for name, array in arrays.items():
@@ -128,14 +130,64 @@ def test_what_goes_wrong_while_writing_is_told_when_asked(
         raise OSError(28, "No space left on device")
 
     with CheckpointWriter(store) as saving:
-        saving.save([a_checkpoint(), a_checkpoint(OTHER)])
-        saving.settle()
+        saving.save(lambda: [a_checkpoint(), a_checkpoint(OTHER)])
+        saving.flush()
         assert store.read(KEY) is not None
         assert store.read(OTHER) is not None
         monkeypatch.setattr(CheckpointStore, "write", full)
-        saving.save([a_checkpoint()])
+        saving.save(lambda: [a_checkpoint()])
         with pytest.raises(OSError, match="No space"):
-            saving.settle()
+            saving.flush()
+
+
+class Clock:
+    """A clock that only work and training move."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("copying", "writing"), [(0.0, 0.0), (0.5, 1.0), (4.0, 8.0), (0.0, 300.0)])
+def test_checkpoints_take_three_percent_of_the_time(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch, copying: float, writing: float
+) -> None:
+    clock, spent, begun = Clock(), [0.0], Clock.now
+
+    def work(seconds: float) -> None:
+        clock.now += seconds
+        spent[0] += seconds
+
+    monkeypatch.setattr(CheckpointStore, "write", lambda *_: work(writing))
+    written: list[float] = []
+    for _ in range(5):  # batches of lanes, which learn from those before
+        with CheckpointWriter(store, clock) as saving:
+            for _ in range(4000):
+                clock.now += 10.0
+                if saving.due():
+                    written.append(clock.now)
+                    saving.save(lambda: work(copying) or [a_checkpoint()])  # type: ignore[func-returns-value]
+                    saving.flush()
+    # The first is written before its cost is known.
+    assert spent[0] - copying - writing <= CHECKPOINT_SHARE * (clock.now - begun)
+    assert len(written) > 10, "but they are written"
+    gaps = [later - before for before, later in pairwise(written)]
+    assert min(gaps) >= 60
+    assert store.seconds == pytest.approx(copying + writing)
+
+
+def test_a_short_round_is_not_held_up_by_a_checkpoint_before_its_test(store: CheckpointStore) -> None:
+    clock = Clock()
+    with CheckpointWriter(store, clock) as saving:
+        clock.now += 4.9
+        assert not saving.due_at_end()
+        clock.now += 0.2
+        assert saving.due_at_end()
+        store.seconds = 1.0
+        assert not saving.due_at_end()
+        clock.now += 1.0 / CHECKPOINT_SHARE
+        assert saving.due_at_end()
 
 
 # Lanes
@@ -149,15 +201,16 @@ def data(jax_ready: None, tmp_path_factory: pytest.TempPathFactory) -> datasets.
 def lane_of(train: Train, seed: int, data: datasets.Dataset) -> Lane:
     """A lane with two of three weights alive."""
     split = datasets.split(data, 0)
-    masks = {layer.name: np.arange(layer.size).reshape(layer.shape) % 3 > 0 for layer in LAYERS}
+    masks = {layer.parameter: np.arange(layer.size).reshape(layer.shape) % 3 > 0 for layer in NETWORK.layers}
+    start = initial_weights(NETWORK, seed)
     return Lane(
-        start=masked(initial_weights(LENET, SHAPE, 10, seed), masks),
+        start=Snapshot(masked(start.params, masks), start.state),
         masks=masks,
         order=batch_order(split.train, train.batch, train.iterations, seed),
         rates=learning_rates(train),
         validation=split.validation,
-        mean=split.mean,
-        std=split.std,
+        mean=datasets.statistics(data.train_images, split.train)[0],
+        std=datasets.statistics(data.train_images, split.train)[1],
         seed=seed,
     )
 
@@ -175,7 +228,7 @@ def gone(pack: LaneBatch, *, keep: bool = False) -> Gone:
     curves: list[list[Evaluation]] = [[] for _ in range(pack.count)]
     states: dict[int, list[LaneState]] = {}
 
-    def between(iteration: int, readings: list[list[Evaluation]], kept: Snapshot | None) -> bool:
+    def between(iteration: int, readings: list[list[Evaluation]], kept: DeviceSnapshot | None) -> bool:
         for curve, new in zip(curves, readings, strict=True):
             curve.extend(new)
         if kept is not None:
@@ -186,10 +239,10 @@ def gone(pack: LaneBatch, *, keep: bool = False) -> Gone:
     return curves, states
 
 
-def same_weights(one: Weights, other: Weights) -> None:
-    for name, tensors in one.items():
-        for part in ("kernel", "bias"):
-            assert tensors[part].tobytes() == other[name][part].tobytes()
+def same_arrays(one: Arrays, other: Arrays) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        assert array.tobytes() == other[name].tobytes(), name
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -208,10 +261,9 @@ def test_a_lane_goes_on_from_any_iteration_bit_for_bit(data: datasets.Dataset, o
         rest, _ = gone(again)
         for lane, end in enumerate(again.finish()):
             assert rest[lane] == [reading for reading in curves[lane] if reading.iteration > iteration]
-            same_weights(end.final, ends[lane].final)
-            same_weights(end.best, ends[lane].best)
-            for moment, other in zip(end.moments, ends[lane].moments, strict=True):
-                same_weights(moment, other)
+            same_arrays(end.final.params, ends[lane].final.params)
+            same_arrays(end.best.params, ends[lane].best.params)
+            same_arrays(again.states()[lane], states[25][lane])
             assert (end.best_loss, end.best_iteration) == (ends[lane].best_loss, ends[lane].best_iteration)
             assert (end.test_accuracy, end.test_accuracy_end) == (
                 ends[lane].test_accuracy,
@@ -225,9 +277,9 @@ def test_lanes_that_ended_before_the_others_leave_what_they_were_then(data: data
     pack = pack_of(train, lanes, data)
     _, states = gone(pack, keep=True)
     first, second = pack.finish({0: states[6][0]})
-    for name, tensors in first.final.items():
-        assert tensors["kernel"].tobytes() == states[6][0][f"params/{name}/kernel"].tobytes()
-        assert second.final[name]["kernel"].tobytes() == states[25][1][f"params/{name}/kernel"].tobytes()
+    for name, array in first.final.params.items():
+        assert array.tobytes() == states[6][0][f"params/{name}"].tobytes()
+        assert second.final.params[name].tobytes() == states[25][1][f"params/{name}"].tobytes()
     assert first.best_iteration == 0
 
 
@@ -248,4 +300,4 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(data: datasets
         with pytest.raises(ValueError, match="lane"):
             pack.restore(wrong)
     assert pack.iteration == 0
-    same_weights(pack.started()[0], lanes[0].start)
+    same_arrays(pack.started()[0].params, lanes[0].start.params)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from scipy import stats
 
 from engine.claims import MANY, Claim, NotMeasured, Verdict, all_claims, decide, judge, measured, shortcomings
+from engine.claims.measures import _crossing
 from engine.claims.model import ShareAbove
 from engine.errors import BadInput
 from engine.spec import Study, load_study, parse_study, preset_names, preset_text
@@ -80,10 +82,7 @@ def finished(arm: str, trial: int, number: int, facts: Facts) -> RoundFinished:
         ),
         similarity={}
         if number == 0
-        else {
-            name: Similarity(rounds=(number - 1,), alive=(value,), all=(1.0,), jaccard=(0.5,), chance=(0.1,))
-            for name, value in ranks.items()
-        },
+        else {name: Similarity(alive=value, all=1.0, jaccard=0.5, chance=0.1) for name, value in ranks.items()},
     )
 
 
@@ -393,6 +392,31 @@ def test_the_smallest_matching_p_m_is_the_last_at_least_dense() -> None:
     assert values_of(measure, study, running)[1] is None, "its later rounds are still to come"
 
 
+def test_a_lucky_round_is_not_the_smallest_matching_one_nor_an_unlucky_one_the_end() -> None:
+    study, measure = a_study(trials=1), {"kind": "smallest-matching", "arm": "ticket"}
+
+    def smallest(accuracies: dict[int, float], usual: Callable[[int], float]) -> float | None:
+        tell = telling(lambda arm, trial, n: {"accuracy": 0.9 if n == 0 else accuracies.get(n, usual(n))})
+        return values_of(measure, study, tell)[0]
+
+    falling = lambda n: 0.91 if n <= 9 else 0.88  # noqa: E731
+    assert smallest({}, falling) == pytest.approx(left(9) / 10)
+    assert smallest({16: 0.901}, falling) == pytest.approx(left(9) / 10), "a lucky round"
+    assert smallest({5: 0.899}, falling) == pytest.approx(left(9) / 10), "an unlucky round"
+
+
+def test_noise_does_not_shift_the_smallest_matching_p_m() -> None:
+    rounds, draw = np.arange(1, 21), np.random.default_rng(0)
+    errors, luckiest = [], []
+    for _ in range(300):
+        gains = 0.004 * (10.5 - rounds) / 10 + draw.normal(0, 0.002, 20)
+        named = dict(zip([100.0, *(100 * 0.8**rounds)], [0.0, *gains], strict=True))
+        errors.append(math.log(_crossing(named) / (100 * 0.8**10.5), 0.8))
+        luckiest.append(max(rounds[gains >= 0], default=0) - 10.5)
+    assert abs(np.mean(errors)) < 1, "rounds"
+    assert np.mean(luckiest) > 2.5, "the last round at least dense goes too far"
+
+
 def test_a_ladder_that_ends_too_early_measures_no_crossing() -> None:
     study = a_study("lenet-mnist", "base.prune.rounds=10")
     found = verdicts_of(study, plain, 10)["lenet-ticket-falls"]
@@ -456,8 +480,8 @@ def test_distances_and_shares() -> None:
 
 def test_a_view_has_all_that_a_round_measured() -> None:
     item = a_view(a_study(trials=1), plain, 1).arm("ticket").trials[0].rounds[1]
-    assert (item.validation_accuracy, item.collapsed, item.early_bird) == (0.9, False, None)
-    assert item.magnitudes["output"].end_distance == 0.4
+    assert (item.result.validation_accuracy, item.result.collapsed, item.result.early_bird) == (0.9, False, None)
+    assert item.result.magnitudes["output"].end_distance == 0.4
 
 
 # The verdicts

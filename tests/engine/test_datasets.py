@@ -1,6 +1,7 @@
 """Data sets: real values, provable splits, and one clear line whenever something is not there."""
 
 import functools
+import gc
 import hashlib
 import http.server
 import json
@@ -19,12 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import datasets
-from engine.datasets import kept, originals
+from engine.datasets import prepared
 from engine.datasets.digits import DIGITS
 from engine.datasets.mnist import MNIST
-from engine.datasets.recipe import Arrays, Original, Recipe
+from engine.datasets.source import Arrays, Original, Source
 from engine.errors import BadInput
 
+split_module = sys.modules["engine.datasets.split"]  # the package has a function of that name
 FILES = [original.name for original in MNIST.originals]
 
 
@@ -42,7 +44,7 @@ def digits(digits_home: Path) -> datasets.Dataset:
 
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(originals, "reachable", lambda url: False)
+    monkeypatch.setattr(prepared, "reachable", lambda url: False)
 
 
 @pytest.fixture
@@ -68,9 +70,11 @@ def one_line(caught: pytest.ExceptionInfo[BadInput]) -> str:
 # What there is
 
 
-def test_importing_the_room_loads_no_heavy_library() -> None:
+def test_importing_the_package_loads_no_heavy_library() -> None:
     heavy = "tensorflow_datasets jax sklearn tensorflow requests scipy PIL"
-    code = f"import sys, engine.datasets; print([m for m in {heavy.split()} if m in sys.modules])"
+    code = (
+        f"import sys, engine.datasets; engine.datasets.names(); print([m for m in {heavy.split()} if m in sys.modules])"
+    )
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True, cwd=root
@@ -94,9 +98,9 @@ def test_the_catalogue_lists_every_name_without_preparing_any(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("use", [datasets.entry, datasets.load, datasets.prepare])
-def test_an_unknown_name_is_answered_with_the_known_ones(use, tmp_path: Path) -> None:
+def test_an_unknown_name_lists_the_registered_ones(use, tmp_path: Path) -> None:
     with pytest.raises(
-        BadInput, match=r"'minst' is not known; allowed: cifar10, digits, fashion_mnist, mnist, folder:PATH"
+        BadInput, match=r"'minst' does not exist; allowed: cifar10, digits, fashion_mnist, mnist, folder:PATH"
     ) as caught:
         use("minst", tmp_path)
     one_line(caught)
@@ -130,7 +134,7 @@ def test_digits_are_stratified_and_always_the_same(digits: datasets.Dataset) -> 
     )
     np.testing.assert_allclose(share, 0.2, atol=0.005)
     assert digits.fingerprint == "11c4c9e5e1d757ca5ed9b7abfacab32d006a5f42ff016f37baa27f0787b6529d"
-    assert digits.fingerprint == kept.fingerprint(DIGITS.build(DIGITS, Path(), Path(), lambda stage, done: None))
+    assert digits.fingerprint == prepared.fingerprint(DIGITS.build(DIGITS, Path(), Path(), lambda stage, done: None))
 
 
 def test_digits_load_mapped_and_read_only_the_second_time(digits: datasets.Dataset) -> None:
@@ -179,9 +183,7 @@ def made_up(train: int, validation: int, channels: int) -> datasets.Dataset:
     channels=st.integers(1, 3),
     data=st.data(),
 )
-def test_a_split_is_complete_disjoint_and_normalised_by_its_training_part(
-    seed: int, train: int, channels: int, data: st.DataObject
-) -> None:
+def test_a_split_is_complete_disjoint_and_repeatable(seed: int, train: int, channels: int, data: st.DataObject) -> None:
     dataset = made_up(train, data.draw(st.integers(1, train - 1)), channels)
     split = datasets.split(dataset, seed)
     assert split.train.dtype == split.validation.dtype == np.int32
@@ -189,25 +191,47 @@ def test_a_split_is_complete_disjoint_and_normalised_by_its_training_part(
     assert (np.diff(split.train) > 0).all()
     assert (np.diff(split.validation) > 0).all()
     np.testing.assert_array_equal(np.sort(np.concatenate([split.train, split.validation])), np.arange(train))
-    pixels = dataset.train_images[split.train].astype(np.float64) / 255
-    assert split.mean.dtype == split.std.dtype == np.float32
-    assert split.mean.shape == split.std.shape == (channels,)
-    np.testing.assert_allclose(split.mean, pixels.mean((0, 1, 2)), rtol=1e-6)
-    np.testing.assert_allclose(split.std, pixels.std((0, 1, 2)), rtol=1e-5, atol=1e-7)
-    again = datasets.split(dataset, seed)
-    np.testing.assert_array_equal(again.validation, split.validation)
-    np.testing.assert_array_equal(again.mean, split.mean)
+    np.testing.assert_array_equal(datasets.split(dataset, seed).validation, split.validation)
 
 
-def test_validation_examples_and_test_data_do_not_touch_the_statistics() -> None:
-    dataset = made_up(40, 10, 1)
-    split = datasets.split(dataset, 3)
-    images = dataset.train_images.copy()
-    images[split.validation] = 255
-    test = np.full_like(images, 255)
-    other = datasets.Dataset("other", images, dataset.train_labels, test, dataset.test_labels, 1, 10, "")
-    np.testing.assert_array_equal(datasets.split(other, 3).mean, split.mean)
-    np.testing.assert_array_equal(datasets.split(other, 3).std, split.std)
+@settings(deadline=None, max_examples=50)
+@given(train=st.integers(1, 40), channels=st.integers(1, 3), data=st.data())
+def test_statistics_are_those_of_the_rows_and_of_no_other_image(train: int, channels: int, data: st.DataObject) -> None:
+    images = made_up(train, 0, channels).train_images
+    rows = np.array(data.draw(st.lists(st.integers(0, train - 1), min_size=1, unique=True)), np.int32)
+    mean, std = datasets.statistics(images, rows)
+    pixels = images[rows].astype(np.float64) / 255
+    assert (mean.dtype, std.dtype, mean.shape, std.shape) == (np.float32, np.float32, (channels,), (channels,))
+    np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(std, pixels.std((0, 1, 2)), rtol=1e-6, atol=1e-7)
+    others = np.full_like(images, 255)
+    others[rows] = images[rows]
+    for read_only in (False, True):
+        others.flags.writeable = not read_only
+        np.testing.assert_array_equal(datasets.statistics(others, rows), (mean, std))
+        np.testing.assert_array_equal(datasets.statistics(others, rows[::-1].copy()), (mean, std))
+
+
+def test_sums_of_read_only_images_are_computed_once_and_dropped_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, rows, summed = made_up(20, 0, 1).train_images, np.arange(5, dtype=np.int32), []
+    compute = split_module._sum
+    monkeypatch.setattr(split_module, "_sum", lambda images: summed.append(1) or compute(images))
+    images.flags.writeable = False
+    before = len(split_module._SUMS)
+    for _ in range(3):
+        datasets.statistics(images, rows)
+    assert (len(summed), len(split_module._SUMS)) == (1, before + 1)
+    del images
+    gc.collect()
+    assert len(split_module._SUMS) == before
+
+
+def test_the_majority_is_the_accuracy_of_the_best_constant_prediction() -> None:
+    labels = np.array([0, 0, 0, 2, 1, 2, 2, 2], np.int32)
+    assert datasets.majority(labels, np.array([0, 1, 2, 3], np.int32), 3) == 0.75
+    assert datasets.majority(labels, np.arange(8, dtype=np.int32), 3) == 0.5
+    dataset = made_up(30, 10, 1)
+    assert datasets.split(dataset, 0).majority == 1.0
 
 
 def test_seeds_differ_and_the_draw_is_fixed_for_good(digits: datasets.Dataset) -> None:
@@ -234,8 +258,9 @@ def test_mnist_is_mnist(mnist_home: Path) -> None:
     assert mnist.fingerprint == "2ebe2baa6c06265f80a34be23f2af256f1ab4600382231b07afa7338f62aa23d"
     split = datasets.split(mnist, 0)
     assert (len(split.train), len(split.validation), len(mnist.test_labels)) == (55_000, 5_000, 10_000)
-    assert split.mean == pytest.approx([0.1307], abs=1e-3)
-    assert split.std == pytest.approx([0.3081], abs=1e-3)
+    mean, std = datasets.statistics(mnist.train_images, split.train)
+    assert mean == pytest.approx([0.1307], abs=1e-3)
+    assert std == pytest.approx([0.3081], abs=1e-3)
     assert datasets.entry("mnist", mnist_home).ready
 
 
@@ -296,7 +321,7 @@ def test_preparing_finds_a_flipped_byte(mnist_home: Path, tmp_path: Path, unreac
     with (folder / "train_images.npy").open("r+b") as file:
         file.seek(1_000_000)
         file.write(b"\xaa")
-    assert not kept.sound(folder, MNIST)
+    assert not prepared.sound(folder, MNIST)
     with pytest.raises(BadInput, match="cannot be reached"):
         datasets.prepare("mnist", tmp_path)
     assert folder.is_dir()
@@ -382,7 +407,7 @@ def test_stopping_a_preparation_leaves_nothing(stage: str, mnist_files: Path, tm
 
 def test_stopping_at_the_end_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StopNow):
-        datasets.prepare("digits", tmp_path, report=stop_at("keeping"))
+        datasets.prepare("digits", tmp_path, report=stop_at("writing the arrays"))
     assert left_behind(tmp_path) == []
 
 
@@ -408,10 +433,10 @@ def test_a_probe_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         release.wait(10)
         raise requests.ConnectionError
 
-    monkeypatch.setattr(originals, "_PROBE_S", 0.0)
+    monkeypatch.setattr(prepared, "_PROBE_S", 0.0)
     monkeypatch.setattr(requests, "head", hang)
     start = time.monotonic()
-    assert not originals.reachable("https://example.invalid/")
+    assert not prepared.reachable("https://example.invalid/")
     assert time.monotonic() - start < 5
     release.set()
 
@@ -422,7 +447,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Recipe]]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Source]]:
     """A folder on a local server, and a small recipe whose two originals lie in it."""
     monkeypatch.setenv("no_proxy", "*")
     folder = tmp_path / "served"
@@ -443,56 +468,56 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
     server.server_close()
 
 
-def tiny(files: tuple[Original, ...] = (), url: str = "") -> Recipe:
-    def build(recipe: Recipe, draft: Path, files: Path, report: object) -> Arrays:
+def tiny(files: tuple[Original, ...] = (), url: str = "") -> Source:
+    def build(recipe: Source, draft: Path, files: Path, report: object) -> Arrays:
         images, labels = np.arange(24, dtype=np.uint8).reshape(6, 2, 2, 1), np.arange(6, dtype=np.int32)
         return Arrays(images[:4], labels[:4], images[4:], labels[4:])
 
-    return Recipe("tiny", "", (2, 2, 1), 4, 2, 6, 1, build, files, url)
+    return Source("tiny", "", (2, 2, 1), 4, 2, 6, 1, build, files, url)
 
 
-def test_a_download_is_checked_and_its_progress_told(served: tuple[Path, Recipe], tmp_path: Path) -> None:
+def test_a_download_is_checked_and_its_progress_told(served: tuple[Path, Source], tmp_path: Path) -> None:
     _, recipe = served
     heard: list[tuple[str, float]] = []
-    originals.download(recipe, tmp_path, lambda *said: heard.append(said))
-    originals.check_folder(tmp_path, recipe)
+    prepared.download(recipe, tmp_path, lambda *said: heard.append(said))
+    prepared.check_folder(tmp_path, recipe)
     assert {stage for stage, _ in heard} == {"downloading a.gz", "downloading b.gz"}
     fractions = [done for _, done in heard]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
 
 
-def test_a_download_that_came_damaged(served: tuple[Path, Recipe], tmp_path: Path) -> None:
+def test_a_download_that_came_damaged(served: tuple[Path, Source], tmp_path: Path) -> None:
     folder, recipe = served
     (folder / "b.gz").write_bytes(b"damage")
-    with pytest.raises(BadInput, match=r"b.gz came damaged .*--from DIR") as caught:
-        originals.download(recipe, tmp_path, lambda stage, done: None)
+    with pytest.raises(BadInput, match=r"b.gz arrived damaged .*--from DIR") as caught:
+        prepared.download(recipe, tmp_path, lambda stage, done: None)
     one_line(caught)
 
 
-def test_a_download_that_fails_midway(served: tuple[Path, Recipe], tmp_path: Path) -> None:
+def test_a_download_that_fails_midway(served: tuple[Path, Source], tmp_path: Path) -> None:
     folder, recipe = served
     (folder / "b.gz").unlink()
     with pytest.raises(BadInput, match=r"b.gz could not be downloaded \(HTTPError\).*--from DIR") as caught:
-        originals.download(recipe, tmp_path, lambda stage, done: None)
+        prepared.download(recipe, tmp_path, lambda stage, done: None)
     one_line(caught)
 
 
-def test_a_server_that_refuses_is_not_reachable(served: tuple[Path, Recipe]) -> None:
+def test_a_server_that_refuses_is_not_reachable(served: tuple[Path, Source]) -> None:
     _, recipe = served
-    assert originals.reachable(recipe.url + "a.gz")
-    assert not originals.reachable(recipe.url + "nothing")
-    assert not originals.reachable("http://127.0.0.1:1/")
+    assert prepared.reachable(recipe.url + "a.gz")
+    assert not prepared.reachable(recipe.url + "nothing")
+    assert not prepared.reachable("http://127.0.0.1:1/")
 
 
 # Two processes at once
 
 
-def write_draft(folder: Path, recipe: Recipe, mark: str) -> None:
-    with kept.draft(folder) as draft:
-        kept.write(draft, recipe, recipe.build(recipe, draft, draft, lambda stage, done: None))
+def write_draft(folder: Path, recipe: Source, mark: str) -> None:
+    with prepared.draft(folder) as draft:
+        prepared.write(draft, recipe, recipe.build(recipe, draft, draft, lambda stage, done: None))
         (draft / mark).touch()
-        kept.publish(draft, folder, recipe)
+        prepared.publish(draft, folder, recipe)
 
 
 def test_the_first_to_publish_stays_and_the_damaged_gives_way(tmp_path: Path) -> None:
@@ -500,7 +525,7 @@ def test_the_first_to_publish_stays_and_the_damaged_gives_way(tmp_path: Path) ->
     write_draft(folder, recipe, "first")
     write_draft(folder, recipe, "second")
     assert (folder / "first").exists()
-    read = kept.read(folder, recipe)
+    read = prepared.read(folder, recipe)
     (folder / "test_images.npy").unlink()
     write_draft(folder, recipe, "third")
     assert (folder / "third").exists()
@@ -528,7 +553,7 @@ def test_many_at_once_leave_one_sound_set(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
-    assert kept.sound(folder, recipe)
+    assert prepared.sound(folder, recipe)
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 

@@ -15,7 +15,7 @@ from test_datasets import StopNow, left_behind, one_line, stop_at
 
 from engine import datasets
 from engine.datasets import folder as image_folder
-from engine.datasets import kept, pictures
+from engine.datasets import prepared
 from engine.errors import BadInput
 
 CIFAR10_JPEG = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10-jpeg.tar.xz"
@@ -235,7 +235,7 @@ def test_a_home_that_cannot_be_written_is_told(root: Path, home: Path) -> None:
     one_line(caught)
 
 
-@pytest.mark.parametrize("stage", ["reading", "keeping"])
+@pytest.mark.parametrize("stage", ["reading", "writing"])
 def test_stopping_leaves_nothing(stage: str, root: Path, home: Path) -> None:
     with pytest.raises(StopNow):
         datasets.prepare(name_of(root), home, report=stop_at(stage))
@@ -403,7 +403,7 @@ def test_bytes_changed_at_random_give_an_image_or_one_line(suffix: str, tmp_path
             data[draw.randrange(8 if suffix == ".png" else 3, len(data))] = draw.randrange(256)
         path.write_bytes(data[: draw.randint(1, len(data))] if draw.random() < 0.2 else data)
         try:
-            pictures.read([str(path)], lambda stage, done: None)
+            image_folder.read_images([str(path)], lambda stage, done: None)
         except BadInput as error:
             refused.append(str(error))
     assert len(refused) > 50
@@ -426,6 +426,7 @@ def test_cifar10_as_jpeg(tmp_path: Path) -> None:
     assert np.bincount(loaded.train_labels).tolist() == [5_000] * 10
     assert np.bincount(loaded.test_labels).tolist() == [1_000] * 10
     assert (loaded.classes, loaded.validation_size) == (10, 5_000)
-    assert kept.sound(next((home / "data").iterdir()), image_folder.recipe(name_of(root)))
+    assert prepared.sound(next((home / "data").iterdir()), image_folder.folder_source(name_of(root)))
     # The means of CIFAR-10's channels, which JPEG keeps.
-    assert datasets.split(loaded, 0).mean == pytest.approx([0.4914, 0.4822, 0.4465], abs=2e-3)
+    mean, _ = datasets.statistics(loaded.train_images, datasets.split(loaded, 0).train)
+    assert mean == pytest.approx([0.4914, 0.4822, 0.4465], abs=2e-3)

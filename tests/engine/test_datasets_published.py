@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 from test_datasets import left_behind, one_line
 
-from engine import datasets
-from engine.datasets import cifar10, idx
-from engine.datasets.catalogue import _RECIPES
-from engine.datasets.cifar10 import CIFAR10
-from engine.datasets.fashion_mnist import FASHION_MNIST
-from engine.datasets.mnist import MNIST
-from engine.datasets.recipe import Original, Recipe
+from engine import datasets, registry
+from engine.datasets import cifar, mnist
+from engine.datasets.cifar import CIFAR10
+from engine.datasets.mnist import FASHION_MNIST, MNIST
+from engine.datasets.source import Original, Source
 from engine.errors import BadInput
 
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -61,7 +59,7 @@ def pack(path: Path, content: list[Member]) -> Path:
     return path
 
 
-def smaller(recipe: Recipe, folder: Path, train: int, test: int) -> Recipe:
+def smaller(recipe: Source, folder: Path, train: int, test: int) -> Source:
     """`recipe` for the files in `folder`, with their sizes and checksums."""
     originals = tuple(
         Original(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -71,8 +69,12 @@ def smaller(recipe: Recipe, folder: Path, train: int, test: int) -> Recipe:
 
 
 @pytest.fixture
-def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe], None]:
-    return lambda recipe: monkeypatch.setitem(_RECIPES, recipe.name, recipe)
+def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Source], None]:
+    return lambda recipe: monkeypatch.setitem(
+        registry.dataset._entries,
+        recipe.name,
+        dataclasses.replace(registry.dataset.entry(recipe.name), value=recipe),
+    )
 
 
 @pytest.fixture
@@ -163,7 +165,7 @@ LAST = "cifar-10-batches-bin/test_batch.bin"
 def test_an_archive_with_other_things_in_it(more: list[Member], said: str, tmp_path: Path) -> None:
     path = pack(tmp_path / ARCHIVE, members(records())[:-1] + more)
     with pytest.raises(BadInput, match=said) as caught:
-        cifar10.read(SMALL, [path])
+        cifar.read(SMALL, [path])
     assert str(path) in one_line(caught)
     assert os.listdir(tmp_path) == [ARCHIVE]
 
@@ -175,7 +177,7 @@ def test_an_archive_cut_or_changed_anywhere_is_refused(tmp_path: Path) -> None:
         for data in (whole[:place], whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :]):
             path.write_bytes(data)
             with pytest.raises(BadInput) as caught:
-                cifar10.read(SMALL, [path])
+                cifar.read(SMALL, [path])
             one_line(caught)
 
 
@@ -192,7 +194,7 @@ def test_something_else_under_the_name_of_the_archive(data: bytes, tmp_path: Pat
     path = tmp_path / ARCHIVE
     path.write_bytes(data)
     with pytest.raises(BadInput, match=ARCHIVE) as caught:
-        cifar10.read(SMALL, [path])
+        cifar.read(SMALL, [path])
     one_line(caught)
 
 
@@ -233,7 +235,7 @@ def test_an_idx_file_that_is_damaged_or_another(damage: str, tmp_path: Path) -> 
     paths = [tmp_path / original.name for original in MNIST.originals]
     for path, array in zip(paths, (*values, np.zeros(2, np.uint8)), strict=True):
         write_idx(path, array)
-    idx.read(recipe, paths)
+    mnist.read(recipe, paths)
     packed = paths[2].read_bytes()
     plain = gzip.decompress(packed)
     paths[2].write_bytes(
@@ -248,5 +250,5 @@ def test_an_idx_file_that_is_damaged_or_another(damage: str, tmp_path: Path) -> 
         }[damage]
     )
     with pytest.raises(BadInput) as caught:
-        idx.read(recipe, paths)
+        mnist.read(recipe, paths)
     assert str(paths[2]) in one_line(caught)

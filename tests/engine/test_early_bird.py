@@ -7,32 +7,35 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine.networks.build import initial_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from engine import datasets
 from engine.analysis import (
+    CHANCE_RULE,
     EarlyBirdWatch,
     at_chance,
     distance_from_uniform,
     histogram,
+    majority_share,
     mask_distance,
     ranks_collapsed,
     stabilised,
 )
-from engine.networks import layer_shapes
-from engine.pruning import Weights, full_masks, prune, pruning_schedule
+from engine.analysis.signals import binomial_tail
+from engine.networks import Snapshot, build, initial_weights
+from engine.pruning import full_masks, magnitudes, prune, pruning_schedule
 from engine.spec import Study, parse_study
 from engine.store import RoundFinished, RunFolder, Signal, Store, StoredRound
 from engine.training import (
     DataOnDevices,
+    DeviceSnapshot,
     Lane,
     LaneBatch,
     LaneResult,
     LaneState,
     Program,
-    Snapshot,
     StepTimer,
     batch_order,
     learning_rates,
@@ -41,7 +44,8 @@ from engine.training import (
 
 NewHome = Callable[[], Path]
 Execute = Callable[..., tuple[str, RunFolder]]
-LAYERS = layer_shapes("lenet-300-100", (8, 8, 1), 10)
+NETWORK = build("lenet-300-100", (8, 8, 1), 10)
+LAYERS = NETWORK.layers
 
 # The rules
 
@@ -130,10 +134,24 @@ def test_a_ranking_collapses_once(series: list[float | None], places: list[int])
     assert told(ranks_collapsed, series) == places
 
 
-def test_chance_is_with_a_factor() -> None:
-    assert at_chance(0.15, 10)
-    assert not at_chance(0.151, 10)
-    assert at_chance(0.74, 2)
+def test_chance_is_the_largest_class_by_a_binomial_bound() -> None:
+    assert not at_chance(0.74, 0.5, 500), "two classes"
+    assert at_chance(0.54, 0.5, 500)
+    assert not at_chance(0.56, 0.5, 500)
+    assert at_chance(0.9, 0.9, 500), "a constant prediction on unbalanced classes"
+    assert at_chance(0.12, 0.1, 500)
+    assert not at_chance(0.15, 0.1, 500)
+    assert at_chance(0.15, 0.1, 20), "on few examples that is luck"
+    assert at_chance(1.0, 1.0, 5), "one class alone"
+    assert majority_share(np.array([3, 0, 3, 1])) == 0.5
+
+
+@given(st.integers(1, 5000), st.floats(0, 1), st.floats(0.01, 0.99))
+def test_chance_is_scipys_binomial_test(examples: int, share: float, majority: float) -> None:
+    hits = round(share * examples)
+    expected = binomtest(hits, examples, majority, "greater").pvalue
+    assert binomial_tail(hits, examples, majority) == pytest.approx(expected, rel=1e-8, abs=1e-12)
+    assert at_chance(hits / examples, majority, examples) == (expected > 0.01)
 
 
 def test_the_distance_from_uniform_is_that_of_the_steps() -> None:
@@ -184,39 +202,39 @@ def results(folder: RunFolder, arm: str = "ticket") -> dict[int, StoredRound]:
     return found  # type: ignore[return-value]
 
 
-def same_weights(one: Weights, other: Weights) -> None:
-    for name in one:
-        assert one[name]["kernel"].tobytes() == other[name]["kernel"].tobytes(), name
-        assert one[name]["bias"].tobytes() == other[name]["bias"].tobytes(), name
+def same_weights(one: Snapshot, other: Snapshot) -> None:
+    assert one.params.keys() == other.params.keys()
+    for name in one.params:
+        assert one.params[name].tobytes() == other.params[name].tobytes(), name
 
 
 def epochs(iterations: int) -> list[int]:
     return [at for at in range(1, iterations + 1) if (at * 30) // PART > ((at - 1) * 30) // PART]
 
 
-def by_hand(study: Study, home: Path) -> tuple[dict[int, Weights], dict[int, LaneResult]]:
+def by_hand(study: Study, home: Path) -> tuple[dict[int, Snapshot], dict[int, LaneResult]]:
     """The dense round of a study by a pack alone: its weights, and what it would leave, at the end of each epoch."""
     data, recipe = datasets.load("digits", home), study.base
     split = datasets.split(data, 0)
     part = datasets.stratified_subset(data, split, 0.25, 1)
     assert len(part) == PART
     lane = Lane(
-        start=initial_weights("lenet-300-100", (8, 8, 1), 10, 1),
+        start=initial_weights(NETWORK, 1),
         masks=full_masks(LAYERS),
         order=batch_order(part, 30, recipe.train.iterations, 1),
         rates=learning_rates(recipe.train),
         validation=split.validation,
-        mean=split.mean,
-        std=split.std,
+        mean=datasets.statistics(data.train_images, split.train)[0],
+        std=datasets.statistics(data.train_images, split.train)[1],
     )
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
     pack = LaneBatch(Program.of("lenet-300-100", (8, 8, 1), 10, recipe.train), [lane], on_device, 1)
-    weights: dict[int, Weights] = {}
+    weights: dict[int, Snapshot] = {}
     states: dict[int, LaneState] = {}
 
-    def between(iteration: int, _: Any, kept: Snapshot | None) -> bool:
+    def between(iteration: int, _: Any, kept: DeviceSnapshot | None) -> bool:
         if kept is not None:
-            (weights[iteration],), (states[iteration],) = kept.weights(), kept.states()
+            (weights[iteration],), (states[iteration],) = kept.snapshots(), kept.states()
         return True
 
     assert train(pack, StepTimer(1.0), between, frozenset(epochs(recipe.train.iterations)))
@@ -233,10 +251,9 @@ def test_a_watched_round_tells_the_distances_of_its_epochs_and_is_else_as_it_was
     weights, _ = by_hand(study, home)
     steps = pruning_schedule(LAYERS, study.base.prune)
     masks = [
-        prune({name: np.abs(it["kernel"]) for name, it in weights[at].items()}, full_masks(LAYERS), steps, 1)
-        for at in epochs(80)
+        prune(magnitudes(weights[at].params, full_masks(LAYERS)), full_masks(LAYERS), steps, 1) for at in epochs(80)
     ]
-    whole = [np.concatenate([mask[layer.name].ravel() for layer in LAYERS]) for mask in masks]
+    whole = [np.concatenate([mask[layer.parameter].ravel() for layer in LAYERS]) for mask in masks]
     distances, found = plain_watch(whole)
     bird = watched[0].result.early_bird
     assert bird is not None
@@ -314,7 +331,7 @@ def test_nothing_comes_after_a_round_at_chance_where_that_was_asked_for(new_home
     assert dense.result.validation_accuracy <= 0.15
     (event,) = events_of(folder, Signal)
     assert (event.kind, event.round, event.layer) == ("collapsed", 0, None)
-    assert event.text == "accuracy collapsed to chance (validation accuracy at most 1.5 times chance)"
+    assert event.text == f"accuracy collapsed to chance ({CHANCE_RULE})"
 
 
 @in_a_run

@@ -33,7 +33,12 @@ def a_run(name: str, **changes: object) -> RunSummary:
         rounds_done=20,
         rounds_total=20,
         seconds=2 * HOUR,
-        rounds=(RoundMean(0, 100.0, 0.98), RoundMean(1, 80.0, 0.985), RoundMean(20, 1.2, 0.9)),
+        rounds=(
+            RoundMean(0, 100.0, 0.98, 0.97),
+            RoundMean(1, 80.0, 0.985, 0.98),
+            RoundMean(10, 10.7, 0.99, 0.95),
+            RoundMean(20, 1.2, 0.9, 0.9),
+        ),
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
 
@@ -41,7 +46,7 @@ def a_run(name: str, **changes: object) -> RunSummary:
 RUNS = [
     a_run("good", title="The good one", arms=("ticket", "reinit")),
     a_run("fashion", dataset="fashion-mnist", study="less-data", created=NOW - 10 * DAY, note="of two\nlines"),
-    a_run("busy", status="running", seconds=None, rounds_done=3, rounds=(RoundMean(0, 100.0, 0.7),), created=NOW - 60),
+    a_run("busy", status="running", seconds=None, rounds_done=3, rounds=(RoundMean(0, 100.0, 0.7, 0.7),), created=NOW - 60),
     a_run("cut", status="interrupted", seconds=None, rounds_done=0, rounds=(), device="NVIDIA H100"),
     a_run("broken", study="?", status="damaged", dataset="", created=0.0, seconds=None, rounds=(), rounds_done=0),
 ]
@@ -155,6 +160,11 @@ SUMMARIES = st.builds(
     seconds=st.none() | st.floats(0, 1e6),
     rounds=st.lists(st.builds(RoundMean, st.integers(0, 3), st.floats(0, 100), st.floats(0, 1)), max_size=3).map(tuple),
 )
+
+
+def test_the_best_round_is_chosen_by_validation_accuracy() -> None:
+    assert (RUNS[0].dense, RUNS[0].best, RUNS[0].last) == (0.98, 0.985, 0.9)
+    assert RUNS[3].best is None
 
 
 def wanted(text: str, run: RunSummary) -> bool | None:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
 from engine.errors import BadInput
 from engine.spec import Study
-from engine.store import Note, RunFinished, RunFolder, RunReader, RunSummary, Store, summaries
+from engine.store import Note, RunFinished, RunFolder, RunReader, RunSummary, Store, index
 from engine.views import RunView, accuracy_series, dense_accuracy, fold
 
 Tiny = Callable[..., Study]
+ROOT = Path(__file__).resolve().parents[2]
 DONE = RunFinished(status="done", trained=0, reused=0, seconds=1.0)
 
 
@@ -34,7 +34,7 @@ def run(store: Store, tiny: Tiny) -> Iterator[RunFolder]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever was written counts as written long ago."""
-    monkeypatch.setattr(summaries, "SETTLED", -60.0)
+    monkeypatch.setattr(index, "SETTLED", -60.0)
 
 
 @pytest.fixture
@@ -46,8 +46,25 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(folder.name)
         return RunReader(folder)
 
-    monkeypatch.setattr(summaries, "RunReader", open_one)
+    monkeypatch.setattr(index, "RunReader", open_one)
     return names
+
+
+@pytest.mark.usefixtures("settled")
+def test_locks_are_asked_for_only_where_a_run_may_be_in_training(
+    store: Store, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(index, "holder_of", lambda path: asked.append(path.parent.name))
+    for number in range(20):
+        with store.create(tiny(), f"run-{number}") as folder:
+            if number:
+                folder.append(DONE)
+    for _ in range(3):
+        asked.clear()
+        assert {it.status for it in store.runs()} == {"done", "interrupted"}
+        assert set(asked) == {"run-0"}
+        assert len(asked) <= 2
 
 
 def change(database: Path, script: str) -> None:
@@ -67,7 +84,9 @@ def test_a_real_run_is_summed_up_as_views_have_it(finished: RunFolder) -> None:
     assert [(it.round, it.p_m, it.accuracy) for it in found.rounds] == list(
         zip(ticket.rounds, ticket.x, ticket.mean, strict=True)
     )
-    assert (found.dense, found.best, found.last) == (dense_accuracy(view), max(ticket.mean), ticket.mean[-1])
+    assert (found.dense, found.last) == (dense_accuracy(view), ticket.mean[-1])
+    chosen = max(found.rounds, key=lambda mean: mean.validation or 0)
+    assert found.best == chosen.accuracy, "chosen by validation accuracy: test data choose nothing"
     assert (found.arms, found.trials) == (("ticket", "one-shot", "reinit", "random-mask"), 2)
     assert (found.device, found.seconds, found.name) == (view.device, view.seconds, finished.id)
 
@@ -122,14 +141,15 @@ def test_what_is_written_in_the_same_tick_of_the_clock_is_seen(run: RunFolder, s
 
 @pytest.mark.usefixtures("settled")
 def test_the_status_stays_true_when_the_owner_dies(run: RunFolder, store: Store, opened: list[str]) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        run.own()
-        start = f"{psutil.Process(process.pid).create_time() - (psutil.boot_time() if psutil.LINUX else 0):.2f}"
-        facts = [(str(process.pid), "pid"), (start, "start")]
-        with closing(sqlite3.connect(run.folder / "run.db", isolation_level=None)) as connection:
-            connection.executemany("UPDATE facts SET value = ? WHERE name = ?", facts)
+    code = (
+        "import sys; from pathlib import Path; from engine.store import RunFolder; run = RunFolder(Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", f"{code}; run.own(); print(); input()", str(run.folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         assert only(store).status == "new"
-        process.communicate(b"\n")
+        process.kill()
     known = len(opened)
     assert only(store).status == "interrupted"
     assert len(opened) == known
@@ -175,7 +195,7 @@ def test_damage_is_told_and_so_is_its_end(run: RunFolder, store: Store) -> None:
 
 
 def test_a_long_reading_tells_how_far_it_is(store: Store, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summaries, "_REPORT_EVERY", -1.0)
+    monkeypatch.setattr(index, "_REPORT_EVERY", -1.0)
     for name in ("one", "two", "three"):
         store.create(tiny(), name).close()
     told: list[tuple[int, int]] = []

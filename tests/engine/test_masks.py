@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InvariantViolated
-from engine.networks import LayerShape, layer_shapes, weight_count
+from engine.networks import LayerShape, build, weight_count
 from engine.pruning import (
     Masks,
     PruningSchedule,
@@ -26,7 +26,7 @@ from engine.pruning import (
 from engine.pruning.masks import masked
 from engine.spec import Prune
 
-LENET = layer_shapes("lenet-300-100", (28, 28, 1), 10)
+LENET = build("lenet-300-100", (28, 28, 1), 10).layers
 SMALL = (
     LayerShape("dense1", "dense", (6, 5)),
     LayerShape("dense2", "dense", (5, 4)),
@@ -52,7 +52,8 @@ def weights_of(layers: tuple[LayerShape, ...], seed: int, *, distinct: int | Non
         kernel = (
             rng.standard_normal(layer.shape) if distinct is None else rng.integers(-distinct, distinct, layer.shape)
         )
-        drawn[layer.name] = {"kernel": kernel.astype(np.float32), "bias": rng.standard_normal(layer.shape[-1:], "f4")}
+        drawn[layer.parameter] = kernel.astype(np.float32)
+        drawn[f"{layer.name}/bias"] = rng.standard_normal(layer.shape[-1:], "f4")
     return drawn
 
 
@@ -60,7 +61,7 @@ def down_to(steps: PruningSchedule, number: int, seed: int = 0) -> Masks:
     """The masks of round `number`, pruned round by round on the magnitudes of weights drawn anew each time."""
     masks = full_masks(SMALL)
     for step in range(1, number + 1):
-        masks = prune(magnitudes(weights_of(SMALL, seed + step)), masks, steps, step)
+        masks = prune(magnitudes(weights_of(SMALL, seed + step), masks), masks, steps, step)
     return masks
 
 
@@ -101,7 +102,7 @@ def test_convolutions_have_their_own_rate() -> None:
 
 def test_global_scope_ranks_all_layers_together() -> None:
     steps = pruning_schedule(LENET, Prune(scope="global", rounds=2))
-    assert steps.groups == (("dense1", "dense2", "output"),)
+    assert steps.groups == (("dense1/kernel", "dense2/kernel", "output/kernel"),)
     assert steps.survivors == ((266_200,), (212_960,), (170_368,))
 
 
@@ -178,7 +179,7 @@ def test_pruning_is_sorting_and_taking_the_first(scope: str, seed: int, distinct
     steps = pruning_schedule(SMALL, Prune.model_validate({"scope": scope, "rounds": 4, "rate": rate}))
     masks = full_masks(SMALL)
     for number in range(1, 5):
-        scores = magnitudes(weights_of(SMALL, seed + number, distinct=distinct))
+        scores = magnitudes(weights_of(SMALL, seed + number, distinct=distinct), masks)
         expected = plain_prune(scores, masks, [list(group) for group in steps.groups], list(steps.survivors[number]))
         pruned = prune(scores, masks, steps, number)
         for name in masks:
@@ -190,9 +191,9 @@ def test_pruning_is_sorting_and_taking_the_first(scope: str, seed: int, distinct
 
 def test_ties_go_first_layer_first_place_first() -> None:
     steps = pruning_schedule(SMALL, Prune(scope="global", rate=0.5, rounds=1))
-    same = {layer.name: np.ones(layer.shape, np.float32) for layer in SMALL}
+    same = {layer.parameter: np.ones(layer.shape, np.float32) for layer in SMALL}
     pruned = prune(same, full_masks(SMALL), steps, 1)
-    left = np.concatenate([pruned[layer.name].ravel() for layer in SMALL])
+    left = np.concatenate([pruned[layer.parameter].ravel() for layer in SMALL])
     assert left.tolist() == [False] * 31 + [True] * 31
 
 
@@ -200,7 +201,7 @@ def test_ties_go_first_layer_first_place_first() -> None:
 def test_scores_of_dead_weights_are_not_read(poison: float) -> None:
     steps = pruning_schedule(SMALL, Prune(rounds=3))
     masks = down_to(steps, 2)
-    scores = magnitudes(weights_of(SMALL, 9))
+    scores = magnitudes(weights_of(SMALL, 9), masks)
     poisoned = {name: np.where(masks[name], score, np.float32(poison)) for name, score in scores.items()}
     for name, mask in prune(poisoned, masks, steps, 3).items():
         np.testing.assert_array_equal(mask, prune(scores, masks, steps, 3)[name])
@@ -208,15 +209,16 @@ def test_scores_of_dead_weights_are_not_read(poison: float) -> None:
 
 def test_pruning_changes_nothing_it_was_given() -> None:
     steps, masks, weights = pruning_schedule(SMALL, Prune(rounds=1)), full_masks(SMALL), weights_of(SMALL, 1)
-    prune(magnitudes(weights), masks, steps, 1)
-    assert counts_of(masks) == {"dense1": 30, "dense2": 20, "output": 12}
-    assert all((weights[name]["kernel"] == weights_of(SMALL, 1)[name]["kernel"]).all() for name in weights)
+    prune(magnitudes(weights, masks), masks, steps, 1)
+    assert counts_of(masks) == {"dense1/kernel": 30, "dense2/kernel": 20, "output/kernel": 12}
+    assert all((weights[name] == weights_of(SMALL, 1)[name]).all() for name in weights)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_one_shot_leaves_as_many_as_many_rounds_do(scope: str) -> None:
     steps = pruning_schedule(SMALL, Prune.model_validate({"scope": scope, "rounds": 6}))
-    once = prune(magnitudes(weights_of(SMALL, 5)), full_masks(SMALL), steps, 6)
+    full = full_masks(SMALL)
+    once = prune(magnitudes(weights_of(SMALL, 5), full), full, steps, 6)
     invariants.on_schedule(once, steps, 6)
     assert sum(counts_of(once).values()) == sum(counts_of(down_to(steps, 6)).values())
 
@@ -244,11 +246,11 @@ def test_random_masks_differ_by_seed_and_layer_and_cover_every_place() -> None:
 
 def test_masked_weights_are_positive_zero_whatever_was_there() -> None:
     weights = weights_of(SMALL, 1)
-    weights["dense1"]["kernel"][0] = [np.nan, -0.0, -1.0, np.inf, 0.0]
+    weights["dense1/kernel"][0] = [np.nan, -0.0, -1.0, np.inf, 0.0]
     masks = full_masks(SMALL)
-    masks["dense1"][0] = False
-    assert masked(weights, masks)["dense1"]["kernel"][0].tobytes() == bytes(20)
-    np.testing.assert_array_equal(masked(weights, masks)["dense1"]["bias"], weights["dense1"]["bias"])
+    masks["dense1/kernel"][0] = False
+    assert masked(weights, masks)["dense1/kernel"][0].tobytes() == bytes(20)
+    np.testing.assert_array_equal(masked(weights, masks)["dense1/bias"], weights["dense1/bias"])
 
 
 # The guards
@@ -275,43 +277,43 @@ def broken(check: Callable[[], None], words: str, layer: str | None = "dense2", 
 def test_one_dead_value_that_is_not_zero_is_seen(value: float, what: str) -> None:
     weights = masked(weights_of(SMALL, 1), MASKS)
     invariants.dead_are_zero(what, weights, MASKS, 2)
-    weights["dense2"]["kernel"][place(MASKS["dense2"], False)] = value
+    weights["dense2/kernel"][place(MASKS["dense2/kernel"], False)] = value
     broken(lambda: invariants.all_dead_zero(what, [weights], MASKS, 2), f"pruned {what} are exactly zero .1 are not")
 
 
 def test_a_negative_zero_is_zero_and_a_live_one_may_be_anything() -> None:
     weights = masked(weights_of(SMALL, 1), MASKS)
-    weights["dense2"]["kernel"][place(MASKS["dense2"], False)] = -0.0
-    weights["dense2"]["kernel"][place(MASKS["dense2"], True)] = np.nan
+    weights["dense2/kernel"][place(MASKS["dense2/kernel"], False)] = -0.0
+    weights["dense2/kernel"][place(MASKS["dense2/kernel"], True)] = np.nan
     invariants.dead_are_zero("weights", weights, MASKS, 2)
 
 
 @pytest.mark.parametrize("tensor", ["kernel", "bias"])
 def test_one_survivor_that_starts_elsewhere_is_seen(tensor: str) -> None:
     named = weights_of(SMALL, 1)
-    named["dense1"]["kernel"][place(MASKS["dense1"], True)] = np.nan
+    named["dense1/kernel"][place(MASKS["dense1/kernel"], True)] = np.nan
     started = deepcopy(masked(named, MASKS))
     invariants.starts_from(started, named, MASKS, 2)
-    where = place(MASKS["dense2"], True) if tensor == "kernel" else (0,)
-    right = started["dense2"][tensor][where]
+    where = place(MASKS["dense2/kernel"], True) if tensor == "kernel" else (0,)
+    right = started[f"dense2/{tensor}"][where]
     for wrong in (np.nextafter(right, np.float32(9)), -right, np.float32(np.nan)):
-        started["dense2"][tensor][where] = wrong
+        started[f"dense2/{tensor}"][where] = wrong
         broken(lambda: invariants.starts_from(started, named, MASKS, 2), "survivors start at .* .1 differ")
 
 
 def test_a_survivor_at_negative_zero_does_not_start_at_zero() -> None:
     named = weights_of(SMALL, 1)
-    named["dense2"]["kernel"][place(MASKS["dense2"], True)] = 0.0
+    named["dense2/kernel"][place(MASKS["dense2/kernel"], True)] = 0.0
     started = masked(named, MASKS)
-    started["dense2"]["kernel"][place(MASKS["dense2"], True)] = -0.0
+    started["dense2/kernel"][place(MASKS["dense2/kernel"], True)] = -0.0
     broken(lambda: invariants.starts_from(started, named, MASKS, 2), "1 differ")
 
 
 def test_a_pruned_weight_that_starts_alive_is_seen() -> None:
     named = weights_of(SMALL, 1)
     started = masked(named, MASKS)
-    dead = place(MASKS["dense2"], False)
-    started["dense2"]["kernel"][dead] = named["dense2"]["kernel"][dead]
+    dead = place(MASKS["dense2/kernel"], False)
+    started["dense2/kernel"][dead] = named["dense2/kernel"][dead]
     broken(lambda: invariants.starts_from(started, named, MASKS, 2), "pruned weights are exactly zero")
 
 
@@ -322,19 +324,19 @@ def test_one_wrong_bit_of_a_mask_is_seen(alive: bool) -> None:
     invariants.same_counts(wrong, MASKS, 2)
     invariants.on_schedule(wrong, STEPS, 2)
     invariants.only_shrinks(wrong, MASKS, 2)
-    wrong["dense2"][place(MASKS["dense2"], alive)] = not alive
+    wrong["dense2/kernel"][place(MASKS["dense2/kernel"], alive)] = not alive
     count = 13 + (-1 if alive else 1)
     broken(lambda: invariants.same_masks("a law", wrong, MASKS, 2), "a law .1 places differ")
     broken(lambda: invariants.same_counts(wrong, MASKS, 2), f"ticket's layer counts .{count} instead of 13")
-    broken(lambda: invariants.on_schedule(wrong, STEPS, 2), f"the ladder's survivors .{count} instead of 13")
+    broken(lambda: invariants.on_schedule(wrong, STEPS, 2), f"the schedule's survivors .{count} instead of 13")
     if not alive:
         broken(lambda: invariants.only_shrinks(wrong, MASKS, 2), "no pruned weight comes back .1 did")
 
 
 def test_two_bits_swapped_keep_the_count_and_are_seen_all_the_same() -> None:
     wrong = {name: mask.copy() for name, mask in MASKS.items()}
-    wrong["dense2"][place(MASKS["dense2"], True)] = False
-    wrong["dense2"][place(MASKS["dense2"], False)] = True
+    wrong["dense2/kernel"][place(MASKS["dense2/kernel"], True)] = False
+    wrong["dense2/kernel"][place(MASKS["dense2/kernel"], False)] = True
     invariants.same_counts(wrong, MASKS, 2)
     broken(lambda: invariants.same_masks("a law", wrong, MASKS, 2), "2 places differ")
     broken(lambda: invariants.only_shrinks(wrong, MASKS, 2), "1 did")
@@ -343,7 +345,7 @@ def test_two_bits_swapped_keep_the_count_and_are_seen_all_the_same() -> None:
 def test_a_global_ladder_names_its_layers_together() -> None:
     steps = pruning_schedule(SMALL, Prune(scope="global", rounds=2))
     masks = down_to(steps, 2)
-    masks["output"][place(masks["output"], True)] = False
+    masks["output/kernel"][place(masks["output/kernel"], True)] = False
     broken(lambda: invariants.on_schedule(masks, steps, 2), "39 instead of 40", layer="dense1+dense2+output")
 
 

@@ -7,21 +7,34 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from engine.networks import image_problem, layer_shapes, weight_count
-from engine.networks.build import forward, initial_weights
-from engine.networks.convolution import convolve, max_pool, plain
-from engine.networks.shapes import ARCHITECTURES
+from engine.networks import HostArrays, Training, build, image_problem, initial_weights, weight_count
+from engine.networks.ops import convolve, max_pool, plain
 from engine.pruning import pruning_schedule
 from engine.spec import Prune
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
 
 CIFAR, SMALL, CLASSES = (32, 32, 3), (8, 8, 3), 10
+FAMILY = ("lenet-300-100", "conv-2", "conv-4", "conv-6")
+
+
+def drawn_from(seed: int, network: str, image_shape: tuple[int, int, int], classes: int = CLASSES) -> HostArrays:
+    return initial_weights(build(network, image_shape, classes), seed).params
+
+
+def logits_of(
+    network: str, image_shape: tuple[int, int, int], classes: int = CLASSES, dropout: float = 0.0
+) -> Callable:
+    """`(params, images, key)` to logits: in evaluation without a key."""
+    apply = build(network, image_shape, classes).apply
+    return lambda params, images, key=None: apply(params, {}, images, None if key is None else Training(key, dropout))[
+        0
+    ]
 
 
 @pytest.mark.parametrize(("network", "weights"), [("conv-2", 4_300_992), ("conv-4", 2_425_024), ("conv-6", 2_261_184)])
 def test_the_networks_have_the_weights_of_the_paper(network: str, weights: int) -> None:
-    layers = layer_shapes(network, CIFAR, CLASSES)
+    layers = build(network, CIFAR, CLASSES).layers
     convolutions = int(network[-1])
     assert weight_count(layers) == weights
     assert [layer.name for layer in layers] == [
@@ -39,34 +52,33 @@ def test_the_networks_have_the_weights_of_the_paper(network: str, weights: int) 
 )
 def test_the_ladder_is_the_papers(network: str, number: int, left: float) -> None:
     recipe = Prune(rounds=number, rates={"conv": 0.1, "dense": 0.2, "output": 0.1})
-    assert pruning_schedule(layer_shapes(network, CIFAR, CLASSES), recipe).p_m(number) == pytest.approx(left, abs=0.005)
+    assert pruning_schedule(build(network, CIFAR, CLASSES).layers, recipe).p_m(number) == pytest.approx(left, abs=0.005)
 
 
 @pytest.mark.parametrize("network", ["conv-2", "conv-4", "conv-6"])
 @pytest.mark.parametrize("image_shape", [SMALL, (16, 8, 1)])
 def test_the_layers_are_known_without_building_them(network: str, image_shape: tuple[int, int, int]) -> None:
-    layers = layer_shapes(network, image_shape, 4)
-    drawn = initial_weights(network, image_shape, 4, 1)
-    assert [(name, it["kernel"].shape, it["bias"].shape) for name, it in drawn.items()] == [
-        (layer.name, layer.shape, layer.shape[-1:]) for layer in layers
-    ]
+    layers = build(network, image_shape, 4).layers
+    shapes = {name: array.shape for name, array in drawn_from(1, network, image_shape, 4).items()}
+    kernels = {layer.parameter: layer.shape for layer in layers}
+    assert shapes == kernels | {f"{layer.name}/bias": layer.shape[-1:] for layer in layers}
 
 
 def test_images_that_the_pools_do_not_allow_have_a_reason() -> None:
-    assert [image_problem(network, (28, 28, 1)) is None for network in ARCHITECTURES] == [True, True, True, False]
+    assert [image_problem(network, (28, 28, 1)) is None for network in FAMILY] == [True, True, True, False]
     reason = image_problem("conv-4", (28, 30, 3))
     assert reason == "conv-4 halves images: their sides must be multiples of 4, not 28x30"
     assert image_problem("conv-2", (1, 1, 3)) is not None
     with pytest.raises(ValueError, match="multiples of 4"):
-        layer_shapes("conv-4", (28, 30, 3), CLASSES)
-    with pytest.raises(ValueError, match="no network 'conv-3'"):
-        layer_shapes("conv-3", CIFAR, CLASSES)
+        build("conv-4", (28, 30, 3), CLASSES)
+    with pytest.raises(KeyError, match="conv-3"):
+        build("conv-3", CIFAR, CLASSES)
 
 
 def test_kernels_start_glorot_normal_and_biases_at_zero() -> None:
-    drawn = initial_weights("conv-4", SMALL, CLASSES, 1)
-    for layer in layer_shapes("conv-4", SMALL, CLASSES):
-        kernel, bias = drawn[layer.name]["kernel"], drawn[layer.name]["bias"]
+    drawn = drawn_from(1, "conv-4", SMALL)
+    for layer in build("conv-4", SMALL, CLASSES).layers:
+        kernel, bias = drawn[layer.parameter], drawn[f"{layer.name}/bias"]
         positions = np.prod(layer.shape[:-2])
         deviation = np.sqrt(2 / (positions * sum(layer.shape[-2:])))
         assert kernel.dtype == bias.dtype == np.float32
@@ -76,25 +88,28 @@ def test_kernels_start_glorot_normal_and_biases_at_zero() -> None:
 
 
 def test_a_seed_gives_the_same_bits_and_another_gives_others() -> None:
-    first, again, other = (initial_weights("conv-2", SMALL, CLASSES, seed) for seed in (1, 1, 2))
-    for name in first:
-        assert first[name]["kernel"].tobytes() == again[name]["kernel"].tobytes()
-        assert (first[name]["kernel"] != other[name]["kernel"]).mean() > 0.99
+    first, again, other = (drawn_from(seed, "conv-2", SMALL) for seed in (1, 1, 2))
+    for layer in build("conv-2", SMALL, CLASSES).layers:
+        name = layer.parameter
+        assert first[name].tobytes() == again[name].tobytes()
+        assert (first[name] != other[name]).mean() > 0.99
 
 
 def reference(weights: dict, images: jax.Array) -> jax.Array:
     """The network by JAX's own convolution and window, nothing of ours."""
     signal = images
-    for name, tensors in weights.items():
+    convolutions = sorted(name for name in weights if name.startswith("conv") and name.endswith("/kernel"))
+    for path in [*convolutions, "dense1/kernel", "dense2/kernel", "output/kernel"]:
+        name = path.removesuffix("/kernel")
         if name == "dense1":
             signal = signal.reshape(len(signal), -1)
         if name.startswith("conv"):
             signal = jax.lax.conv_general_dilated(
-                signal, tensors["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+                signal, weights[path], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
             )
         else:
-            signal = signal @ tensors["kernel"]
-        signal = signal + tensors["bias"]
+            signal = signal @ weights[path]
+        signal = signal + weights[f"{name}/bias"]
         if name != "output":
             signal = jnp.maximum(signal, 0)
         if name in ("conv2", "conv4", "conv6"):
@@ -110,12 +125,11 @@ def window_max(images: jax.Array) -> jax.Array:
 def case(request: pytest.FixtureRequest) -> tuple[Callable, dict, np.ndarray]:
     """A network, weights for it with biases that are not zero, and four images."""
     rng = np.random.default_rng(0)
-    drawn = initial_weights(request.param, SMALL, CLASSES, 3)
     weights = {
-        name: {"kernel": it["kernel"], "bias": 0.1 * rng.standard_normal(it["bias"].shape, "f4")}
-        for name, it in drawn.items()
+        name: 0.1 * rng.standard_normal(array.shape, "f4") if name.endswith("/bias") else array
+        for name, array in drawn_from(3, request.param, SMALL).items()
     }
-    return forward(request.param, SMALL, CLASSES), weights, rng.standard_normal((4, *SMALL), "f4")
+    return logits_of(request.param, SMALL), weights, rng.standard_normal((4, *SMALL), "f4")
 
 
 def test_the_network_and_its_gradients_are_plain_jaxs(case: tuple[Callable, dict, np.ndarray]) -> None:
@@ -126,9 +140,8 @@ def test_the_network_and_its_gradients_are_plain_jaxs(case: tuple[Callable, dict
         return jax.jit(jax.grad(lambda weights: jnp.sum(jnp.sin(function(weights, images)))))(weights)
 
     ours, plain_ones = gradients(apply), gradients(reference)
-    for name, tensors in plain_ones.items():
-        for part, expected in tensors.items():
-            np.testing.assert_allclose(ours[name][part], expected, rtol=1e-4, atol=2e-5 * np.abs(expected).max())
+    for name, expected in plain_ones.items():
+        np.testing.assert_allclose(ours[name], expected, rtol=1e-4, atol=2e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("shape", [(4, 8, 8, 3), (3, 6, 10, 5), (1, 2, 2, 1), (5, 1, 7, 2), (2, 3, 3, 16)])
@@ -170,16 +183,15 @@ def test_the_convolution_is_right_under_vmap_and_in_a_loop(batched: tuple[int | 
 
 def test_networks_under_vmap_are_each_as_if_alone() -> None:
     images = np.random.default_rng(3).standard_normal((3, *SMALL), "f4")
-    apply = forward("conv-2", SMALL, CLASSES)
+    apply = logits_of("conv-2", SMALL)
     gradient = jax.grad(lambda weights: jnp.sum(jnp.sin(apply(weights, images))))
-    lanes = [initial_weights("conv-2", SMALL, CLASSES, seed) for seed in (1, 2)]
+    lanes = [drawn_from(seed, "conv-2", SMALL) for seed in (1, 2)]
     together = jax.jit(jax.vmap(gradient))(jax.tree.map(lambda *parts: np.stack(parts), *lanes))
     for number, lane in enumerate(lanes):
         alone = jax.jit(gradient)(lane)
         for name in alone:
-            expected = alone[name]["kernel"]
-            found = together[name]["kernel"][number]
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5 * np.abs(expected).max())
+            expected = alone[name]
+            np.testing.assert_allclose(together[name][number], expected, rtol=1e-4, atol=2e-5 * np.abs(expected).max())
 
 
 def test_the_pool_and_its_gradient_are_those_of_windows_without_ties() -> None:
@@ -202,9 +214,9 @@ def test_the_greatest_of_a_pool_share_the_gradient_equally() -> None:
 def test_dropout_is_drawn_from_its_key_and_absent_in_evaluation(
     network: str, image_shape: tuple[int, int, int]
 ) -> None:
-    weights = initial_weights(network, image_shape, CLASSES, 1)
+    weights = drawn_from(1, network, image_shape)
     images = np.random.default_rng(5).standard_normal((4, *image_shape), "f4")
-    whole, dropped = forward(network, image_shape, CLASSES), jax.jit(forward(network, image_shape, CLASSES, 0.5))
+    whole, dropped = logits_of(network, image_shape), jax.jit(logits_of(network, image_shape, dropout=0.5))
     one, two = jax.random.split(jax.random.key(0))
     np.testing.assert_allclose(dropped(weights, images), whole(weights, images), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(dropped(weights, images, one), dropped(weights, images, one))
@@ -214,14 +226,12 @@ def test_dropout_is_drawn_from_its_key_and_absent_in_evaluation(
 
 def test_dropout_leaves_out_units_of_the_hidden_dense_layers_at_its_rate_and_keeps_the_mean() -> None:
     images = np.ones((500, 2, 2, 1), "f4")
-    weights = initial_weights("lenet-300-100", (2, 2, 1), 300, 1)
-    for name, tensors in weights.items():
-        tensors["bias"] = np.ones_like(tensors["bias"]) * (name == "dense1")
-        tensors["kernel"] = np.zeros_like(tensors["kernel"])
-    weights["dense2"]["kernel"][:100] = np.eye(100)
-    weights["output"]["kernel"][:, :100] = np.eye(100)
+    weights = {name: np.zeros_like(array) for name, array in drawn_from(1, "lenet-300-100", (2, 2, 1), 300).items()}
+    weights["dense1/bias"][:] = 1
+    weights["dense2/kernel"][:100] = np.eye(100)
+    weights["output/kernel"][:, :100] = np.eye(100)
     # A hidden unit is 1, and comes out if neither layer leaves it out: 1 / 0.75^2 of 0.75^2 of them.
-    found = np.asarray(forward("lenet-300-100", (2, 2, 1), 300, 0.25)(weights, images, jax.random.key(3)))[:, :100]
+    found = np.asarray(logits_of("lenet-300-100", (2, 2, 1), 300, 0.25)(weights, images, jax.random.key(3)))[:, :100]
     kept = found > 0
     np.testing.assert_allclose(found[kept], 1 / 0.75**2, rtol=1e-6)
     assert kept.mean() == pytest.approx(0.75**2, abs=4 * np.sqrt(0.5625 * 0.4375 / kept.size))
@@ -230,17 +240,11 @@ def test_dropout_leaves_out_units_of_the_hidden_dense_layers_at_its_rate_and_kee
 
 
 def test_dropout_under_vmap_is_each_as_if_alone() -> None:
-    apply = forward("conv-2", SMALL, CLASSES, 0.5)
-    lanes = [initial_weights("conv-2", SMALL, CLASSES, seed) for seed in (1, 2)]
+    apply = logits_of("conv-2", SMALL, dropout=0.5)
+    lanes = [drawn_from(seed, "conv-2", SMALL) for seed in (1, 2)]
     stacked = jax.tree.map(lambda *parts: np.stack(parts), *lanes)
     images = np.random.default_rng(6).standard_normal((3, *SMALL), "f4")
     keys = jax.random.split(jax.random.key(1), 2)
     together = jax.jit(jax.vmap(lambda weights, key: apply(weights, images, key)))(stacked, keys)
     for number, lane in enumerate(lanes):
         np.testing.assert_allclose(together[number], apply(lane, images, keys[number]), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
-def test_a_dropout_that_is_no_rate_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match="dropout"):
-        forward("conv-2", SMALL, CLASSES, rate)

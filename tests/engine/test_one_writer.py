@@ -1,22 +1,32 @@
 """Of the runs that need a round one trains it, and the others take it."""
 
 import json
-import socket
-import sqlite3
+import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from resuming import SMALL, execute, same_run, view_of
 
+from engine.errors import Unwritable
+from engine.runner import run
 from engine.runner import session as pilot
 from engine.spec import parse_study
-from engine.store import Leases, Paused, Progress, Request, Resumed, RunFolder, Store
+from engine.store import (
+    LockLost,
+    Paused,
+    Progress,
+    Request,
+    Resumed,
+    RoundFinished,
+    RoundLocks,
+    RunFolder,
+    Stamped,
+    Store,
+)
 
 NewHome = Callable[[], Path]
 KEY = "ab" * 20
@@ -25,8 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def leases(tmp_path: Path) -> Leases:
-    return Leases(tmp_path / "home" / "leases.db")
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "locks"
 
 
 @pytest.fixture(scope="module")
@@ -37,92 +47,124 @@ def small(jax_ready: None, new_home: NewHome) -> Path:
     return home
 
 
-# Leases
+# Locks of rounds
 
 
-def test_a_round_is_leased_to_one_run_until_it_is_released(leases: Leases) -> None:
-    assert leases.all() == []
-    assert leases.take(KEY, "one") is None
-    assert leases.take(KEY, "one") is None, "it has it already"
-    found = leases.take(KEY, "two")
-    assert found is not None
-    assert (found.run, found.alive) == ("one", True)
-    leases.release("two")
-    assert leases.take(KEY, "two") == found
-    leases.release("one")
-    assert leases.take(KEY, "two") is None
-    assert [lease.run for lease in leases.all()] == ["two"]
+def test_a_round_is_one_runs_until_it_is_released(folder: Path) -> None:
+    one, two = RoundLocks(folder), RoundLocks(folder)
+    assert one.holders() == {}
+    assert one.take(KEY, "one") is None
+    assert one.take(KEY, "one") is None, "it has it already"
+    for locks, other in ((one, "other"), (two, "two"), (two, "one")):
+        holder = locks.take(KEY, other)
+        assert holder is not None
+        assert (holder.run, holder.pid) == ("one", os.getpid())
+        assert holder.words.startswith(f"process {os.getpid()} on ")
+    two.release()
+    assert two.take(KEY, "two") is not None
+    assert {key: holder.run for key, holder in two.holders().items()} == {KEY: "one"}
+    one.release()
+    assert two.take(KEY, "two") is None
+    assert {key: holder.run for key, holder in one.holders().items()} == {KEY: "two"}
+    two.release()
+    assert list(folder.iterdir()) == []
 
 
-def test_of_many_that_would_lease_a_round_one_does(leases: Leases) -> None:
-    barrier, won = threading.Barrier(8), []
+@pytest.mark.parametrize("key", ["", "../x", "ab" * 19, "AB" * 20])
+def test_what_is_no_key_is_not_locked(folder: Path, key: str) -> None:
+    with pytest.raises(ValueError, match="not a key"):
+        RoundLocks(folder).take(key, "one")
+    assert not folder.exists()
+
+
+def test_of_many_that_would_lock_a_round_one_does(folder: Path) -> None:
+    barrier, won, over = threading.Barrier(9), [], threading.Event()
 
     def take(run: str) -> None:
+        locks = RoundLocks(folder)
         barrier.wait()
-        if leases.take(KEY, run) is None:
-            won.append(run)
+        if locks.take(KEY, run) is None:
+            won.append((run, locks))
 
+    def ask() -> None:
+        """Whoever asks for the holder is never in the way."""
+        barrier.wait()
+        while not over.is_set():
+            RoundLocks(folder).holders()
+
+    asking = threading.Thread(target=ask)
     threads = [threading.Thread(target=take, args=(str(number),)) for number in range(8)]
+    for thread in (asking, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    over.set()
+    asking.join()
+    ((run, locks),) = won
+    assert locks.holders()[KEY].run == run
+
+
+def test_a_lock_that_is_released_and_taken_again_and_again_is_never_two_runs(folder: Path) -> None:
+    inside, most, trouble = [0], [0], threading.Lock()
+
+    def work() -> None:
+        locks = RoundLocks(folder)
+        for _ in range(200):
+            if locks.take(KEY, "run") is None:
+                with trouble:
+                    inside[0] += 1
+                    most[0] = max(most[0], inside[0])
+                with trouble:
+                    inside[0] -= 1
+                locks.release()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(won) == 1
-    assert [lease.run for lease in leases.all()] == won
+    assert most == [1]
 
 
-def taken_by_the_dead(leases: Path, key: str = KEY) -> None:
-    """A process leases the round and dies of it."""
-    code = (
-        "import os, pathlib, sys; from engine.store import Leases; "
-        "Leases(pathlib.Path(sys.argv[1])).take(sys.argv[2], 'gone'); os._exit(9)"
-    )
-    assert subprocess.run([sys.executable, "-c", code, str(leases), key], cwd=ROOT).returncode == 9
+LOCK = """
+import os, pathlib, sys
+from engine.store import RoundLocks
+locks = RoundLocks(pathlib.Path(sys.argv[1]))
+assert locks.take(sys.argv[2], "gone") is None
+print("locked", flush=True)
+sys.stdin.read()
+"""
 
 
-def test_of_many_that_would_have_the_lease_of_a_dead_process_one_gets_it(leases: Leases) -> None:
-    taken_by_the_dead(leases._path)
-    assert [lease.alive for lease in leases.all()] == [False]
-    test_of_many_that_would_lease_a_round_one_does(leases)
+def locked_by_the_dead(folder: Path, key: str = KEY) -> None:
+    """A process locks the round and is killed."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-c", LOCK, str(folder), key]
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline() == "locked\n"
+        holder = RoundLocks(folder).take(key, "one")
+        assert holder is not None
+        assert (holder.run, holder.pid) == ("gone", process.pid)
+        process.kill()
 
 
-def test_leases_of_the_dead_are_swept_out(leases: Leases) -> None:
-    taken_by_the_dead(leases._path)
-    leases.take("cd" * 20, "one")
-    leases.sweep()
-    assert [lease.run for lease in leases.all()] == ["one"]
+def test_a_killed_process_releases_its_rounds_at_once(folder: Path) -> None:
+    locked_by_the_dead(folder)
+    locks = RoundLocks(folder)
+    assert locks.holders() == {}
+    assert locks.abandoned() == [folder / f"{KEY}.lock"]
+    assert locks.take(KEY, "one") is None
+    assert locks.holders()[KEY].run == "one"
+    locks.release()
 
 
-def test_an_owner_on_another_host_lives_by_its_heartbeat(leases: Leases, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(socket, "gethostname", lambda: "other")
-        leases.take(KEY, "one")
-    assert leases.take(KEY, "two") is not None
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 50)
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(socket, "gethostname", lambda: "other")
-        leases.beat("one")
-    monkeypatch.setattr(time, "time", lambda: now + 100)
-    assert leases.take(KEY, "two") is not None
-    monkeypatch.setattr(time, "time", lambda: now + 120)
-    assert leases.take(KEY, "two") is None
-
-
-@pytest.mark.parametrize("damage", [b"", b"no database", b"SQLite format 3\0" + bytes(5000)])
-def test_leases_that_are_damaged_are_none(leases: Leases, damage: bytes) -> None:
-    leases.take(KEY, "one")
-    leases._path.write_bytes(damage)
-    assert leases.take(KEY, "two") is None
-    assert [lease.run for lease in leases.all()] == ["two"]
-
-
-def test_a_lease_of_nobody_is_none(leases: Leases) -> None:
-    leases.take(KEY, "one")
-    for row in [(KEY, "[1", 0.0), (KEY, "[]", 0.0), (KEY, '["r", "h", "x", "y"]', "then")]:
-        with closing(sqlite3.connect(leases._path, isolation_level=None)) as connection:
-            connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", row)
-        assert leases.take(KEY, "two") is None
+def test_locks_of_the_dead_are_swept_out(folder: Path) -> None:
+    locked_by_the_dead(folder)
+    locks, other = RoundLocks(folder), "cd" * 20
+    assert locks.take(other, "one") is None
+    RoundLocks(folder).sweep()
+    assert [path.stem for path in folder.iterdir()] == [other]
+    locks.release()
 
 
 # Runs
@@ -156,7 +198,7 @@ def leased(small: Path, new_home: NewHome) -> tuple[Path, Store, list[str]]:
     home, keys = new_home(), dense_keys(small)
     store = Store(home)
     for key in keys:
-        store.leases.take(key, "other")
+        store.round_locks.take(key, "other")
     return home, store, keys
 
 
@@ -170,7 +212,7 @@ def test_a_round_that_another_run_trains_is_waited_for_and_taken(
             found = Store(small).rounds.read(key)
             assert found is not None
             store.rounds.write(found)
-        store.leases.release("other")
+        store.round_locks.release()
 
     said = when_waiting(monkeypatch, end)
     assert execute(home, STUDY)[0] == "done"
@@ -182,16 +224,16 @@ def test_a_round_that_another_run_trains_is_waited_for_and_taken(
         for arm, other in zip(view.arms, wanted.arms, strict=True):
             for trial, that in zip(arm.trials, other.trials, strict=True):
                 for number, item in trial.rounds.items():
-                    assert item.test_accuracy == that.rounds[number].test_accuracy
+                    assert item.result.test_accuracy == that.rounds[number].result.test_accuracy
                     assert item.similarity == that.rounds[number].similarity
-    assert store.leases.all() == []
+    assert not list((home / "locks").iterdir())
 
 
 def test_a_round_that_another_run_gave_up_is_trained(
     small: Path, leased: tuple[Path, Store, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, store, _ = leased
-    when_waiting(monkeypatch, lambda folder, now: store.leases.release("other"))
+    when_waiting(monkeypatch, lambda folder, now: store.round_locks.release())
     assert execute(home, STUDY)[0] == "done"
     same_run(home, small)
 
@@ -201,13 +243,13 @@ def test_other_rounds_are_trained_before_any_is_waited_for(
 ) -> None:
     home, (first, second) = new_home(), dense_keys(small)
     store = Store(home)
-    store.leases.take(first, "other")
+    store.round_locks.take(first, "other")
     kept: list[bool] = []
 
     def end(folder: RunFolder, now: Progress) -> None:
         view = view_of(folder)
         kept.extend([store.rounds.has(second), {trial for _, trial, _ in view.running} <= {1}, view.rounds_done > 0])
-        store.leases.release("other")
+        store.round_locks.release()
 
     when_waiting(monkeypatch, end)
     assert execute(home, STUDY)[0] == "done"
@@ -223,8 +265,8 @@ def same_round_numbers(home: Path, reference: Path) -> None:
                 assert list(trial.rounds) == list(that.rounds)
                 for number, item in trial.rounds.items():
                     other_item = that.rounds[number]
-                    assert (item.key, item.layers) == (other_item.key, other_item.layers)
-                    assert item.test_accuracy == other_item.test_accuracy
+                    assert (item.key, item.result.layers) == (other_item.key, other_item.result.layers)
+                    assert item.result.test_accuracy == other_item.result.test_accuracy
                     assert item.similarity == other_item.similarity
 
 
@@ -245,7 +287,7 @@ def test_a_run_that_waits_pauses_when_asked(
     def told(folder: RunFolder, now: Progress) -> None:
         tell(folder, now)
         if now.state == "paused":
-            store.leases.release("other")
+            store.round_locks.release()
             folder.request(Request.RESUME)
 
     monkeypatch.setattr(RunFolder, "set_progress", told)
@@ -255,10 +297,45 @@ def test_a_run_that_waits_pauses_when_asked(
     assert [event for event in events if isinstance(event, Paused | Resumed)] == [Paused(), Resumed()]
 
 
+def test_a_run_that_ends_while_it_locks_rounds_releases_them(
+    new_home: NewHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, take, taken = new_home(), RoundLocks.take, [0]
+
+    def full(locks: RoundLocks, key: str, run: str) -> object:
+        taken[0] += 1
+        if taken[0] > 1:
+            raise Unwritable("the disk is full")
+        return take(locks, key, run)
+
+    monkeypatch.setattr(RoundLocks, "take", full)
+    monkeypatch.setattr(pilot, "RETRY_SECONDS", 0.0)
+    when_waiting(monkeypatch, lambda folder, now: folder.request(Request.STOP))
+    assert execute(home, STUDY)[0] == "stopped"
+    assert taken[0] > 1
+    assert Store(home).round_locks.holders() == {}
+
+
+def test_a_run_whose_lock_is_removed_stops_and_writes_nothing_more(new_home: NewHome) -> None:
+    home = new_home()
+    store = Store(home)
+
+    def remove(stamped: Stamped) -> None:
+        if isinstance(stamped.event, RoundFinished):
+            (home / "runs" / "r" / "run.lock").unlink(missing_ok=True)
+
+    with store.create(STUDY, "r") as folder:
+        with pytest.raises(LockLost, match="was removed or replaced"):
+            run(folder, store, remove)
+        assert isinstance(folder.events()[-1].event, RoundFinished)
+        assert store.round_locks.holders() == {}
+    assert execute(home)[0] == "done"
+
+
 def test_what_a_dead_run_had_set_out_to_train_is_trained(small: Path, new_home: NewHome) -> None:
     home = new_home()
     for key in dense_keys(small):
-        taken_by_the_dead(home / "leases.db", key)
+        locked_by_the_dead(home / "locks", key)
     assert execute(home, STUDY)[0] == "done"
     same_run(home, small)
 
@@ -281,4 +358,4 @@ def test_two_processes_share_the_work(small: Path, new_home: NewHome) -> None:
     with Store(small).open("r") as alone:
         assert sum(end["trained"] for end in ends) == view_of(alone).distinct
     same_round_numbers(home, small)
-    assert Store(home).leases.all() == []
+    assert not list((home / "locks").iterdir())

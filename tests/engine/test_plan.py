@@ -1,28 +1,24 @@
 """The graph of rounds: equal rounds share a key, any other have their own, and the forecast counts them."""
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import registry
 from engine.errors import BadInput
-from engine.experiment import (
-    DatasetInfo,
-    FullMask,
-    InitialWeights,
-    Place,
-    Plan,
-    Pruned,
-    RandomMask,
-    TicketMask,
-    forecast,
-    make_plan,
-)
-from engine.experiment.forecast import EVALUATED_AT_ONCE, memory_of, rate_name
-from engine.spec import Study, load_study, parse_study, preset_names
+from engine.experiment import ArmKind, DatasetInfo, Input, Place, Plan, RoundSources, Treatment, forecast, make_plan
+from engine.experiment.cost import EVALUATED_AT_ONCE, bytes_of, memory_of, rate_name
+from engine.experiment.graph import KEY_FORMAT
+from engine.pruning import LayerWeights, Masks
+from engine.registry import Origin, registering
+from engine.spec import Study, digest, load_study, parse_study, preset_names
 from engine.store import RoundFinished, RunFinished, RunFolder, RunStarted, Store
 from engine.training.step import EVALUATION_BLOCK
 
@@ -85,14 +81,20 @@ def test_the_dense_round_is_shared_by_all_arms_and_one_shot_begins_as_the_ticket
 
 def test_masks_come_from_where_the_arms_say() -> None:
     plan = planned("trials=1")
-    source = {(place.arm, place.trial, place.number): plan.rounds[name].masks for place, name in plan.places.items()}
-    assert isinstance(source["ticket", 0, 0], FullMask)
-    for arm, parent in (("ticket", 2), ("one-shot", 0)):
-        masks = source[arm, 0, 3]
-        assert isinstance(masks, Pruned)
-        assert (masks.parent, masks.number) == (key(plan, arm, parent), 3)
-    assert source["reinit", 1, 3] == TicketMask(key(plan, "ticket", 3))
-    assert source["random-mask", 0, 2] == RandomMask(key(plan, "ticket", 2), 1001)
+    inputs = {(place.arm, place.trial, place.number): plan.rounds[name].inputs for place, name in plan.places.items()}
+    assert inputs["ticket", 0, 0] == ()
+    assert inputs["ticket", 0, 3] == (Input("parent", key(plan, "ticket", 2)),)
+    assert inputs["one-shot", 0, 3] == (Input("parent", key(plan, "one-shot", 0)),)
+    assert inputs["reinit", 1, 3] == (Input("ticket", key(plan, "ticket", 3)),)
+    assert inputs["random-mask", 0, 2] == (Input("ticket", key(plan, "ticket", 2)),)
+    assert plan.rounds[key(plan, "random-mask", 2)].own_seed == 1001
+
+
+def test_the_dependents_of_a_round_are_those_that_need_it() -> None:
+    plan = planned()
+    for name, item in plan.rounds.items():
+        assert plan.dependents[name] == tuple(it.key for it in plan.rounds.values() if name in it.needs)
+        assert item.parent in (None, *item.needs)
 
 
 def test_seeds_are_the_trials_and_each_controls_own() -> None:
@@ -104,21 +106,196 @@ def test_seeds_are_the_trials_and_each_controls_own() -> None:
         "random-mask": (1007, 1008),
     }
     fresh = [plan.rounds[key(plan, "reinit", 1, trial)] for trial in range(4)]
-    assert [(item.start, item.seed) for item in fresh] == [
-        (InitialWeights(1007), 7),
-        (InitialWeights(2007), 7),
-        (InitialWeights(1008), 8),
-        (InitialWeights(2008), 8),
-    ]
+    assert [(item.weights_seed, item.seed) for item in fresh] == [(1007, 7), (2007, 7), (1008, 8), (2008, 8)]
     random = plan.rounds[key(plan, "random-mask", 2, 1)]
-    assert (random.start, random.seed) == (InitialWeights(8), 8)
+    assert (random.weights_seed, random.own_seed, random.seed) == (8, 1008, 8)
+
+
+ORDERS = """
+name = "orders"
+trials = 2
+seed = 5
+[base.prune]
+rounds = 2
+[[arm]]
+name = "ticket"
+[[arm]]
+name = "one-shot"
+[[arm]]
+name = "reinit"
+[[arm]]
+name = "random-mask"
+[[arm]]
+name = "noise"
+kind = "retrain"
+order_seed = 77
+"""
+
+
+def orders(*settings: str) -> dict[str, list[list[int]]]:
+    """The seeds of the order of examples by arm, trial and round."""
+    plan = make_plan(parse_study(ORDERS, source="x.toml", settings=settings), DIGITS, "")
+    return {
+        arm.name: [
+            [plan.rounds[key(plan, arm.name, number, trial)].order_seed for number in range(3)] for trial in (0, 1)
+        ]
+        for arm in plan.study.arm
+    }
+
+
+def test_every_round_draws_its_own_order_which_all_arms_of_the_trial_share() -> None:
+    found = orders()
+    ticket = found["ticket"]
+    assert len({seed for trial in ticket for seed in trial}) == 6
+    assert found["one-shot"] == found["reinit"] == found["random-mask"] == ticket
+    noise = {seed for trial in found["noise"] for seed in trial}
+    assert len(noise) == 6
+    assert noise.isdisjoint(seed for trial in ticket for seed in trial)
+
+
+def test_with_one_order_a_trial_all_its_rounds_share_it() -> None:
+    found = orders("base.train.order=trial")
+    assert found["ticket"] == found["reinit"] == [[5] * 3, [6] * 3]
+    assert found["noise"] == [[77] * 3, [78] * 3]
+
+
+def test_the_order_is_in_the_keys() -> None:
+    text = (
+        parse_study(ORDERS, source="x.toml"),
+        parse_study(ORDERS, source="x.toml", settings=("base.train.order=trial",)),
+    )
+    one, other = (make_plan(study, DIGITS, "") for study in text)
+    assert key(one, "ticket", 0) == key(other, "ticket", 0), "the dense round draws from the trial's seed either way"
+    assert key(one, "ticket", 1) != key(other, "ticket", 1)
+    assert key(one, "noise", 0) != key(one, "ticket", 0)
+
+
+def unpruned(value: str, **settings: str) -> Plan:
+    return planned("trials=1", f"base.prune.unpruned={value}")
+
+
+@pytest.mark.parametrize(("value", "left"), [('["output"]', 2), ('["dense1", "output"]', 1)])
+def test_unpruned_layers_have_no_mask_and_do_not_count(value: str, left: int) -> None:
+    plan = unpruned(value)
+    item = plan.rounds[key(plan, "ticket", 3)]
+    names = [layer.parameter for layer in plan.layers if layer.name not in value]
+    assert len(names) == left
+    assert item.schedule.parameters == tuple(names) == tuple(layer.parameter for layer in item.layers)
+    assert sum(item.schedule.survivors[0]) == sum(layer.size for layer in plan.layers if layer.parameter in names)
+    assert item.schedule.p_m(1) == pytest.approx(80, abs=0.1)
+    assert not set(plan.rounds) & set(planned("trials=1").rounds), "a dense round has other masks"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('["shortcut"]', "kinds and names of the network's layers, not 'shortcut': dense, output, dense1, dense2"),
+        ('["dense", "output"]', "not all layers of the network"),
+    ],
+)
+def test_unpruned_names_that_the_network_does_not_have_are_refused(value: str, words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        unpruned(value)
+    found = value.replace('"', "'")
+    assert str(caught.value) == f"x: base.prune.unpruned: found {found}; allowed: {words}"
+
+
+class Halved(Treatment):
+    """The initial weights times a share."""
+
+    def __init__(self, *, share: float = 0.5):
+        self.share = share
+
+
+class Inverse(ArmKind):
+    control = True
+
+    def masks(self, w: RoundSources) -> Masks:
+        return {name: ~mask for name, mask in w.masks_of("ticket").items()}
+
+
+PLUGGED = """
+name = "x"
+trials = 1
+[base.prune]
+rounds = 3
+[[arm]]
+name = "ticket"
+[[arm]]
+name = "plain"
+kind = "ticket"
+restart = { treatment = "reset" }
+[[arm]]
+name = "inverse"
+of = "plain"
+[[arm]]
+name = "random-mask"
+of = "plain"
+"""
+
+
+@pytest.fixture
+def plugged() -> Iterator[Callable[[str], Plan]]:
+    """Plans a study that names entries of a plug-in, by the digest of its source."""
+    origin = Origin("plug-in")
+
+    def plan(digest: str, *settings: str) -> Plan:
+        nonlocal origin
+        for entries in (registry.treatment, registry.arm, registry.criterion):
+            entries.forget(origin)
+        origin = Origin("plug-in", digest)
+        with registering(origin):
+            registry.treatment.add("halved", "half", Halved)
+            registry.arm.add("inverse", "inverse", Inverse)
+            registry.criterion.add("scaled", "scaled", scaled)
+        own = ('base.restart.treatment="halved"', 'base.prune.criterion="scaled"', *settings)
+        return make_plan(parse_study(PLUGGED, source="x.toml", settings=own), DIGITS, "")
+
+    yield plan
+    for entries in (registry.treatment, registry.arm, registry.criterion):
+        entries.forget(origin)
+
+
+def scaled(w: LayerWeights, *, by: float = 1.0) -> Any:
+    return by * abs(w.end)
+
+
+def test_the_key_holds_the_digest_and_parameters_of_what_a_plug_in_registers(plugged: Callable[..., Plan]) -> None:
+    one = plugged("a")
+    assert set(one.rounds) == set(
+        plugged("a", "base.restart.parameters.share=0.5", "base.prune.parameters.by=1").rounds
+    )
+    for other in (plugged("b"), plugged("a", "base.prune.parameters.by=2")):
+        assert {place.number for place in one.places if one.places[place] == other.places[place]} == {0}
+    other = plugged("a", "base.restart.parameters.share=0.25")
+    same = {(place.arm, place.number) for place in one.places if one.places[place] == other.places[place]}
+    assert {arm for arm, number in same if number} == {"plain", "inverse", "random-mask"}, "their start is not halved"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("base.prune.criterion=magnitud",), "did you mean magnitude?"),
+        (("base.prune.parameters.by=1",), "base.prune.parameters.by: found 1; allowed: none"),
+        (("base.restart.treatment=rewound",), "did you mean rewind?"),
+        (("arm.1.kind=oneshot",), "did you mean one-shot?"),
+        (("arm.0.order_seed=-1",), "arm.0.order_seed: found -1; allowed: at least 0"),
+    ],
+)
+def test_names_and_parameters_that_are_not_registered_are_refused_in_one_line(
+    settings: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        planned(*settings)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("same", ['name="other"', "trials=3", "base.prune.rounds=9", 'about="words"'])
 def test_studies_share_the_rounds_that_are_equal(same: str) -> None:
     one, other = planned(), planned(same)
     assert set(one.rounds) <= set(other.rounds)
-    assert all(other.rounds[name].masks == it.masks or isinstance(it.masks, Pruned) for name, it in one.rounds.items())
+    assert all(other.rounds[name].inputs == it.inputs for name, it in one.rounds.items())
 
 
 def test_a_study_of_later_seeds_shares_the_trials_in_common() -> None:
@@ -314,6 +491,7 @@ def test_arms_that_share_a_round_stop_on_collapse_only_if_both_do(order: tuple[s
         ("base.train.augment=true", set()),
         ("base.train.clamp=1", set()),
         ("base.data.fraction=0.5", set()),
+        ("base.train.order=trial", {0}),
     ],
 )
 def test_what_a_setting_changes_is_what_it_is_of(other: str, shared: set[int]) -> None:
@@ -321,23 +499,19 @@ def test_what_a_setting_changes_is_what_it_is_of(other: str, shared: set[int]) -
     assert {number for number in range(4) if len({key(plan, "ticket", number) for plan in plans}) == 1} == shared
 
 
-def test_a_clamped_round_is_of_its_number_whose_bounds_it_has() -> None:
-    text = """
-name = "n"
-[base.prune]
-{}
-[[arm]]
-name = "one-shot"
-{}
-"""
-    by_rounds, by_levels = text.format("rounds = 3", "rounds = [3]"), text.format("levels = [{}]", "rounds = [1]")
-    p_m = make_plan(parse_study(by_rounds, source="x.toml"), DIGITS, "").rounds
-    third = next(item for item in p_m.values() if item.number == 3)
-    level = third.schedule.p_m(3)
-    for clamp, same in (((), True), (("base.train.clamp=1",), False)):
-        one = make_plan(parse_study(by_rounds, source="x.toml", settings=clamp), DIGITS, "")
-        other = make_plan(parse_study(by_levels.format(level), source="x.toml", settings=clamp), DIGITS, "")
-        assert (key(one, "one-shot", 3) == key(other, "one-shot", 1)) == same
+@pytest.mark.parametrize("trials", [2, 40])
+def test_planning_validates_each_arms_recipe_once_whatever_the_number_of_rounds(
+    monkeypatch: pytest.MonkeyPatch, trials: int
+) -> None:
+    study = parse_study(STUDY, source="x.toml", settings=(f"trials={trials}",))
+    calls: list[str] = []
+    plain = Study.recipe
+    monkeypatch.setattr(Study, "recipe", lambda self, arm: calls.append(arm.name) or plain(self, arm))
+    plan = make_plan(study, DIGITS, "")
+    for _ in plan.places:
+        for arm in study.arm:
+            plan.arm_rounds(arm)
+    assert len(calls) <= 2 * len(study.arm)
 
 
 def test_levels_share_the_dense_round_and_whatever_steps_they_have_in_common() -> None:
@@ -368,7 +542,7 @@ def test_the_forecast_before_the_first_run_knows_the_rounds_but_no_rate(
     cost = forecast(tiny(), Store(new_home()))
     assert (cost.rounds, cost.distinct, cost.stored, cost.iterations) == (32, 24, 0, 24 * 40)
     assert (cost.lanes, cost.rate, cost.seconds, cost.guessed_by) == (0, None, None, "")
-    assert cost.bytes == 24 * 50_200 * 9
+    assert cost.bytes < 24 * 50_200 * 8, "survivors alone are stored"
 
 
 def test_the_forecast_after_a_run_counts_what_is_stored(finished: RunFolder, tiny: Callable[..., Study]) -> None:
@@ -399,14 +573,44 @@ def test_a_rate_that_was_not_measured_is_guessed_by_the_nearest_one(
     assert (forecast(tiny(), store).rate, forecast(tiny(), store).guessed_by) == (100.0, "")
 
 
-def test_memory_is_that_of_the_lanes_and_the_data() -> None:
+def test_a_round_takes_the_room_of_its_survivors_its_masks_and_its_snapshots() -> None:
+    plan = make_plan(parse_study(TICKET, source="x.toml"), DIGITS, "")
+    for number, left in enumerate((50_200, 40_260, 32_298, 25_919)):
+        item = plan.rounds[key(plan, "ticket", number)]
+        assert left == sum(item.schedule.survivors[number])
+        assert bytes_of(plan, [item]) == 8 * left + 50_200 // 8
+    rewound = ("base.restart.treatment=rewind", "base.restart.iteration=9")
+    plan = make_plan(parse_study(TICKET, source="x.toml", settings=rewound), DIGITS, "")
+    assert bytes_of(plan, [plan.rounds[key(plan, "ticket", 0)]]) == 8 * 50_200 + 50_200 // 8 + 4 * 50_200
+
+
+def test_memory_grows_with_lanes_devices_weights_and_examples() -> None:
     assert EVALUATED_AT_ONCE == EVALUATION_BLOCK
     plan = make_plan(parse_study(TICKET, source="x.toml"), DIGITS, "")
-    one, two = memory_of(plan, 1, 1), memory_of(plan, 2, 1)
-    data = 64 * (DIGITS.train + DIGITS.validation + DIGITS.test)
-    assert memory_of(plan, 2, 2) - two == data
-    lane = two - one
-    assert one - lane == data
-    # Eight copies of the weights; 1,250 examples, from 300 units to 100;
-    # the order of 50,000 batches of 60.
-    assert lane == 4 * (8 * 50_200 + 1250 * 400 + 50_000 * 60)
+    least = memory_of(plan, 1, 1)
+    assert memory_of(plan, 2, 1) > least + 4 * 3 * 50_200, "weights and two moments in float32"
+    assert memory_of(plan, 2, 2) - memory_of(plan, 2, 1) == 64 * (DIGITS.train + DIGITS.validation + DIGITS.test)
+    larger = make_plan(parse_study(TICKET, source="x.toml"), replace(DIGITS, image_shape=(28, 28, 1)), "")
+    assert memory_of(larger, 1, 1) > least
+
+
+# Keys
+
+GOLDEN = Path(__file__).with_name("golden_keys.json")
+
+
+def test_keys_of_presets_change_only_with_the_format() -> None:
+    """A change of what is computed must raise KEY_FORMAT, so that no stored round is taken for another."""
+    found = {}
+    for name in preset_names():
+        study = load_study(name)
+        shape = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[study.base.data.name]
+        plan = make_plan(study, replace(DIGITS, image_shape=shape, train=45_000), "numerics")
+        found[name] = digest([[place.arm, place.trial, place.number, key] for place, key in plan.places.items()])
+    table = {"format": KEY_FORMAT, "presets": found}
+    if os.environ.get("WRITE_GOLDEN_KEYS"):
+        GOLDEN.write_text(json.dumps(table, indent=1) + "\n")
+    assert table == json.loads(GOLDEN.read_text()), (
+        "keys of presets changed: raise KEY_FORMAT where results change too, and write the table anew with "
+        "WRITE_GOLDEN_KEYS=1 pytest tests/engine/test_plan.py -k keys_of_presets"
+    )

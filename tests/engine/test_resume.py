@@ -18,7 +18,6 @@ from resuming import (
     checkpoints,
     copied,
     execute,
-    rows,
     same_round,
     same_run,
     view_of,
@@ -29,7 +28,7 @@ from engine.runner import run
 from engine.runner import workers as bench
 from engine.spec import Study, parse_study
 from engine.store import Request, RoundFinished, RoundStarted, RunFolder, RunStarted, Store
-from engine.store.proof import prove
+from engine.store.run_db import prove
 from engine.training import machine
 from lth_tui.headless import resume_headless
 
@@ -163,7 +162,7 @@ KEPT_OFTEN = """
 import sys
 from engine.training import lanes as pack
 from engine.runner import checkpoints as saving
-pack.Pace.fitting, saving.CHECKPOINT_SECONDS = 4, 0.05
+pack.StepTimer.fitting, saving.CHECKPOINT_SECONDS, saving.CHECKPOINT_SHARE = 4, 0.05, float("inf")
 from lth_tui.cli import main
 sys.exit(main())
 """
@@ -249,7 +248,7 @@ def test_of_many_that_would_own_a_run_one_does(new_home: NewHome) -> None:
         thread.join()
     assert sorted(outcomes)[0] == "owner"
     refused = sorted(outcomes)[1:]
-    assert all(line.startswith("run 'r': at work in process ") for line in refused)
+    assert all(line.startswith("run 'r': in use by process ") for line in refused)
     assert len(refused) == 7
 
 
@@ -257,7 +256,7 @@ def test_a_run_at_work_is_refused_and_left_alone(small: Path, tmp_path: Path) ->
     home = copied(small, tmp_path / "home")
     with Store(home).create(STUDY_OF_TWO, "busy") as folder:
         folder.own()
-        with pytest.raises(BadInput, match=r"^run 'busy': at work in process \d+ on .*; allowed: once that has ended$"):
+        with pytest.raises(BadInput, match=r"^run 'busy': in use by process \d+ on .*; allowed: once that has ended$"):
             resume_headless("busy", Store(home), as_json=True)
         assert folder.events() == []
         folder.release()
@@ -330,7 +329,8 @@ def test_a_run_that_failed_before_its_first_round_starts(small: Path, new_home: 
     with Store(home).open("r") as folder, Store(small).open("r") as other:
         view = view_of(folder)
         assert (view.status, view.message, view.trained) == ("done", "", view_of(other).trained)
-        assert rows(folder) == rows(other)
+        keys = Store(small).rounds.kept()
+        assert [folder.curve(key) for key in keys] == [other.curve(key) for key in keys]
 
 
 # Checkpoints that others wrote, or that are of no use
@@ -432,7 +432,7 @@ def test_a_broken_guard_leaves_no_checkpoint_of_its_round(new_home: NewHome, mon
         def finish(self, ended: object = None) -> object:
             ends = super().finish(ended)  # type: ignore[arg-type]
             for end in ends:
-                end.final["output"]["kernel"][~end.masks["output"]] = 1e-20
+                end.final.params["output/kernel"][~end.masks["output/kernel"]] = 1e-20
             return ends
 
     home = new_home()

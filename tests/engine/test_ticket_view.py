@@ -22,15 +22,10 @@ from engine.views.ticket import TicketView, spreads, ticket_view
 def drawn(shapes: dict[str, tuple[int, ...]], share: float = 0.3, seed: int = 0):
     """Random masks, and weights that are zero where a mask is."""
     random = np.random.default_rng(seed)
-    masks = {name: random.random(shape) < share for name, shape in shapes.items()}
-    weights = {
-        name: {
-            "kernel": (random.normal(size=mask.shape) * mask).astype(np.float32),
-            "bias": random.normal(size=mask.shape[-1]).astype(np.float32),
-        }
-        for name, mask in masks.items()
-    }
-    return masks, weights
+    masks = {f"{name}/kernel": random.random(shape) < share for name, shape in shapes.items()}
+    params = {name: (random.normal(size=mask.shape) * mask).astype(np.float32) for name, mask in masks.items()}
+    biases = {f"{name}/bias": random.normal(size=shape[-1]).astype(np.float32) for name, shape in shapes.items()}
+    return masks, params | biases
 
 
 DENSE = {"dense1": (12, 5), "dense2": (5, 4), "output": (4, 3)}
@@ -44,22 +39,24 @@ def test_pixels_count_the_weights_of_all_units_and_channels():
     for row in range(2):
         for column in range(3):
             inputs = [(row * 3 + column) * 2 + channel for channel in range(2)]
-            left = [abs(weights["dense1"]["kernel"][i, u]) for i in inputs for u in range(5) if masks["dense1"][i, u]]
+            left = [
+                abs(weights["dense1/kernel"][i, u]) for i in inputs for u in range(5) if masks["dense1/kernel"][i, u]
+            ]
             assert layer.counts[0, row, column] == len(left)
             mean = layer.means[0, row, column]
             assert mean == pytest.approx(sum(left) / len(left)) if left else math.isnan(mean)
-    assert layer.left == masks["dense1"].sum()
+    assert layer.left == masks["dense1/kernel"].sum()
     np.testing.assert_array_equal(
         layer.unit(3).values[1],
-        np.where(masks["dense1"], weights["dense1"]["kernel"], np.nan)[:, 3].reshape(2, 3, 2)[..., 1],
+        np.where(masks["dense1/kernel"], weights["dense1/kernel"], np.nan)[:, 3].reshape(2, 3, 2)[..., 1],
     )
 
 
 def test_dead_inputs_and_units_are_told_apart():
     masks, weights = drawn(DENSE, share=1.0)
-    masks["dense1"][[2, 7]] = False
-    masks["dense1"][:, 1] = False
-    masks["dense2"][[1, 4]] = False
+    masks["dense1/kernel"][[2, 7]] = False
+    masks["dense1/kernel"][:, 1] = False
+    masks["dense2/kernel"][[1, 4]] = False
     layers = ticket_view(masks, weights, (3, 4, 1)).layers
     first, second, last = layers.values()
     assert (first.unused, first.unfed, first.unread) == (2, 1, 2)
@@ -81,14 +78,16 @@ def test_kernels_of_convolutions_and_the_places_after_them():
     layers = ticket_view(masks, weights, (8, 12, 2)).layers
     first, second, dense, _ = layers.values()
     assert (first.reads, first.counts.shape, first.inputs) == ("channels", (4, 3, 3), 2)
-    np.testing.assert_array_equal(first.counts[2], masks["conv1"][:, :, 0, 2].astype(int) + masks["conv1"][:, :, 1, 2])
-    pruned = np.where(masks["conv2"], weights["conv2"]["kernel"], np.nan)
+    np.testing.assert_array_equal(
+        first.counts[2], masks["conv1/kernel"][:, :, 0, 2].astype(int) + masks["conv1/kernel"][:, :, 1, 2]
+    )
+    pruned = np.where(masks["conv2/kernel"], weights["conv2/kernel"], np.nan)
     np.testing.assert_array_equal(second.unit(5).values[3], pruned[:, :, 3, 5])
-    assert second.incoming[5] == masks["conv2"][..., 5].sum()
+    assert second.incoming[5] == masks["conv2/kernel"][..., 5].sum()
     assert first.outgoing is not None
-    assert first.outgoing[1] == masks["conv2"][:, :, 1].sum()
+    assert first.outgoing[1] == masks["conv2/kernel"][:, :, 1].sum()
     assert (dense.reads, dense.weights.shape) == ("places", (2, 3, 6, 7))
-    after = masks["dense1"].reshape(2, 3, 6, 7)
+    after = masks["dense1/kernel"].reshape(2, 3, 6, 7)
     assert dense.counts[0, 1, 2] == after[1, 2].sum()
     assert second.outgoing is not None
     assert second.outgoing[4] == after[:, :, 4].sum()
@@ -99,15 +98,15 @@ def test_an_image_shape_that_does_not_fit_leaves_inputs_as_units(image):
     masks, weights = drawn(DENSE)
     layer = ticket_view(masks, weights, image).layers["dense1"]
     assert (layer.reads, layer.counts.shape) == ("units", (12, 1, 1))
-    assert layer.counts[:, 0, 0].tolist() == masks["dense1"].sum(1).tolist()
+    assert layer.counts[:, 0, 0].tolist() == masks["dense1/kernel"].sum(1).tolist()
 
 
 def test_what_was_read_is_not_changed():
     masks, weights = drawn(CONV)
-    before = {name: tensors["kernel"].copy() for name, tensors in weights.items()}
+    before = {name: array.copy() for name, array in weights.items()}
     view: TicketView = ticket_view(masks, weights, (8, 12, 2))
-    assert all(np.array_equal(before[name], weights[name]["kernel"]) for name in before)
-    assert view.bytes == sum(kernel.nbytes for kernel in before.values())
+    assert all(np.array_equal(before[name], weights[name]) for name in before)
+    assert view.bytes == sum(before[name].nbytes for name in masks)
 
 
 def ended(number: int, **values: float | tuple[int, ...]) -> RoundFinished:

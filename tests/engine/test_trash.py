@@ -79,15 +79,15 @@ def test_a_name_that_was_taken_since_gets_a_number(store: Store, tiny: Tiny) -> 
 def test_a_run_at_work_is_not_deleted(store: Store) -> None:
     with store.open("one") as at_work:
         at_work.own()
-        with pytest.raises(BadInput, match="run 'one': at work in process"):
+        with pytest.raises(BadInput, match="run 'one': in use by process"):
             store.delete("one")
         assert at_work.owner_alive()
         at_work.release()
-    store.leases.take(KEY, "one")
+    store.round_locks.take(KEY, "one")
     (store.home / "runs" / "one" / "run.db").write_bytes(b"of a format to come")
-    with pytest.raises(BadInput, match="run 'one': at work"):
+    with pytest.raises(BadInput, match="run 'one': in use"):
         store.delete("one")
-    store.leases.release("one")
+    store.round_locks.release()
     store.delete("one")
     assert store.restore() == "one"
 
@@ -96,7 +96,7 @@ def test_nobody_takes_up_a_run_that_is_being_deleted(store: Store, monkeypatch: 
     rename, tried = Path.rename, []
 
     def taken_up_meanwhile(path: Path, target: Path) -> Path:
-        with store.open("one") as other, pytest.raises(BadInput, match="at work in process") as refused:
+        with store.open("one") as other, pytest.raises(BadInput, match="in use by process") as refused:
             other.own()
         tried.append(refused)
         return rename(path, target)
@@ -125,10 +125,10 @@ def test_its_checkpoints_go_and_come_with_it(store: Store, tiny: Tiny) -> None:
             run.append(RoundStarted(arm="ticket", trial=0, round=0, key=key))
         run.append(RunFinished(status="stopped", trained=0, reused=0, seconds=1.0))
     store.checkpoints.write(a_checkpoint())
-    store.leases.take(KEY, "other")
+    store.round_locks.take(KEY, "other")
     store.delete("two")
     assert store.checkpoints.kept() == [KEY], "another run that is at work has it"
-    store.leases.release("other")
+    store.round_locks.release()
     store.restore()
     store.delete("two")
     assert store.checkpoints.kept() == []

@@ -9,6 +9,7 @@ import pytest
 
 from engine import views
 from engine.analysis import BIRD_RULE, CHANCE_RULE, COLLAPSE_RULE, STABLE_RULE
+from engine.analysis.pairs import all_pairs
 from engine.spec import Arm, Study
 from engine.store import (
     ArmPlan,
@@ -33,6 +34,7 @@ from engine.store import (
     SignalKind,
     Similarity,
     Stamped,
+    Store,
 )
 from engine.views import RunView, fold
 
@@ -60,9 +62,7 @@ def ended(
 ) -> RoundFinished:
     """A finished round with half of the weights of the one before, and those correlations with all before it."""
     left = {name: LayerCount(survivors=size // 2**number, size=size) for name, size in LAYERS.items()}
-    similar = Similarity(
-        rounds=tuple(range(len(alive))), alive=alive, all=alive, jaccard=(0.5,) * len(alive), chance=(0.1,) * len(alive)
-    )
+    similar = Similarity(alive=alive[-1], all=alive[-1], jaccard=0.5, chance=0.1) if alive else None
     result = RoundResult(
         iterations=9,
         early_stop_iteration=None if accuracy is None else 5,
@@ -81,7 +81,7 @@ def ended(
         key=f"{arm}{trial}{number}",
         reused=False,
         result=result,
-        similarity=dict.fromkeys(LAYERS, similar) if alive else {},
+        similarity=dict.fromkeys(LAYERS, similar) if similar else {},
     )
 
 
@@ -243,15 +243,7 @@ def test_learning_curves_have_gaps_where_there_is_no_number() -> None:
     assert views.extended(curve, []) is curve
 
 
-def test_survival_is_in_percent_of_each_layer() -> None:
-    view = folded(started(), ended(0, 0.9), ended(1, 0.9), ended(2, 0.9))
-    assert views.survival_series(view, "ticket", 0) == {
-        "dense1": [(0, 100.0), (1, 50.0), (2, 25.0)],
-        "output": [(0, 100.0), (1, 50.0), (2, 25.0)],
-    }
-
-
-SIMILAR = (started(), ended(0, 0.9), ended(1, 0.9, alive=(0.75,)), ended(2, 0.9, alive=(None, -0.25)))
+SIMILAR = (started(), ended(0, 0.9), ended(1, 0.9, alive=(0.75,)), ended(2, 0.9, alive=(-0.25,)))
 
 
 def cells(grid: views.Grid) -> list[list[float | None]]:
@@ -270,19 +262,47 @@ def test_the_layer_grid_compares_each_round_with_the_one_before() -> None:
     assert views.layer_lines(folded(*SIMILAR[:3]), "ticket", 0)[1].x == (50.0,), "of the rounds that are known"
 
 
+def measured(event: RoundFinished, **measures: dict[str, float | None]) -> RoundFinished:
+    return event.model_copy(update={"result": event.result.model_copy(update={"measures": measures})})
+
+
+def test_measures_of_one_round_are_in_grids_tables_and_json() -> None:
+    by_layer = [{"dense1": 0.5, "output": None}, {"dense1": 0.25, "output": 3.0}]
+    rounds = [measured(ended(n, 0.9), spread=by_layer[n], size={"": 7.0 + n}) for n in (0, 1)]
+    view = folded(started(), *rounds)
+    grid = views.layer_grid(view, "ticket", 0, "spread")
+    assert (grid.rows, grid.columns) == (("dense1", "output"), ("0", "1", "2"))
+    assert cells(grid) == [[0.5, 0.25, None], [None, 3.0, None]]
+    whole = views.layer_grid(view, "ticket", 0, "size")
+    assert (whole.rows, cells(whole)) == (("network",), [[7.0, 8.0, None]])
+    table = views.rounds_table(view)
+    assert table.columns[-3:] == ("size", "spread dense1", "spread output")
+    assert [row[-3:] for row in table.rows] == [(7.0, 0.5, None), (8.0, 0.25, 3.0)]
+    found = views.show_json(view, "running")["arms"][0]["trials"][0]["rounds"][1]["measures"]
+    assert found == {"spread": by_layer[1], "size": {"": 8.0}}
+    assert "sign-agreement" in views.measure_names()
+
+
 def test_the_round_grid_is_symmetric_with_gaps() -> None:
     view = folded(*SIMILAR)
     assert cells(views.round_grid(view, "ticket", 0, "dense1")) == [[1, 0.75, None], [0.75, 1, -0.25], [None, -0.25, 1]]
+    far = {("ticket02", "ticket00"): dict.fromkeys(LAYERS, Similarity(alive=0.1, all=None, jaccard=0.5, chance=0.1))}
+    whole = views.round_grid(view, "ticket", 0, "dense1", pairs=far)
+    assert cells(whole) == [[1, 0.75, 0.1], [0.75, 1, -0.25], [0.1, -0.25, 1]]
     early = views.round_grid(folded(*SIMILAR[:3]), "ticket", 0, "dense1")
     assert cells(early) == [[1, 0.75, None], [0.75, 1, None], [None, None, None]]
 
 
 @pytest.mark.parametrize("measure", views.MEASURES)
 def test_the_grids_of_a_real_run_are_full_and_in_range(finished: RunFolder, measure: views.Measure) -> None:
-    view = fold(RunView(), finished.events())
+    view, store = fold(RunView(), finished.events()), Store(finished.folder.parent.parent)
     for arm in view.arms:
+        rounds = arm.trials[1].rounds
+        pairs = all_pairs(store.rounds, [item.key for item in rounds.values()], store.home)
+        for later in range(1, 4):
+            assert pairs[rounds[later].key, rounds[later - 1].key] == rounds[later].similarity
         for layer in view.layers:
-            rows = cells(views.round_grid(view, arm.name, 1, layer, measure))
+            rows = cells(views.round_grid(view, arm.name, 1, layer, measure, pairs))
             assert rows == [list(column) for column in zip(*rows, strict=True)]
             assert [rows[place][place] for place in range(4)] == [1.0] * 4
             assert all(value is not None and -1 <= value <= 1 for row in rows for value in row)
@@ -299,6 +319,24 @@ def test_the_table_has_a_row_a_round_and_a_column_an_arm() -> None:
     header, rows = views.table_rows(view)
     assert header == ["round", "P_m %", "ticket", "reinit"]
     assert rows == [["0", "100.00", "85.00 (80.00-90.00)", "-"], ["1", "50.00", "75.00", "-"]]
+
+
+def test_rows_of_arms_with_other_rates_are_at_the_same_density() -> None:
+    def left(event: RoundFinished, survivors: int) -> RoundFinished:
+        layers = {"dense1": LayerCount(survivors=survivors, size=100)}
+        return event.model_copy(update={"result": event.result.model_copy(update={"layers": layers})})
+
+    slow = [left(ended(number, 0.9 - number / 100), size) for number, size in enumerate((100, 80, 64, 51))]
+    fast = [left(ended(number, 0.5 + number / 10, arm="reinit"), size) for number, size in enumerate((100, 60, 20))]
+    header, rows = views.table_rows(folded(started(rounds=(0, 1, 2, 3)), *slow, *fast))
+    assert header == ["round", "P_m %", "ticket", "reinit"]
+    assert rows == [
+        ["0", "100.00", "90.00", "50.00"],
+        ["1", "80.00", "89.00", "-"],
+        ["1/2", "64.00", "88.00", "60.00 at 60.00%"],
+        ["3", "51.00", "87.00", "-"],
+        ["2", "20.00", "-", "70.00"],
+    ]
 
 
 def test_an_arm_that_there_is_not_is_a_key_error(finished: RunFolder) -> None:
@@ -382,11 +420,15 @@ def test_the_bird_grid_has_the_distances_and_where_one_was_found(watched: RunVie
     rounds = watched.arm("ticket").trials[1].rounds
     grid = views.bird_grid(watched, "ticket", 1)
     assert (grid.rows, grid.columns) == (("0", "1", "2"), ("2", "3", "4", "5"))
-    assert cells(grid) == [list(rounds[0].early_bird.distances), list(rounds[1].early_bird.distances), [None] * 4]
+    assert cells(grid) == [
+        list(rounds[0].result.early_bird.distances),
+        list(rounds[1].result.early_bird.distances),
+        [None] * 4,
+    ]
     assert {(int(grid.rows[row]), int(grid.columns[column])): kind for (row, column), kind in grid.marks.items()} == {
-        (number, item.early_bird.found): "early-bird"
+        (number, item.result.early_bird.found): "early-bird"
         for number, item in rounds.items()
-        if item.early_bird and item.early_bird.found
+        if item.result.early_bird and item.result.early_bird.found
     }
     assert views.bird_epochs(watched, "ticket")[-1] == ((0, 1), (5, 5))
     lines = views.bird_lines(watched, "ticket", 1)
@@ -405,12 +447,12 @@ def test_without_a_watch_the_bird_grid_has_no_columns(finished: RunFolder) -> No
 
 def test_rounds_at_chance_and_with_an_early_bird_are_marked_on_the_axes_and_the_line(watched: RunView) -> None:
     arm = watched.arm("clamped")
-    at_chance = [trial.rounds[2].collapsed for trial in arm.trials]
+    at_chance = [trial.rounds[2].result.collapsed for trial in arm.trials]
     assert any(at_chance)
     trial = at_chance.index(True)
     marks = {
-        number: (["collapsed"] if item.collapsed else [])
-        + (["early-bird"] if item.early_bird and item.early_bird.found else [])
+        number: (["collapsed"] if item.result.collapsed else [])
+        + (["early-bird"] if item.result.early_bird and item.result.early_bird.found else [])
         for number, item in arm.trials[trial].rounds.items()
     }
     by_round = views.round_grid(watched, "clamped", trial, "dense1")
@@ -434,7 +476,7 @@ def test_the_cell_where_a_ranking_turned_is_marked() -> None:
 def test_distances_are_means_over_trials_of_the_arms_that_differ(watched: RunView) -> None:
     header, rows = views.distance_rows(watched)
     assert (header, [row[0] for row in rows]) == (["layer", "ticket", "clamped"], list(watched.layers))
-    found = [trial.rounds[0].magnitudes["dense1"] for trial in watched.arm("clamped").trials]
+    found = [trial.rounds[0].result.magnitudes["dense1"] for trial in watched.arm("clamped").trials]
     before, after = (
         sum(getattr(item, name) for item in found) / len(found) for name in ("start_distance", "end_distance")
     )
@@ -456,9 +498,14 @@ def test_the_json_has_what_a_round_signals(watched: RunView) -> None:
         for place, trial in enumerate(arm.trials):
             rounds = written["trials"][place]["rounds"]
             for item, row in zip(trial.rounds.values(), rounds, strict=True):
-                assert (row["collapsed"], row["validation_accuracy"]) == (item.collapsed, item.validation_accuracy)
-                assert {name: Magnitudes(**found) for name, found in row["magnitudes"].items()} == item.magnitudes
-                assert (EarlyBird(**row["early_bird"]) if row["early_bird"] else None) == item.early_bird
+                assert (row["collapsed"], row["validation_accuracy"]) == (
+                    item.result.collapsed,
+                    item.result.validation_accuracy,
+                )
+                assert {
+                    name: Magnitudes(**found) for name, found in row["magnitudes"].items()
+                } == item.result.magnitudes
+                assert (EarlyBird(**row["early_bird"]) if row["early_bird"] else None) == item.result.early_bird
             said = [(row["round"], it["kind"], it["layer"], it["text"]) for row in rounds for it in row["signals"]]
             assert said == [
                 (it.round, it.kind, it.layer, it.text)

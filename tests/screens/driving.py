@@ -123,14 +123,7 @@ def started(run: str, rounds: int = 2, arms: tuple[str, ...] = ("ticket",), tria
 
 def finished(number: int, accuracy: float | None = 0.9, arm: str = "ticket", trial: int = 0) -> RoundFinished:
     left = 0.8**number
-    earlier = tuple(range(number))
-    similarity = Similarity(
-        rounds=earlier,
-        alive=tuple(0.5 for _ in earlier),
-        all=tuple(None for _ in earlier),
-        jaccard=tuple(left for _ in earlier),
-        chance=tuple(left * left for _ in earlier),
-    )
+    similarity = Similarity(alive=0.5, all=None, jaccard=left, chance=left * left)
     return RoundFinished(
         arm=arm,
         trial=trial,

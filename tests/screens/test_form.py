@@ -2,16 +2,17 @@
 
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import datasets
+from engine import datasets, plugins, registry
 from engine.errors import BadInput
 from engine.spec import Recipe, Study, load_study, parse_study, preset_names, study_problems
 from screens.form import ArmChoice, Form, Typed, arm_words, fresh_name, new_arm, with_arm
-from screens.hints import PAPERS, hint
+from screens.hints import hint, paper_preset
 from screens.specs import ARM_FIELDS, FOLDER, OVERRIDING_FIELDS, RECIPE_FIELDS, STUDY_FIELDS
 from screens.texts import read_rounds, rounds_text, text_of, value_of
 
@@ -98,7 +99,7 @@ def test_fields_that_make_no_sense_are_hidden_and_left_out():
         network__name="conv-2",
         prune__rates__conv="0.1",
     )
-    assert form.hidden() == {"base.data.folder"}
+    assert form.hidden() == {"base.data.folder", "base.prune.parameters", "base.restart.parameters"}
     base = made(form).base
     assert base.train.milestones == (100, 200)
     assert (base.train.decay, base.train.momentum, base.data.subset) == (0.3, 0.5, "random")
@@ -113,7 +114,8 @@ def test_fields_that_make_no_sense_are_hidden_and_left_out():
     )
     assert {path.removeprefix("base.") for path in form.hidden()} == {
         "data.folder", "data.subset", "train.momentum", "train.milestones", "train.decay", "restart.iteration",
-        "prune.rates.conv", "prune.rates.dense", "prune.rates.output",
+        "prune.rates.conv", "prune.rates.dense", "prune.rates.output", "prune.parameters", "restart.parameters",
+        "train.nesterov",
     }  # fmt: skip
     base = made(form).base
     assert (base.train.momentum, base.train.milestones, base.restart.iteration) == (0.9, (), None)
@@ -357,21 +359,34 @@ def test_every_field_of_a_recipe_is_in_the_form_and_explained():
     told = {spec.path for spec in RECIPE_FIELDS} - {"data.folder"}
     kinds = {"prune.rates.conv", "prune.rates.dense", "prune.rates.output"}
     assert told == set(paths(Recipe().model_dump())) - {"prune.rates"} | kinds
-    for path, choices in {"restart.treatment": "treatment", "prune.criterion": "criterion"}.items():
-        table, field = path.split(".")
-        allowed = study_problems({"name": "x", "base": {table: {field: "?"}}, "arm": [{"name": "ticket"}]})[0].allowed
-        assert all(f"'{choice}'" in allowed for choice in SPECS[path].choices), choices
-        assert allowed.count("'") == 2 * len(SPECS[path].choices)
 
 
-@pytest.mark.parametrize("network", PAPERS)
+def test_what_a_plug_in_registers_is_a_choice():
+    plugins.load(
+        [Path(__file__).resolve().parents[2] / "docs" / "plugins" / f"{kind}.py" for kind in ("criterion", "arm")]
+    )
+    try:
+        assert SPECS["prune.criterion"].choices["relative-movement"] == "|w - w0| / (|w0| + epsilon)"
+        form = edited(Form(load_study("quickstart")), prune__criterion="relative-movement")
+        assert not arm(form, "reversed-mask").on
+        change(form, "reversed-mask", of="ticket")
+        assert form.shown_in(form.arms, arm(form, "reversed-mask")) >= {"of", "rounds"}
+        study = made(form)
+        assert (study.base.prune.criterion, study.arm[-1].kind) == ("relative-movement", "reversed-mask")
+    finally:
+        plugins.forget()
+    assert "relative-movement" not in SPECS["prune.criterion"].choices
+    assert form.check().of(None)["base.prune.criterion"].startswith("allowed: magnitude")
+
+
+@pytest.mark.parametrize("network", [name for name in registry.network.names() if paper_preset(name)])
 def test_hints_fit_and_tell_the_papers_values(network):
     for spec in SPECS.values():
         for text in spec.choices or ("",):
             first, second = hint(spec, text, network)
             assert first
             assert max(len(first), len(second)) <= 70, (first, second)
-    paper = load_study(PAPERS[network])
+    paper = load_study(paper_preset(network))
     assert paper.base.network.name == network
     assert f"the paper's: {paper.base.train.iterations}" in hint(SPECS["train.iterations"], "", network)[1]
     assert "allowed: 1 to 10,000,000" in hint(SPECS["train.iterations"], "", network)[1]

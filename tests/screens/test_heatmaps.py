@@ -6,6 +6,7 @@ import pytest
 from driving import Finished, lab_app, picture_of, started, until, words, write_run
 from driving import finished as round_finished
 
+from engine.analysis.pairs import all_pairs, known_pairs
 from engine.store import Store
 from engine.views import RunView, fold
 from screens.widgets.heatmap import Heatmap
@@ -15,8 +16,9 @@ async def shown(pilot, app) -> None:
     await until(pilot, lambda: app.current_mode == "heatmaps" and words(app, "#readout"))
 
 
-async def test_cells_are_what_the_engine_measured(finished: Finished):
-    with Store(finished.home).open(finished.run) as folder:
+async def test_cells_are_what_the_engine_measured(finished: Finished, tmp_path: Path):
+    store = Store(finished.home)
+    with store.open(finished.run) as folder:
         view = fold(RunView(), folder.events())
     rounds = view.arm("ticket").trials[0].rounds
     app = lab_app(finished.home, first="heatmaps", run=finished.run)
@@ -28,16 +30,20 @@ async def test_cells_are_what_the_engine_measured(finished: Finished):
         await pilot.press("right", "right", "down")
         similarity = rounds[3].similarity["dense2"]
         await until(pilot, lambda: "dense2, round 3 with 2" in words(app, "#readout"))
-        assert f"alive {similarity.alive[-1]:.3f}  all {similarity.all[-1]:.3f}" in words(app, "#readout")
-        assert f"{similarity.alive[-1]:.2f}"[1:] in picture_of(app)
+        assert f"alive {similarity.alive:.3f}  all {similarity.all:.3f}" in words(app, "#readout")
+        assert f"{similarity.alive:.2f}"[1:] in picture_of(app)
         await pilot.press("g")
         await until(pilot, lambda: "dense2: every pair" in picture_of(app))
         assert "layer by round" not in picture_of(app)
         await pilot.press("end", "j")
         await until(pilot, lambda: "dense2, round 3 with 1" in words(app, "#readout"))
-        assert f"alive {rounds[3].similarity['dense2'].alive[1]:.3f}" in words(app, "#readout")
+        pairs = all_pairs(store.rounds, [item.key for item in rounds.values()], tmp_path)
+        far = pairs[rounds[3].key, rounds[1].key]["dense2"].alive
+        await until(pilot, lambda: f"alive {far:.3f}" in words(app, "#readout"))
         by_round = app.screen.query_one("#by-round", Heatmap).grid
-        assert by_round.values[1][3] == by_round.values[3][1] == rounds[3].similarity["dense2"].alive[1]
+        assert by_round.values[1][3] == by_round.values[3][1] == far
+        kept = known_pairs([item.key for item in rounds.values()], finished.home)
+        assert kept == pairs, "they are kept beside the rounds"
 
 
 async def test_keys_choose_arm_trial_layer_measure_and_scale(finished: Finished):

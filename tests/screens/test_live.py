@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from engine.spec import Study
 from engine.store import Diverged, InvariantFailed, Note, Paused, Request, Resumed, RunFinished, Store
-from engine.store.reading import DATABASE_FILE
+from engine.store.run_db import DATABASE_FILE
 from engine.views import accuracy_series
 from lth_tui.shell import LabApp
 from screens.messages import OpenRun

@@ -40,7 +40,7 @@ def rounded(similarity: Similarity) -> Similarity:
     """Correlations in hundredths, as they are read in the cells."""
     found = {name: getattr(similarity, name) for name in ("alive", "all")}
     return similarity.model_copy(
-        update={name: tuple(None if v is None else round(v, 2) for v in values) for name, values in found.items()}
+        update={name: None if value is None else round(value, 2) for name, value in found.items()}
     )
 
 

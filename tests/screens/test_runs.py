@@ -291,7 +291,7 @@ async def test_a_deleted_run_is_brought_back_also_by_another_process(tmp_path: P
         app.lab.picked = (first, second)
         await pilot.press("delete")
         await until(pilot, lambda: len(app._notifications) == 1)
-        assert "at work in process" in next(iter(app._notifications)).message
+        assert "in use by process" in next(iter(app._notifications)).message
         await pilot.press("j", "delete")
         await until(pilot, lambda: any("u brings it back" in item.message for item in app._notifications))
         await until(pilot, lambda: shown(table) == [work, first] and app.lab.picked == (first,))

@@ -101,7 +101,7 @@ async def test_what_has_the_focus_is_saved_first(finished: Finished, tmp_path: P
         view = app.lab.follower.view
         assert len(rows) == 16
         assert [float(row["test accuracy (0 to 1)"]) for row in rows if row["arm"] == "reinit"] == [
-            item.test_accuracy for trial in view.arm("reinit").trials for item in trial.rounds.values()
+            item.result.test_accuracy for trial in view.arm("reinit").trials for item in trial.rounds.values()
         ]
 
         # What is there already is replaced only when that was asked for.

@@ -114,7 +114,7 @@ async def test_turns_of_a_ranking_are_characters_in_the_cells(tmp_path: Path, mo
 async def test_the_round_axis_tells_of_chance_and_early_birds(watched: Finished, view: RunView):
     app = lab_app(watched.home, first="heatmaps", run=watched.run)
     rounds = view.arm("clamped").trials[0].rounds
-    assert any(item.collapsed for item in rounds.values())
+    assert any(item.result.collapsed for item in rounds.values())
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, app, "heatmaps")
         await pilot.press("a")
@@ -124,15 +124,15 @@ async def test_the_round_axis_tells_of_chance_and_early_birds(watched: Finished,
         for number in (1, 2, 3):
             at = names.index(f" {number} ") + 1
             told = marks[at - 2 : at + 3]
-            assert ("!" in told) == rounds[number].collapsed
-            assert ("e" in told) == bool(rounds[number].early_bird and rounds[number].early_bird.found)
+            assert ("!" in told) == rounds[number].result.collapsed
+            assert ("e" in told) == bool(rounds[number].result.early_bird and rounds[number].result.early_bird.found)
         assert "! accuracy at chance" in words(app, "#legend")
 
 
 async def test_mask_distances_are_a_grid_with_the_epoch_of_the_early_bird(watched: Finished, view: RunView):
     item = view.arm("ticket").trials[0].rounds[1]
-    assert item.early_bird is not None
-    assert item.early_bird.found == 5
+    assert item.result.early_bird is not None
+    assert item.result.early_bird.found == 5
     app = lab_app(watched.home, first="heatmaps", run=watched.run)
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, app, "heatmaps")
@@ -140,10 +140,10 @@ async def test_mask_distances_are_a_grid_with_the_epoch_of_the_early_bird(watche
         await until(pilot, lambda: "mask distance by epoch" in picture_of(app))
         birds = app.screen.query_one("#birds", Heatmap)
         assert app.focused is birds
-        assert birds.grid.values[1] == item.early_bird.distances
+        assert birds.grid.values[1] == item.result.early_bird.distances
         await pilot.press("home", "down", "end")
         await until(pilot, lambda: "round 1, epoch 5 with 4" in words(app, "#readout"))
-        assert f"{item.early_bird.distances[-1]:.4f}" in words(app, "#readout")
+        assert f"{item.result.early_bird.distances[-1]:.4f}" in words(app, "#readout")
         assert f"e early bird in epoch 5: {BIRD_RULE}" in words(app, "#readout")
         assert re.search(r"1 .*\.\d\de", picture_of(app))
         await pilot.press("down", "down")
@@ -173,7 +173,7 @@ async def test_cells_are_drawn_as_lines_with_the_same_layer_and_round(watched: F
         await pilot.press("g", "g", "number_sign")
         await until(pilot, lambda: "mask distance / epoch" in picture_of(app))
         birds = {line.name: line.y for line in plot.picture.lines}
-        assert birds["r1"] == rounds[1].early_bird.distances
+        assert birds["r1"] == rounds[1].result.early_bird.distances
         assert list(birds) == ["r0", "r1", "r2"], "nothing is pruned after the last round"
         await pilot.press("full_stop", "full_stop", "end")
         await until(pilot, lambda: "round 1, epoch 5 with 4" in words(app, "#readout"))
@@ -199,7 +199,7 @@ async def test_magnitudes_are_the_counts_before_and_after(watched: Finished, vie
         await pilot.press("a", "g", "g", "g")
         await until(pilot, lambda: "dense1 r0" in picture_of(app))
         plot = app.screen.query_one("#magnitudes", LinePlot)
-        found = view.arm("clamped").trials[0].rounds[0].magnitudes["dense1"]
+        found = view.arm("clamped").trials[0].rounds[0].result.magnitudes["dense1"]
         before, after = plot.picture.lines
         assert before.y == pytest.approx([100 * count / 19200 for count in found.start])
         assert after.y == pytest.approx([100 * count / 19200 for count in found.end])
@@ -209,7 +209,7 @@ async def test_magnitudes_are_the_counts_before_and_after(watched: Finished, vie
         assert told in words(app, "#readout")
         await pilot.press("right_square_bracket", "right_square_bracket", "y")
         await until(pilot, lambda: "dense2 r2" in picture_of(app))
-        second = view.arm("clamped").trials[0].rounds[2].magnitudes["dense2"]
+        second = view.arm("clamped").trials[0].rounds[2].result.magnitudes["dense2"]
         assert f"greatest |w| {second.start_top:.3g} before, {second.end_top:.3g} after" in words(app, "#readout")
         await pilot.press("g")
         await until(pilot, lambda: app.screen.query_one("#by-layer", Heatmap).cursor == (1, 1))
@@ -236,8 +236,8 @@ async def test_live_marks_rounds_and_layers_and_says_the_newest(watched: Finishe
         for line, arm in zip(accuracy.lines, view.arms, strict=True):
             signs = dict(zip(line.x, line.signs, strict=True))
             for item in arm.trials[0].rounds.values():
-                assert ("!" in signs.get(item.p_m, "")) == item.collapsed
-                assert ("e" in signs.get(item.p_m, "")) == bool(item.early_bird and item.early_bird.found)
+                assert ("!" in signs.get(item.p_m, "")) == item.result.collapsed
+                assert ("e" in signs.get(item.p_m, "")) == bool(item.result.early_bird and item.result.early_bird.found)
         assert "e early bird  ! accuracy at chance" in picture_of(app)
     app = lab_app(tmp_path, first="live", run=turned(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -262,7 +262,7 @@ def test_what_is_printed_has_the_plot_and_what_the_numbers_say(view: RunView, st
     assert re.search(r"e ticket: early bird in rounds 0-2 \(1 of 1 trial\)", text)
     assert re.search(r"! clamped: accuracy at chance in round \d", text)
     assert text.count(BIRD_RULE) == 1
-    found = view.arm("clamped").trials[0].rounds[0].magnitudes["output"]
+    found = view.arm("clamped").trials[0].rounds[0].result.magnitudes["output"]
     assert f"{found.start_distance:.3f} → {found.end_distance:.3f}" in text
     plain = study.model_copy(update={"arm": study.arm[:1]})
     assert "Magnitudes" not in printed(view, plain, monkeypatch)

@@ -150,5 +150,5 @@ def end_runs(home: Path) -> None:
     for name in Store(home).names():
         with Store(home).open(name) as folder:
             found = folder.owner()
-            if found is not None and folder.owner_alive():
-                os.kill(found[0].pid, signal.SIGKILL)
+            if found is not None:
+                os.kill(found.pid, signal.SIGKILL)

@@ -280,7 +280,7 @@ def test_run_detached_resumed_and_followed_to_its_end(study: Callable[[str], str
     until(lambda: trains(home))
     refused = command(home, "resume", "r", "--detach")
     assert refused.returncode == 2
-    assert "at work in process" in refused.stderr
+    assert "in use by process" in refused.stderr
     os.kill(pid_of(home), signal.SIGTERM)
     until(lambda: status(home) == "stopped")
     assert command(home, "attach", "r").returncode == 130

@@ -1,0 +1,58 @@
+"""Names of registered things in a study, checked against the registries when a study is read."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from engine import registry
+from engine.registry import Entry, Registry
+from engine.spec.problems import impossible, not_registered
+
+
+def known(entries: Registry[Any]) -> Callable[[str], str]:
+    """A validator for pydantic: the name if it is registered.
+
+    Raises PydanticCustomError that lists what is allowed, and the nearest name.
+    """
+
+    def check(name: str) -> str:
+        try:
+            return entries.known(name)
+        except ValueError as error:
+            raise not_registered(str(error)) from None
+
+    return check
+
+
+def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) -> None:
+    """Check that every parameter in `given` is one of the entry's and of the type of its default.
+
+    Whole numbers stand for numbers. Raises PydanticCustomError that names the parameter below `field`.
+    """
+    allowed = ", ".join(f"{name} = {default!r}" for name, default in entry.parameters.items())
+    for name, value in given.items():
+        if name not in entry.parameters:
+            words = f"parameters of {entry.kind} {entry.name!r}: {allowed}" if allowed else "none of them"
+            raise impossible((field, name), value, words)
+        default = entry.parameters[name]
+        kinds, words = _KINDS[type(default)]
+        if type(value) not in kinds:
+            raise impossible((field, name), value, f"{words}, such as {default!r}")
+
+
+_KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "text in quotes"),
+    tuple: ((list, tuple), "a list"),
+}
+
+NetworkName = Annotated[str, AfterValidator(known(registry.network))]
+CriterionName = Annotated[str, AfterValidator(known(registry.criterion))]
+TreatmentName = Annotated[str, AfterValidator(known(registry.treatment))]
+ArmKindName = Annotated[str, AfterValidator(known(registry.arm))]
+MeasureName = Annotated[str, AfterValidator(known(registry.measure))]
+OptimizerName = Annotated[str, AfterValidator(known(registry.optimizer))]
+ScheduleName = Annotated[str, AfterValidator(known(registry.schedule))]
