@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import checkpoints, convolutions, interface, lanes, listing, memory, start
+from benchmarks import checkpoints, convolutions, host, interface, lanes, listing, memory, start
 
 BENCHMARKS = {
     "lanes": lanes.measure,
@@ -12,8 +12,10 @@ BENCHMARKS = {
     "interface": interface.measure,
     "listing": listing.measure,
     "memory": memory.measure,
+    "host": host.measure,
+    "host-quick": host.measure_quick,
 }
-LONG = {"memory"}
+LONG = {"memory", "host"}
 """Those of a quarter of an hour and more."""
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""The rounds of each trial in order: told when known, each compared with those before it."""
+"""Events of finished rounds, in an order that depends on the plan alone, each round compared with the one before it."""
 
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from functools import partial
 
 from engine.analysis import (
     BIRD_RULE,
@@ -11,127 +14,177 @@ from engine.analysis import (
     ranks_collapsed,
     stabilised,
 )
-from engine.analysis.measures import FinishedRound, compare_rounds
-from engine.experiment import Place, Plan, Round
+from engine.analysis.measures import compare_rounds
+from engine.errors import Unwritable
+from engine.experiment import Place, Plan
+from engine.runner.finished import FinishedRounds
 from engine.runner.history import RunHistory
 from engine.runner.lost import Lost
-from engine.store import Diverged, Event, RoundFinished, RoundResult, Signal, SignalKind, Similarity, Store
+from engine.runner.session import RunSession
+from engine.store import Diverged, RoundFinished, RoundResult, Signal, SignalKind, Similarity
 
-_KEPT_RANKS = 4
-"""Rounds whose ranks are kept in memory."""
+Similarities = dict[str, Similarity]
+
+
+@dataclass(eq=False)
+class _Conclusion:
+    """The result of a round that `job` computes and writes in the background."""
+
+    job: Callable[[], RoundResult]
+    future: Future[RoundResult]
+    trained: bool
+
+
+@dataclass(eq=False)
+class _Report:
+    """A round of a trial that is to be reported next, once it is written and compared with the round before."""
+
+    place: Place
+    key: str
+    batch: int
+    before: str | None
+    similarity: Future[Similarities] | None = None
+    lost: str | None = None
+
+
+@dataclass(eq=False)
+class _Trial:
+    """The rounds of a trial in order, of which the first `reported` are reported or queued for it."""
+
+    rounds: list[tuple[Place, str]] = field(default_factory=list)
+    reported: int = 0
+    collapsed: bool = False
+    ranks: defaultdict[str, list[float | None]] = field(default_factory=lambda: defaultdict(list))
 
 
 class RoundReporter:
-    """Follows the trials of all arms. A round is told when all before it in its trial are, so that the
-    comparisons of a trial do not depend on the order in which rounds came to be known; what was told in the past is
-    not told again."""
+    """Reports the rounds of all trials: those of one trial in order, and all in the order in which `finish` is called.
 
-    def __init__(self, plan: Plan, store: Store, past: RunHistory, say: Callable[[Event], None]):
-        self._plan, self._store, self._past = plan, store, past
-        self._say: Callable[[Event], None] = lambda event: None if past.told(event) else say(event)
-        self._done: dict[str, RoundResult] = {}
-        self._diverged: set[str] = set()
-        self._collapsed: set[str] = set()
-        self._series: dict[tuple[str, int, str], list[float | None]] = {}
+    Comparisons run in the threads of `background`. Events that the run reported before are not emitted again.
+    """
+
+    def __init__(
+        self, plan: Plan, finished: FinishedRounds, history: RunHistory, session: RunSession, background: Executor
+    ):
+        self._plan, self._finished, self._history, self._session = plan, finished, history, session
+        self._background = background
+        self._conclusions: dict[str, _Conclusion] = {}
+        self._queue: deque[_Report] = deque()
+        self._trials: defaultdict[tuple[str, int], _Trial] = defaultdict(_Trial)
         self._owners: dict[str, Place] = {}
-        self._trained: set[str] = set()
-        self._told: dict[tuple[str, int], list[int]] = {}
-        self._ranked = lru_cache(_KEPT_RANKS)(self._read)
         for place, key in plan.places.items():
             self._owners.setdefault(key, place)
-            self._told.setdefault((place.arm, place.trial), [])
+            self._trials[place.arm, place.trial].rounds.append((place, key))
 
-    def usable(self, item: Round) -> set[str]:
-        """The rounds known so far that `item` may be made from: a diverged one cannot be pruned, nor, where that was
-        asked for, a collapsed one."""
-        known = set(self._done)
-        if item.parent is None:
-            return known
-        known -= self._diverged
-        return known - self._collapsed if item.stop_on_collapse else known
+    def finish(
+        self, key: str, job: Callable[[], RoundResult], future: Future[RoundResult], *, trained: bool, batch: int
+    ) -> None:
+        """A round is finished. `job` computes and stores its result, which is under way in `future`; it is called again
+        when that could not be written. `batch` counts upwards."""
+        if key not in self._conclusions:
+            self._conclusions[key] = _Conclusion(job, future, trained)
+        else:  # it was lost and trained again
+            self._conclusions[key].job, self._conclusions[key].future = job, future
+            for report in self._queue:
+                if report.lost == key:
+                    report.lost = None
+                    report.similarity = self._compared(report)
+        for place in self._plan.places_of[key]:
+            self._advance(self._trials[place.arm, place.trial], batch)
 
-    def finish(self, key: str, result: RoundResult, *, trained: bool) -> None:
-        """A round is known; tell it wherever it stands, and what waited for it. Raises Lost, once all else is told."""
-        self._done[key] = result
-        if trained:
-            self._trained.add(key)
-        if result.diverged:
-            self._diverged.add(key)
-        if result.collapsed:
-            self._collapsed.add(key)
-        lost = None
-        for arm, trial in self._told:
-            try:
-                self._tell(arm, trial)
-            except Lost as error:
-                lost = error
-        if lost is not None:
-            raise lost
+    def report(self, wait_for: int = -1) -> None:
+        """Emit what is ready, in order; wait for all that was finished in batches up to `wait_for`.
 
-    def lose(self, key: str) -> None:
-        """A round is no longer known; what was told stays, what is compared with it waits."""
-        del self._done[key]
-
-    def _tell(self, arm: str, trial: int) -> None:
-        told = self._told[arm, trial]
-        rounds = self._plan.arm_rounds(self._plan.study.named(arm))
-        for number in rounds[len(told) :]:
-            place = Place(arm, trial, number)
-            key = self._plan.places[place]
-            before = [self._plan.places[Place(arm, trial, earlier)] for earlier in told]
-            if not self._done.keys() >= {key, *before}:
+        Raises Lost when a round that is needed for a comparison cannot be read; it is reported once that one is
+        finished again.
+        """
+        while self._queue and self._queue[0].lost is None:
+            report = self._queue[0]
+            conclusion = self._conclusions[report.key]
+            wait = report.batch <= wait_for
+            if not wait and not (conclusion.future.done() and (report.similarity is None or report.similarity.done())):
                 return
-            owned = self._owners[key] == place and key in self._trained
-            finished = self._past.finished.get(place) or RoundFinished(
-                arm=arm,
-                trial=trial,
-                round=number,
+            result = self._result(conclusion)
+            try:
+                similarity = report.similarity.result() if report.similarity else {}
+            except Lost as lost:
+                report.lost = lost.key
+                raise
+            self._queue.popleft()
+            self._emit(report, conclusion.trained, result, similarity)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether rounds are finished that are not reported."""
+        return bool(self._queue)
+
+    def _result(self, conclusion: _Conclusion) -> RoundResult:
+        try:
+            return conclusion.future.result()
+        except Unwritable:
+            result = self._session.keep(conclusion.job)
+            conclusion.future = Future()
+            conclusion.future.set_result(result)
+            return result
+
+    def _advance(self, trial: _Trial, batch: int) -> None:
+        while trial.reported < len(trial.rounds):
+            place, key = trial.rounds[trial.reported]
+            if key not in self._conclusions:
+                return
+            before = trial.rounds[trial.reported - 1][1] if trial.reported else None
+            report = _Report(place, key, batch, before)
+            if before is not None and place not in self._history.finished:
+                report.similarity = self._compared(report)
+            self._queue.append(report)
+            trial.reported += 1
+
+    def _compared(self, report: _Report) -> Future[Similarities]:
+        assert report.before is not None
+        return self._background.submit(partial(self._compare, report.key, report.before))
+
+    def _compare(self, key: str, before: str) -> Similarities:
+        return compare_rounds(self._finished.measurable(key), self._finished.measurable(before))
+
+    def _emit(self, report: _Report, trained: bool, result: RoundResult, similarity: Similarities) -> None:
+        place, key = report.place, report.key
+        event = self._history.finished.get(place)
+        if event is None:
+            event = RoundFinished(
+                arm=place.arm,
+                trial=place.trial,
+                round=place.number,
                 key=key,
-                reused=not owned,
-                result=self._done[key],
-                similarity=self._similarity(place, told),
+                reused=not (trained and self._owners[key] == place),
+                result=result,
+                similarity=similarity,
             )
-            self._say(finished)
-            for signal in self._signals(finished):
-                self._say(signal)
-            if key in self._diverged:
-                self._say(Diverged(arm=arm, trial=trial, round=number, key=key))
-            told.append(number)
+            self._session.emit(event)
+        facts = {"arm": place.arm, "trial": place.trial, "round": place.number}
+        signals = self._signals(self._trials[place.arm, place.trial], event)
+        for found in [Signal(kind=kind, layer=layer, text=text, **facts) for kind, layer, text in signals]:
+            self._once(found)
+        if event.result.diverged:
+            self._once(Diverged(key=key, **facts))
 
-    def _signals(self, event: RoundFinished) -> Iterator[Signal]:
-        """What the newest round of a trial says, each with its rule."""
+    def _once(self, event: Signal | Diverged) -> None:
+        if not self._history.told(event):
+            self._session.emit(event)
 
-        def signal(kind: SignalKind, text: str, layer: str | None = None) -> Signal:
-            return Signal(kind=kind, arm=event.arm, trial=event.trial, round=event.round, layer=layer, text=text)
-
+    def _signals(self, trial: _Trial, event: RoundFinished) -> Iterator[tuple[SignalKind, str | None, str]]:
+        """Kind, layer and text of the signals of the newest round of a trial."""
         for layer, similarity in event.similarity.items():
-            series = self._series.setdefault((event.arm, event.trial, layer), [])
+            series = trial.ranks[layer]
             series.append(similarity.alive)
             if stabilised(series):
-                yield signal("stabilised", f"the ranking of {layer} stabilised ({STABLE_RULE})", layer)
+                yield "stabilised", layer, f"the ranking of {layer} stabilised ({STABLE_RULE})"
             if ranks_collapsed(series):
-                yield signal("ranks-collapsed", f"the ranking of {layer} collapsed ({COLLAPSE_RULE})", layer)
+                yield "ranks-collapsed", layer, f"the ranking of {layer} collapsed ({COLLAPSE_RULE})"
         bird = event.result.early_bird
         if bird is not None and bird.found is not None:
-            found = (
-                f"an early-bird mask was found in epoch {bird.found}, at iteration {bird.iterations[bird.found - 1]}"
-            )
-            yield signal("early-bird", f"{found} ({BIRD_RULE})")
-        before = [number for number in self._told[event.arm, event.trial] if self._collapsed_at(event, number)]
-        if event.result.collapsed and not before:
-            yield signal("collapsed", f"accuracy collapsed to chance ({CHANCE_RULE})")
-
-    def _collapsed_at(self, event: RoundFinished, number: int) -> bool:
-        return self._plan.places[Place(event.arm, event.trial, number)] in self._collapsed
-
-    def _similarity(self, place: Place, earlier: list[int]) -> dict[str, Similarity]:
-        if not earlier:
-            return {}
-        before = self._plan.places[Place(place.arm, place.trial, earlier[-1])]
-        return compare_rounds(self._ranked(self._plan.places[place]), self._ranked(before))
-
-    def _read(self, key: str) -> FinishedRound:
-        stored = self._store.rounds.read(key)
-        if stored is None:
-            raise Lost(key, self._store.rounds.path(key))
-        return FinishedRound(stored.masks, stored.final, stored.final)
+            iteration = bird.iterations[bird.found - 1]
+            found = f"an early-bird mask was found in epoch {bird.found}, at iteration {iteration}"
+            yield "early-bird", None, f"{found} ({BIRD_RULE})"
+        if event.result.collapsed and not trial.collapsed:
+            trial.collapsed = True
+            yield "collapsed", None, f"accuracy collapsed to chance ({CHANCE_RULE})"

@@ -1,4 +1,4 @@
-"""What a run uses of its machine, as it is told beside where it is."""
+"""The resources that this process uses, for the progress of a run."""
 
 import time
 
@@ -9,11 +9,11 @@ from engine.training import machine
 from engine.training.devices import cores
 
 EVERY_SECONDS = 1.0
-"""Between two readings: they cost some tens of microseconds, and calls to the devices may follow each other fast."""
+"""Between two readings of the operating system and the devices."""
 
 
 class ResourceMonitor:
-    """Reads what this process uses."""
+    """Measures CPU time and memory of this process, and memory of its devices."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
@@ -21,7 +21,7 @@ class ResourceMonitor:
         self._use: ResourceUsage | None = None
 
     def read(self) -> ResourceUsage:
-        """The newest reading, at most a second old. `prepare_jax` comes first."""
+        """The newest reading, at most a second old. Call `prepare_jax` first."""
         now = time.monotonic()
         if self._use is None or now - self._when >= EVERY_SECONDS:
             busy, found = self._seconds(), machine()

@@ -1,4 +1,4 @@
-"""One run of a study, from the first round to the last."""
+"""Execute one run of a study, from the first round to the last."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import Literal
 from engine import plugins
 from engine.errors import InvariantViolated, LabError
 from engine.paths import cache_folder
+from engine.runner.coordinator import Coordinator
 from engine.runner.history import RunHistory
-from engine.runner.scheduler import Scheduler
 from engine.runner.session import RunSession, Stopped
 from engine.runner.train import Trainer
 from engine.store import InvariantFailed, RunFinished, RunFolder, RunResumed, Stamped, Store
@@ -18,47 +18,48 @@ Report = Callable[[Stamped], None]
 
 
 def run(folder: RunFolder, store: Store, report: Report | None = None) -> str:
-    """Execute the study in `folder` to its end; "done", or "stopped" when that was asked for.
+    """Execute the study in `folder` to its end; return "done", or "stopped" when that was requested.
 
-    Every fact goes into the folder as an event, and then to `report`. A run that did not come to its end goes on where
-    it was: what is missing is done and told, and in the end all is as if it had never been interrupted. Raises
-    LabError after a broken guard or for a study that this machine cannot run; the run is then marked failed, as it is
-    after any other error. Raises BadInput, and changes nothing, while another process has the run, and where it cannot
-    go on here with the same bits.
+    Every event is written into the folder and then passed to `report`. A run that was interrupted continues, and ends
+    as if it had never been. Raises LabError when an invariant is violated or this machine cannot run the study; the
+    run is then marked failed, as after any other error. Raises BadInput, and changes nothing, while another process
+    has the run, and where the run cannot continue here with the same bits.
     """
     folder.own()
     try:
         plugins.check(folder.folder)
-        past = RunHistory(folder)
-        if past.status == "done":
+        history = RunHistory(folder)
+        if history.status == "done":
             return "done"
         prepare_jax(cache_folder(store.home))
-        bench = Trainer(folder.study(), store) if past.started else None
-        if bench is not None:
-            past.refuse_unlike(bench.plan, machine().tag)
-        return _execute(folder, store, past, bench, report)
+        trainer = Trainer(folder.study(), store) if history.started else None
+        if trainer is not None:
+            history.refuse_unlike(trainer.plan, machine().tag)
+        return _execute(folder, store, history, trainer, report)
     finally:
         store.round_locks.release()
         folder.release()
 
 
-def _execute(folder: RunFolder, store: Store, past: RunHistory, bench: Trainer | None, report: Report | None) -> str:
+def _execute(
+    folder: RunFolder, store: Store, history: RunHistory, trainer: Trainer | None, report: Report | None
+) -> str:
     begun = time.perf_counter()
-    pilot = RunSession(folder, report)
-    work: Scheduler | None = None
+    session = RunSession(folder, report)
+    coordinator: Coordinator | None = None
     status: Literal["done", "stopped", "failed"] = "failed"
     message = ""
     try:
-        pilot.prepare()
-        if past.status != "new":
-            pilot.say(RunResumed())
-        work = Scheduler(bench or Trainer(folder.study(), store), store, past, pilot)
-        status = "done" if work.walk() else "stopped"
+        session.prepare()
+        if history.status != "new":
+            session.emit(RunResumed())
+        coordinator = Coordinator(trainer or Trainer(folder.study(), store), store, history, session)
+        status = "done" if coordinator.run() else "stopped"
     except Stopped:
         status = "stopped"
     except LabError as error:
         if isinstance(error, InvariantViolated):
-            pilot.conclude(InvariantFailed(law=error.law, layer=error.layer, round=error.round, found=error.found))
+            session.conclude(InvariantFailed(law=error.law, layer=error.layer, round=error.round, found=error.found))
         message = str(error)
         raise
     except KeyboardInterrupt:
@@ -68,7 +69,7 @@ def _execute(folder: RunFolder, store: Store, past: RunHistory, bench: Trainer |
         message = f"{type(error).__name__}: {error}"
         raise
     finally:
-        trained, reused = (work.trained, work.reused) if work else (0, 0)
-        seconds = past.seconds + time.perf_counter() - begun
-        pilot.conclude(RunFinished(status=status, trained=trained, reused=reused, seconds=seconds, message=message))
+        trained, reused = (coordinator.trained, coordinator.reused) if coordinator else (0, 0)
+        seconds = history.seconds + time.perf_counter() - begun
+        session.conclude(RunFinished(status=status, trained=trained, reused=reused, seconds=seconds, message=message))
     return status

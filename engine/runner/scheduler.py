@@ -1,241 +1,175 @@
-"""The way through the plan of a run, pack by pack."""
+"""Which rounds of a plan can be trained now: bookkeeping alone, in time proportional to the number of rounds."""
 
-import gc
-from dataclasses import replace
-from functools import partial
+import heapq
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from enum import Enum, auto
+from typing import Generic, TypeVar
 
-from engine.errors import InvariantViolated, LabError
-from engine.experiment import Plan, Round, bytes_of, rate_name
-from engine.runner.history import RunHistory
-from engine.runner.lost import Lost
-from engine.runner.reports import RoundReporter
-from engine.runner.session import RunSession
-from engine.runner.train import Trainer
-from engine.store import ArmPlan, Checkpoint, DatasetFacts, Holder, Note, RoundStarted, RunStarted, Store, StoredRound
-from engine.training import OutOfMemory, Program, machine, out_of_memory
+from engine.errors import LabError
+from engine.experiment import Round
 
 
-class Scheduler:
-    """The way through the plan: stored rounds are taken as they are, the others trained in packs. What another run
-    trains now is waited for.
+class _State(Enum):
+    WAITING = auto()
+    READY = auto()
+    RUNNING = auto()
+    FINISHED = auto()
+    DROPPED = auto()
 
-    A run that is taken up again goes the same way once more, pack by pack, past what it had trained already: so all
-    comes to be known in the order of a run that was never interrupted.
+
+_Entry = tuple[int, int, str]
+"""Round number, position in the plan, key: entries sort in the order of training."""
+
+
+Group = TypeVar("Group", bound=Hashable)
+
+
+class Scheduler(Generic[Group]):
+    """Orders the rounds of a plan: a round is ready once all rounds that it depends on are finished.
+
+    Ready rounds are handed out by round number, then in the order of the plan. A batch holds rounds of one `group`.
+    Rounds whose key is in `stored` are handed out by `next_stored`, in the order of the plan, until `train` puts them
+    among the rounds to train. Rounds below a diverged one, or below a collapsed one where their recipe asks for it,
+    are dropped.
     """
 
-    def __init__(self, bench: Trainer, store: Store, past: RunHistory, pilot: RunSession):
-        self._bench, self._store, self._past, self._pilot = bench, store, past, pilot
-        self._plan = bench.plan
-        self._chains = RoundReporter(self._plan, store, past, pilot.say)
-        self._waiting = dict(self._plan.rounds)
-        self._kept = {key for key in self._waiting if store.rounds.has(key) and key not in past.begun}
-        self._begun = set(past.begun)
-        self._announced = set(past.finished)
+    def __init__(
+        self, rounds: Mapping[str, Round], group: Callable[[Round], Group], stored: Iterable[str] = ()
+    ) -> None:
+        self._rounds, self._group, self._stored = rounds, group, set(stored)
+        self._position = {key: position for position, key in enumerate(rounds)}
+        self._state = dict.fromkeys(rounds, _State.WAITING)
+        self._children: dict[str, list[str]] = {key: [] for key in rounds}
+        self._unmet: dict[str, int] = {}
+        self._ready: dict[Group, list[_Entry]] = {}
+        self._ready_stored: list[tuple[int, str]] = []
         self._lost: set[str] = set()
-        self._width = machine().width(bench.plan.most_at_once)
-        self._compiled: set[tuple[Program, int]] = set()
-        self.trained = self.reused = 0
+        self.open = len(rounds)
+        """Rounds that are neither finished nor dropped."""
+        for key, item in rounds.items():
+            needed = item.needs
+            self._unmet[key] = len(needed)
+            for dependency in needed:
+                if dependency in self._children:
+                    self._children[dependency].append(key)
+            if not needed:
+                self._enqueue(key)
 
-    def walk(self) -> bool:
-        """Go through the plan; False when asked to stop on the way."""
-        plan, waiting = self._plan, self._waiting
-        missing = [item for key, item in waiting.items() if not self._store.rounds.has(key)]
-        self._store.check_room(bytes_of(plan, missing))
-        if self._past.started is None:
-            self._pilot.say(_started(self._pilot.run_id, plan, len(self._kept), self._width))
-        steps = sum(item.iterations for key, item in waiting.items() if key not in self._kept)
-        self._pilot.begin(steps, len(plan.rounds))
-        while True:
-            try:
-                if not self._take_kept():
-                    return False
-                ready = sorted(filter(self._ready, waiting.values()), key=lambda item: item.number)
-                if not ready:
-                    break
-                pack, busy = self._leased(ready)
-                if not (self._train(pack) if pack else self._wait(*busy[0])):
-                    return False
-            except Lost as lost:
-                self._again(lost)
-            except OutOfMemory:
-                self._narrow()
-        self._keep_facts()
-        return True
+    def next_stored(self) -> Round | None:
+        """The next ready round that is stored, or None. It then counts as running."""
+        while self._ready_stored:
+            _, key = heapq.heappop(self._ready_stored)
+            if self._state[key] is _State.READY:
+                self._state[key] = _State.RUNNING
+                return self._rounds[key]
+        return None
 
-    def _take_kept(self) -> bool:
-        """Take the rounds that the store has, each after those that it needs, and prove them again; False when asked
-        to stop on the way."""
-        for key, item in list(self._waiting.items()):
-            if key not in self._kept or not self._ready(item):
-                continue
-            if not self._pilot.going():
-                return False
-            found = self._stored(item)
-            self._kept.discard(key)
-            if found is None:
-                self._pilot.more(item.iterations)
-                continue
-            self._done(item, found, trained=False)
-        return True
-
-    def _stored(self, item: Round) -> StoredRound | None:
-        """A round from the store, proven again; None where it lacks weights that others rewind to."""
-        found = self._store.rounds.read(item.key)
-        if found is None or not self._plan.rewind_points[item.key] <= found.marks.keys():
-            return None
-        self._bench.prove_stored(item, found)
-        self._store.checkpoints.remove(item.key)
-        return found
-
-    def _ready(self, item: Round) -> bool:
-        return item.needs <= self._chains.usable(item)
-
-    def _leased(self, ready: list[Round]) -> tuple[list[Round], list[tuple[Round, Holder]]]:
-        """The next pack: the first of the ready rounds, of one program, that no other run trains; and those that
-        others train, with who does."""
-        pack: list[Round] = []
-        busy: list[tuple[Round, Holder]] = []
-        for item in ready:
-            if len(pack) < self._width and (not pack or self._alike(item, pack[0])):
-                holder = self._pilot.keep(partial(self._store.round_locks.take, item.key, self._pilot.run_id))
-                if holder is None:
-                    pack.append(item)
-                else:
-                    busy.append((item, holder))
-        return pack, busy
-
-    def _alike(self, item: Round, other: Round) -> bool:
-        """Whether two rounds can train in one batch of lanes."""
-        return item.group == other.group and self._bench.program(item) == self._bench.program(other)
-
-    def _wait(self, item: Round, holder: Holder) -> bool:
-        """Wait a moment for another run; False when asked to stop."""
-        place = self._plan.places_of[item.key][0]
-        what = f"{place.arm} trial {place.trial + 1} round {place.number}"
-        return self._pilot.wait(f"{what} is being trained by {holder.run}, {holder.words}")
-
-    def _train(self, pack: list[Round]) -> bool:
-        """Train a pack, but for what was stored since, and tell it; False when asked to stop on the way."""
-        known: dict[str, StoredRound] = {}
-        own = {item.key for item in pack}
-        groups: dict[int, list[tuple[Round, Checkpoint | None]]] = {}
-        try:
-            for item in pack:
-                stored = self._stored(item)
-                if stored is None:
-                    checkpoint = self._bench.checkpoint(item)
-                    groups.setdefault(checkpoint.iteration if checkpoint else 0, []).append((item, checkpoint))
-                    continue
-                known[item.key] = stored
-                if item.key in self._begun:
-                    self._pilot.skip(item.iterations)
-                else:
-                    own.discard(item.key)
-                    self._pilot.more(-item.iterations)
-            for group in groups.values():
-                trained = self._trained([item for item, _ in group], [found for _, found in group if found])
-                if trained is None:
-                    return False
-                known.update(trained)
-        finally:
-            self._store.round_locks.release()
-        for item in pack:
-            self._done(item, known[item.key], trained=item.key in own)
-        return True
-
-    def _trained(self, rounds: list[Round], checkpoints: list[Checkpoint]) -> dict[str, StoredRound] | None:
-        """Train rounds that are at the same iteration and keep them; None when asked to stop on the way."""
-        if not self._pilot.going():
-            return None
+    def train(self, rounds: Iterable[Round]) -> None:
+        """Put running rounds back among the ready ones: a batch that was lost, or a stored round that is of no use."""
         for item in rounds:
-            self._begun.add(item.key)
-            for place in self._plan.places_of[item.key]:
-                if place not in self._announced:
-                    self._announced.add(place)
-                    self._pilot.say(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
-        code = self._bench.program(rounds[0]), len(rounds)
-        places = [self._plan.places_of[item.key][0] for item in rounds]
-        self._pilot.board(rounds, places, new=code not in self._compiled)
-        try:
-            with out_of_memory():
-                finished = self._bench.train(
-                    rounds, checkpoints, self._width if not machine().on_cpu else len(rounds), self._pilot
-                )
-        except InvariantViolated:
-            for item in rounds:
-                self._store.checkpoints.remove(item.key)
-            raise
-        for stored in finished or ():
-            # Trained again for a mark that others rewind to: those that it had stay.
-            before = self._store.rounds.read(stored.key) if self._store.rounds.has(stored.key) else None
-            marks = {**before.marks, **stored.marks} if before else stored.marks
-            self._pilot.keep(partial(self._store.rounds.write, replace(stored, marks=marks)))
-            self._store.checkpoints.remove(stored.key)
-        if finished and not self._compiled:
-            self._keep_facts()
-        self._compiled.add(code)
-        return None if finished is None else {stored.key: stored for stored in finished}
+            self._stored.discard(item.key)
+            self._enqueue(item.key)
 
-    def _done(self, item: Round, stored: StoredRound, *, trained: bool) -> None:
-        del self._waiting[item.key]
-        self._announced.update(self._plan.places_of[item.key])
-        if item.key not in self._lost:
-            self.trained += trained
-            self.reused += not trained
-        self._pilot.landed(len(self._plan.rounds) - len(self._waiting))
-        try:
-            self._chains.finish(item.key, stored.result, trained=trained)
-        except Lost as lost:
-            self._again(lost)
+    def next_batch(self, width: Callable[[Group], int], take: Callable[[Round], bool]) -> list[Round]:
+        """The next ready rounds of one group, at most `width(group)`; empty when there are none.
 
-    def _again(self, lost: Lost) -> None:
-        """What cannot be read any more is trained again, once; what needs it waits for that."""
-        if lost.key in self._lost:
-            raise LabError(f"{lost}, for the second time; is the disk sound?") from lost
-        self._lost.add(lost.key)
-        self._waiting[lost.key] = self._plan.rounds[lost.key]
-        self._chains.lose(lost.key)
-        self._pilot.more(self._waiting[lost.key].iterations)
-        self._pilot.say(Note(text=f"{lost}; it is trained again"))
+        Rounds that `take` refuses stay ready. The others then count as running.
+        """
+        batch: list[Round] = []
+        refused: list[tuple[Group, _Entry]] = []
+        chosen: Group | None = None
+        while chosen is None or len(batch) < width(chosen):
+            group = self._first_group() if chosen is None else chosen
+            if group is None or not self._prune(self._ready[group]):
+                break
+            entry = heapq.heappop(self._ready[group])
+            item = self._rounds[entry[2]]
+            self._state[item.key] = _State.RUNNING
+            if take(item):
+                chosen = group
+                batch.append(item)
+            else:
+                refused.append((group, entry))
+        for group, entry in refused:
+            self._state[entry[2]] = _State.READY
+            heapq.heappush(self._ready[group], entry)
+        return batch
 
-    def _narrow(self) -> None:
-        """Fewer lanes at once: half of those that the devices had no memory for."""
-        least = 1 if machine().on_cpu else machine().devices
-        if self._width == least:
-            base = self._plan.study.base
-            what = f"base.train.batch {base.train.batch} of {base.network.name}"
-            raise LabError(f"{what}: one network is more than the memory of a device holds; allowed: a smaller batch")
-        self._width = max(least, self._width // 2)
-        self._pilot.abandon()
-        self._pilot.say(Note(text=f"the devices are out of memory: {self._width} lanes at once from here on"))
-        # What the pack left on the devices.
-        gc.collect()
+    def upcoming(self, width: Callable[[Group], int]) -> list[Round]:
+        """The rounds that the next batch is likely to hold; they stay ready."""
+        group = self._first_group()
+        if group is None:
+            return []
+        found = heapq.nsmallest(width(group), self._ready[group])
+        return [self._rounds[key] for _, _, key in found if self._state[key] is _State.READY]
 
-    def _keep_facts(self) -> None:
-        rate = self._pilot.rate()
-        rates = {} if rate is None else {rate_name(self._plan): rate}
-        found = machine()
-        self._store.machine.keep(
-            numerics=found.tag, lanes=self._width, rates=rates, devices=found.devices, memory=found.memory
-        )
+    def finished(self, key: str, *, diverged: bool = False, collapsed: bool = False) -> None:
+        """A round is finished: what depends on it may become ready, or is dropped."""
+        self._state[key] = _State.FINISHED
+        self.open -= 1
+        for child in self._children[key]:
+            if self._state[child] is not _State.WAITING:
+                continue
+            item = self._rounds[child]
+            if item.parent is not None and (diverged or (collapsed and item.stop_on_collapse)):
+                self._drop(child)
+                continue
+            self._unmet[child] -= 1
+            if self._unmet[child] == 0:
+                self._enqueue(child)
 
+    def lost(self, key: str) -> bool:
+        """A finished round can no longer be read: train it again. False when that happens for the second time."""
+        if key in self._lost:
+            return False
+        self._lost.add(key)
+        self.open += 1
+        for child in self._children[key]:
+            if self._state[child] in (_State.WAITING, _State.READY):
+                self._state[child] = _State.WAITING
+                self._unmet[child] += 1
+        self._stored.discard(key)
+        self._enqueue(key)
+        return True
 
-def _started(run: str, plan: Plan, stored: int, width: int) -> RunStarted:
-    study, mark = plan.study, plan.mark
-    return RunStarted(
-        run=run,
-        study=study.name,
-        hash=study.hash,
-        dataset=DatasetFacts(name=mark.name, train=mark.train, validation=mark.validation, test=mark.test),
-        layers={layer.name: layer.size for layer in plan.layers},
-        arms=tuple(
-            ArmPlan(name=arm.name, kind=arm.kind, seeds=plan.arm_seeds(arm), rounds=plan.arm_rounds(arm))
-            for arm in study.arm
-        ),
-        distinct=len(plan.rounds),
-        stored=stored,
-        device=machine().words,
-        lanes=width,
-        numerics=machine().tag,
-        kinds={layer.name: layer.kind for layer in plan.layers},
-    )
+    def was_lost(self, key: str) -> bool:
+        """Whether the round was trained, or is to be trained, a second time."""
+        return key in self._lost
+
+    def check_end(self) -> None:
+        """Raise LabError when rounds are left that can never become ready. Call when nothing is ready or running."""
+        if self.open:
+            left = [key for key, state in self._state.items() if state not in (_State.FINISHED, _State.DROPPED)]
+            item = self._rounds[left[0]]
+            absent = sorted(dependency for dependency in item.needs if dependency not in self._rounds)
+            why = f"depends on {absent[0]}, which is not in the plan" if absent else "never became ready"
+            raise LabError(f"{len(left)} rounds cannot be trained: round {item.number} ({left[0]}) {why}")
+
+    def _enqueue(self, key: str) -> None:
+        self._state[key] = _State.READY
+        item = self._rounds[key]
+        if key in self._stored:
+            heapq.heappush(self._ready_stored, (self._position[key], key))
+        else:
+            entry = (item.number, self._position[key], key)
+            heapq.heappush(self._ready.setdefault(self._group(item), []), entry)
+
+    def _first_group(self) -> Group | None:
+        """The group of the first ready round."""
+        heads = [(heap[0], group) for group, heap in self._ready.items() if self._prune(heap)]
+        return min(heads, key=lambda head: head[0])[1] if heads else None
+
+    def _prune(self, heap: list[_Entry]) -> bool:
+        """Remove entries of rounds that are no longer ready from the top; whether any entry is left."""
+        while heap and self._state[heap[0][2]] is not _State.READY:
+            heapq.heappop(heap)
+        return bool(heap)
+
+    def _drop(self, key: str) -> None:
+        waiting = [key]
+        while waiting:
+            dropped = waiting.pop()
+            if self._state[dropped] is _State.WAITING:
+                self._state[dropped] = _State.DROPPED
+                self.open -= 1
+                waiting.extend(self._children[dropped])

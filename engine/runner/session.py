@@ -1,70 +1,105 @@
-"""What happens between two calls to the devices: progress, heartbeat, and what a person asks for."""
+"""Writes a run's events, curves and progress into its folder, and obeys requests to pause and stop."""
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from engine.errors import Unwritable
 from engine.experiment import Place, Round
 from engine.runner.resources import ResourceMonitor
 from engine.store import CurvePoint, Event, LaneProgress, Note, Paused, Progress, Request, Resumed, RunFolder, Stamped
-from engine.training import Evaluation
 
+PROGRESS_SECONDS = 0.1
+"""At least so long between two writes of the progress, unless the run waits, pauses or stops."""
+RETRY_SECONDS = 3.0
+"""Between two tries to write what could not be written."""
 _RATE_WINDOW = 30.0
 _POLL = 0.1
 _WAIT = 0.5
-RETRY_SECONDS = 3.0
-"""Between two tries to write what could not be written."""
 
-Kept = TypeVar("Kept")
+Result = TypeVar("Result")
 
 
 class Stopped(Exception):
-    """The run is to stop where it cannot go on."""
+    """A stop was requested while the run could not go on."""
+
+
+@dataclass(eq=False)
+class BatchProgress:
+    """A batch in training: its rounds, each in a lane, after `iteration` of `iterations` steps."""
+
+    lanes: tuple[LaneProgress, ...]
+    iterations: int
+    iteration: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of all lanes so far."""
+        return self.iteration * len(self.lanes)
+
+
+@dataclass
+class _Shown:
+    """The parts of `Progress` that change as a run goes on."""
+
+    state: str = "preparing"
+    about: str = ""
+    steps_done: int = 0
+    steps_total: int = 0
+    rounds_done: int = 0
+    rounds_total: int = 0
+    eta: float | None = None
+    batches: list[BatchProgress] = field(default_factory=list)
 
 
 class RunSession:
-    """Keeps the run's folder up to date and obeys requests."""
+    """The run's folder, kept up to date by the thread that schedules the run."""
 
     def __init__(self, folder: RunFolder, report: Callable[[Stamped], None] | None):
         self.run_id = folder.id
-        self._folder, self._report = folder, report
-        self._progress = Progress(state="preparing")
-        self._meter = ResourceMonitor()
-        self._recent: deque[tuple[float, int]] = deque()
-        self._steps_before = 0
-        self._firsts: list[int] = []
-        self.curves: list[list[CurvePoint]] = []
         self.paused_seconds = 0.0
+        """Seconds for which the run was paused or waited for the disk."""
+        self._folder, self._report = folder, report
+        self._shown = _Shown()
+        self._resources = ResourceMonitor()
+        self._rate: float | None = None
+        self._recent: deque[tuple[float, int]] = deque()
+        self._written = 0.0
+        self._stale = False
 
-    def say(self, event: Event) -> None:
-        """Keep an event and pass it on."""
-        self.keep(lambda: self._tell(event))
+    # Events
+
+    def emit(self, event: Event) -> None:
+        """Write an event and pass it on."""
+        self.keep(lambda: self._emit(event))
 
     def conclude(self, event: Event) -> None:
-        """Keep how the run ended and pass it on. Where the disk takes nothing, its end is not told."""
+        """Write how the run ended and pass it on. The event is lost when the disk is full."""
         with suppress(Unwritable):
-            self._tell(event)
+            self.write_progress()
+        with suppress(Unwritable):
+            self._emit(event)
 
-    def keep(self, write: Callable[[], Kept]) -> Kept:
-        """What `write` gives. While the disk takes nothing the run pauses by itself, and tries again until it does.
-        Raises Stopped when it is to stop meanwhile."""
+    def keep(self, write: Callable[[], Result]) -> Result:
+        """Return what `write` returns. While the disk refuses it, the run pauses and tries again.
+
+        Raises Stopped when a stop is requested meanwhile.
+        """
         try:
             return write()
         except Unwritable as error:
             problem = str(error)
-        since, told = time.monotonic(), False
+        since, noted = time.monotonic(), False
         about = f"{problem}; goes on when it can be"
-        waiting = self._progress.model_copy(update={"state": "waiting", "about": about, "eta": None})
         while True:
-            if not told:
+            if not noted:
                 with suppress(Unwritable):
-                    self._folder.set_progress(waiting)
-                    self._tell(Note(text=f"paused by itself: {about}"))
-                    told = True
+                    self._write(self._progress(state="waiting", about=about, eta=None))
+                    self._emit(Note(text=f"paused by itself: {about}"))
+                    noted = True
             self._bide(RETRY_SECONDS)
             with suppress(Unwritable):
                 kept = write()
@@ -72,12 +107,12 @@ class RunSession:
         waited = time.monotonic() - since
         self.paused_seconds += waited
         self._recent.clear()
-        self.say(Note(text=f"goes on after {waited:.0f} s: {problem.split(': ')[0]} can be written again"))
+        self.emit(Note(text=f"goes on after {waited:.0f} s: {problem.split(': ')[0]} can be written again"))
         self._show()
         return kept
 
     def _bide(self, seconds: float) -> None:
-        """Raises Stopped when the run is to stop meanwhile."""
+        """Sleep. Raises Stopped when a stop is requested meanwhile."""
         end = time.monotonic() + seconds
         while True:
             if self._folder.requested() is Request.STOP:
@@ -86,153 +121,171 @@ class RunSession:
                 return
             time.sleep(min(_POLL, left))
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         stamped = self._folder.append(event)
         if self._report is not None:
             self._report(stamped)
 
+    # Progress
+
     def prepare(self) -> None:
-        """The data and the plan are made ready."""
-        self._show(state="preparing")
+        """The data and the plan are being prepared."""
+        self._show(now=True, state="preparing")
 
     def begin(self, steps: int, rounds: int) -> None:
-        """`steps` of all lanes are to be trained, and `rounds` rounds to be known."""
+        """The run has `rounds` rounds and trains `steps` steps of all lanes together."""
         self._show(steps_total=steps, rounds_total=rounds)
 
-    def more(self, steps: int) -> None:
-        """So many steps more than was said."""
-        self._show(steps_total=self._progress.steps_total + steps)
+    def add_steps(self, steps: int) -> None:
+        """There are so many steps more (or fewer) to train."""
+        self._show(steps_total=self._shown.steps_total + steps)
 
-    def board(self, rounds: list[Round], places: list[Place], *, new: bool) -> None:
-        """These rounds train now, each in a lane; `new` when their program has yet to be compiled."""
-        self._firsts = [item.first for item in rounds]
-        self.curves = [[] for _ in rounds]
-        self.paused_seconds = 0.0
-        self._steps_before = self._progress.steps_done
-        self._recent.clear()
-        self._show(
-            state="compiling" if new else "training",
-            iteration=0,
-            iterations=rounds[0].iterations,
-            lanes=tuple(
+    def begin_batch(self, rounds: Sequence[Round], places: Sequence[Place], *, compiling: bool) -> BatchProgress:
+        """These rounds begin to train, each in a lane; `compiling`: their program is not compiled yet."""
+        batch = BatchProgress(
+            tuple(
                 LaneProgress(arm=place.arm, trial=place.trial, round=place.number, key=item.key)
                 for item, place in zip(rounds, places, strict=True)
             ),
+            rounds[0].iterations,
         )
+        if not self._shown.batches:
+            self._recent.clear()
+        self._shown.batches.append(batch)
+        self._show(now=compiling, state="compiling" if compiling else "training")
+        return batch
 
-    def go_on(self, iteration: int, curves: list[list[CurvePoint]]) -> None:
-        """The lanes on board go on after so many steps, with what their curves had then."""
-        self.curves = [list(curve) for curve in curves]
-        for lane, curve in zip(self._progress.lanes, self.curves, strict=True):
+    def resume_batch(self, batch: BatchProgress, iteration: int, curves: Sequence[list[CurvePoint]]) -> None:
+        """A batch goes on from checkpoints after so many steps, with the curves that its rounds had then."""
+        batch.iteration = iteration
+        for lane, curve in zip(batch.lanes, curves, strict=True):
             self._draw(lane.key, curve)
-        self._show(iteration=iteration, steps_done=self._steps_before + iteration * len(curves))
+        self._show()
 
-    def between(self, iteration: int, readings: list[list[Evaluation]]) -> bool:
-        """Called after each call to the devices: False when the run is to stop."""
-        for lane, first, curve, new in zip(self._progress.lanes, self._firsts, self.curves, readings, strict=True):
-            if new:
-                added = points(new, first)
-                curve.extend(added)
+    def advance(self, batch: BatchProgress, iteration: int, new_points: Sequence[list[CurvePoint]]) -> bool:
+        """A batch has trained `iteration` steps. Return False when the run must stop; blocks while it is paused."""
+        for lane, added in zip(batch.lanes, new_points, strict=True):
+            if added:
                 self._draw(lane.key, added)
-        steps = self._steps_before + iteration * len(self._progress.lanes)
-        self._tick(steps)
-        rate = self.rate()
-        left = self._progress.steps_total - steps
-        self._show(
-            state="training",
-            iteration=iteration,
-            steps_done=steps,
-            rate=rate,
-            eta=None if rate is None else left / rate,
-        )
+        batch.iteration = iteration
+        self._tick()
+        left = self._shown.steps_total - self._steps()
+        self._show(state="training", eta=left / self._rate if self._rate else None)
         return self._obey()
 
+    def testing(self) -> None:
+        """A batch is at its end and is tested."""
+        self._show(state="testing")
+
+    def end_batch(self, batch: BatchProgress, *, trained: bool) -> None:
+        """A batch ended: its steps count as done when it was `trained` to its end."""
+        self._shown.batches.remove(batch)
+        steps = batch.iterations * len(batch.lanes) if trained else 0
+        self._show(steps_done=self._shown.steps_done + steps)
+
+    def skip(self, steps: int) -> None:
+        """This run trained a round before it was interrupted."""
+        self._show(steps_done=self._shown.steps_done + steps)
+
+    def take_back(self, done: int, fewer: int) -> None:
+        """So many steps that were done, or were no longer to be trained, must be trained after all."""
+        self._show(steps_done=self._shown.steps_done - done, steps_total=self._shown.steps_total + fewer)
+
+    def finished(self, rounds: int) -> None:
+        """So many rounds are finished."""
+        self._show(rounds_done=rounds)
+
     def going(self) -> bool:
-        """Called where nothing trains: False when the run is to stop."""
+        """Return False when the run must stop; blocks while it is paused."""
         return self._obey()
 
     def wait(self, about: str) -> bool:
-        """Called where nothing can train for now: waits a moment; False when the run is to stop."""
-        self._show(state="waiting", about=about, lanes=(), iteration=0, iterations=0, eta=None)
+        """Wait a moment for something outside the run. Return False when the run must stop."""
+        self._show(state="waiting", about=about, eta=None)
         time.sleep(_WAIT)
         return self._obey()
 
-    def skip(self, steps: int) -> None:
-        """A round that this run had trained already."""
-        self._show(steps_done=self._progress.steps_done + steps)
+    def refresh(self) -> None:
+        """Write the progress when it has changed and the last write is long enough ago."""
+        if self._stale and time.monotonic() - self._written >= PROGRESS_SECONDS:
+            self.write_progress()
 
-    def abandon(self) -> None:
-        """What the lanes on board did comes to nothing."""
-        self._show(steps_done=self._steps_before)
+    def write_progress(self) -> None:
+        """Write the progress now. Raises Unwritable."""
+        self._write(self._progress())
 
-    def testing(self) -> None:
-        """The lanes are at their end and are tested."""
-        self._show(state="testing")
-
-    def landed(self, rounds: int) -> None:
-        """So many rounds are known."""
-        self._show(rounds_done=rounds)
-
+    @property
     def rate(self) -> float | None:
-        """Iterations of all lanes a second, of late; None when too little has been seen."""
-        if len(self._recent) < 2:
-            return self._progress.rate
-        (then, before), (now, after) = self._recent[0], self._recent[-1]
-        return (after - before) / (now - then)
+        """Steps of all lanes a second, of late; None before the first were measured."""
+        return self._rate
 
-    def _tick(self, steps: int) -> None:
+    def _steps(self) -> int:
+        return self._shown.steps_done + sum(batch.steps for batch in self._shown.batches)
+
+    def _tick(self) -> None:
         now = time.monotonic()
-        self._recent.append((now, steps))
+        self._recent.append((now, self._steps()))
         while now - self._recent[0][0] > _RATE_WINDOW:
             self._recent.popleft()
+        then, before = self._recent[0]
+        if now > then:
+            self._rate = (self._recent[-1][1] - before) / (now - then)
 
     def _obey(self) -> bool:
         match self._folder.requested():
             case Request.STOP:
-                self._show(state="stopping")
+                self._show(now=True, state="stopping")
                 return False
             case Request.PAUSE:
-                return self._wait()
+                return self._pause()
             case _:
                 return True
 
-    def _wait(self) -> bool:
-        self.say(Paused())
-        state, since = self._progress.state, time.monotonic()
+    def _pause(self) -> bool:
+        self.emit(Paused())
+        state, since = self._shown.state, time.monotonic()
         while (request := self._folder.requested()) is Request.PAUSE:
-            self._show(state="paused", eta=None)
+            self._show(now=True, state="paused", eta=None)
             time.sleep(_POLL)
         self.paused_seconds += time.monotonic() - since
         self._recent.clear()
         if request is Request.STOP:
-            self._show(state="stopping")
+            self._show(now=True, state="stopping")
             return False
-        self.say(Resumed())
-        self._show(state=state)
+        self.emit(Resumed())
+        self._show(now=True, state=state)
         return True
 
     def _draw(self, key: str, curve: list[CurvePoint]) -> None:
         self.keep(lambda: self._folder.append_curve(key, curve))
 
-    def _show(self, **changes: object) -> None:
-        # Before anything is trained devices may not be looked for yet.
-        use = self._meter.read() if self._progress.steps_total else None
-        self._progress = self._progress.model_copy(update={"about": "", "use": use, **changes})
-        self.keep(lambda: self._folder.set_progress(self._progress))
+    def _show(self, *, now: bool = False, about: str = "", **changes: object) -> None:
+        now = now or changes.get("state") == "waiting"
+        for name, value in {"about": about, **changes}.items():
+            setattr(self._shown, name, value)
+        self._stale = True
+        if now or time.monotonic() - self._written >= PROGRESS_SECONDS:
+            self.keep(self.write_progress)
 
+    def _progress(self, **changes: object) -> Progress:
+        shown, batches = self._shown, self._shown.batches
+        facts: dict[str, object] = {
+            "state": shown.state,
+            "about": shown.about,
+            "lanes": tuple(lane for batch in batches for lane in batch.lanes),
+            "iteration": batches[0].iteration if batches else 0,
+            "iterations": batches[0].iterations if batches else 0,
+            "steps_done": self._steps(),
+            "steps_total": shown.steps_total,
+            "rounds_done": shown.rounds_done,
+            "rounds_total": shown.rounds_total,
+            "rate": self._rate,
+            "eta": shown.eta,
+            # Devices may not be queried before JAX is set up.
+            "use": self._resources.read() if shown.steps_total else None,
+        }
+        return Progress.model_validate(facts | changes)
 
-def points(readings: Sequence[Evaluation], first: int = 0) -> list[CurvePoint]:
-    """Readings as they are kept, of a round that starts at iteration `first`: None for what is not finite."""
-    return [
-        CurvePoint(
-            iteration=first + reading.iteration,
-            train_loss=_finite(reading.train_loss),
-            validation_loss=_finite(reading.validation_loss),
-            validation_accuracy=_finite(reading.validation_accuracy),
-        )
-        for reading in readings
-    ]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    def _write(self, progress: Progress) -> None:
+        self._folder.set_progress(progress)
+        self._written, self._stale = time.monotonic(), False

@@ -129,11 +129,12 @@ class RoundLocks:
             self._taken[key] = run, lock
         return holder
 
-    def release(self) -> None:
-        """Release all locks of this object."""
-        while self._taken:
-            _, (_, lock) = self._taken.popitem()
-            lock.release()
+    def release(self, key: str | None = None) -> None:
+        """Release the lock on a round, or all locks, of this object."""
+        for each in list(self._taken) if key is None else [key]:
+            _, lock = self._taken.pop(each, ("", None))
+            if lock is not None:
+                lock.release()
 
     def holders(self) -> dict[str, Holder]:
         """Return who holds which round, by key."""

@@ -14,7 +14,7 @@ import pytest
 
 from engine import views
 from engine.runner import checkpoints as saving
-from engine.runner import run
+from engine.runner import run, session
 from engine.spec import Study
 from engine.store import RoundFinished, RunFolder, Store, StoredRound, tensors
 from engine.store.state import RunState
@@ -119,6 +119,7 @@ def mortal(at: int | None, every: float) -> Iterator[Mortal]:
         patch.setattr(packs.StepTimer, "fitting", 4)
         patch.setattr(saving, "CHECKPOINT_SECONDS", every)
         patch.setattr(saving, "CHECKPOINT_SHARE", math.inf)
+        patch.setattr(session, "PROGRESS_SECONDS", 0.0)
         yield life
 
 

@@ -17,7 +17,7 @@ from resuming import SMALL, checkpoints, execute, same_run, view_of
 
 from engine.errors import BadInput, LabError, Unwritable
 from engine.runner import session as pilot
-from engine.runner import train as bench
+from engine.runner import workers as bench
 from engine.spec import parse_study
 from engine.store import Note, Progress, Request, RoundFinished, RunFolder, Store, files
 from engine.training import machine

@@ -25,7 +25,7 @@ from resuming import (
 
 from engine.errors import BadInput, InvariantViolated
 from engine.runner import run
-from engine.runner import train as bench
+from engine.runner import workers as bench
 from engine.spec import Study, parse_study
 from engine.store import Request, RoundFinished, RoundStarted, RunFolder, RunStarted, Store
 from engine.store.run_db import prove

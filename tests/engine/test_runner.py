@@ -12,21 +12,29 @@ import pytest
 from scipy.stats import spearmanr
 
 from engine import datasets, views
-from engine.errors import InvariantViolated
+from engine.errors import InvariantViolated, LabError, Unwritable
 from engine.networks import initial_weights
 from engine.pruning import counts_of, invariants
 from engine.runner import resources as meter
-from engine.runner import train as bench
-from engine.spec import Study
+from engine.runner import run
+from engine.runner import workers as bench
+from engine.runner.session import RunSession
+from engine.runner.train import Trainer
+from engine.runner.workers import Batch, Control, LocalWorker, TrainedRound, WorkerLost
+from engine.spec import Study, parse_study
 from engine.store import (
     Diverged,
     Event,
+    Holder,
     InvariantFailed,
+    Note,
     Paused,
     Request,
     Resumed,
     RoundFinished,
+    RoundLocks,
     RoundStarted,
+    RoundStore,
     RunFinished,
     RunFolder,
     Store,
@@ -287,7 +295,7 @@ def test_test_data_choose_nothing(
     finished: RunFolder, tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = datasets.load
-    monkeypatch.setattr(bench.datasets, "load", lambda name, home: with_other_test_labels(load(name, home)))
+    monkeypatch.setattr(datasets, "load", lambda name, home: with_other_test_labels(load(name, home)))
     _, folder = execute(tiny(*QUICK), new_home())
     reference = rounds_of(finished)
     for key, item in rounds_of(folder).items():
@@ -416,7 +424,133 @@ def test_a_run_that_is_interrupted_is_marked_stopped(tiny: Tiny, new_home: NewHo
     assert Store(home).runs()[0].status == "stopped"
 
 
+# Work for each round
+
+
+LONG = """
+name = "long"
+trials = {trials}
+[base.train]
+iterations = 4
+batch = 30
+evaluate_every = 4
+[base.prune]
+rounds = {rounds}
+rate = 0.2
+[[arm]]
+name = "ticket"
+"""
+
+
+@pytest.mark.parametrize(("trials", "rounds"), [(6, 11)])
+def test_each_stored_round_is_read_once(
+    new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch, trials: int, rounds: int
+) -> None:
+    reads: list[str] = []
+    read = RoundStore.read
+
+    def counted(store: RoundStore, key: str) -> StoredRound | None:
+        reads.append(key)
+        return read(store, key)
+
+    monkeypatch.setattr(RoundStore, "read", counted)
+    home, study = new_home(), parse_study(LONG.format(trials=trials, rounds=rounds), source="long.toml")
+    assert execute(study, home)[0] == "done"
+    assert reads == [], "what this run trained is in memory"
+    assert execute(study, home)[0] == "done"
+    assert len(reads) == len(set(reads)) == trials * (rounds + 1)
+
+
+def test_recipes_are_made_for_arms_and_not_for_rounds(
+    new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    recipe = Study.recipe
+
+    def counted(study: Study, arm: Any) -> Any:
+        made.append(arm.name)
+        return recipe(study, arm)
+
+    monkeypatch.setattr(Study, "recipe", counted)
+    home, counts = new_home(), []
+    for rounds in (1, 6):
+        made.clear()
+        assert execute(parse_study(LONG.format(trials=2, rounds=rounds), source="long.toml"), home)[0] == "done"
+        counts.append(len(made))
+    assert counts[0] == counts[1]
+
+
+# Workers
+
+
+def test_two_workers_give_the_rounds_of_one(
+    finished: RunFolder, tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Trainer, "workers", lambda it: [LocalWorker(it.dataset, it.inputs, most_at_once=1) for _ in range(2)]
+    )
+    status, folder = execute(tiny(), new_home())
+    assert status == "done"
+    same_run(folder, finished)
+
+
+def test_a_batch_of_a_worker_that_is_lost_is_trained_by_another(
+    finished: RunFolder, tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mortal(LocalWorker):
+        def train(self, batch: Batch, control: Control) -> list[TrainedRound] | None:
+            raise WorkerLost("node 3 is down")
+
+    monkeypatch.setattr(
+        Trainer, "workers", lambda it: [kind(it.dataset, it.inputs, most_at_once=2) for kind in (Mortal, LocalWorker)]
+    )
+    status, folder = execute(tiny(*QUICK), new_home())
+    assert status == "done"
+    assert [note.text for note in events_of(folder, Note)] == [
+        "a worker is gone: node 3 is down; its rounds are trained again"
+    ]
+    for key, item in rounds_of(folder).items():
+        same_numbers(item, rounds_of(finished)[key])
+
+
+def test_a_run_without_workers_fails(
+    tiny: Tiny, new_home: NewHome, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(LocalWorker):
+        def train(self, batch: Batch, control: Control) -> list[TrainedRound] | None:
+            raise WorkerLost("node 3 is down")
+
+    monkeypatch.setattr(Trainer, "workers", lambda it: [Gone(it.dataset, it.inputs, most_at_once=2)])
+    with pytest.raises(LabError, match="^no worker is left: node 3 is down$"):
+        execute(tiny(*QUICK), new_home())
+
+
 # What is broken
+
+
+def test_no_round_stays_locked_when_the_run_stops_while_it_locks_others(
+    tiny: Tiny, new_home: NewHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    take, bide = RoundLocks.take, RunSession._bide
+
+    def fail(locks: RoundLocks, key: str, run: str) -> Holder | None:
+        if taken:
+            raise Unwritable("the disk is full")
+        taken.append(key)
+        return take(locks, key, run)
+
+    def stop(session: RunSession, seconds: float) -> None:
+        session._folder.request(Request.STOP)
+        bide(session, seconds)
+
+    monkeypatch.setattr(RoundLocks, "take", fail)
+    monkeypatch.setattr(RunSession, "_bide", stop)
+    store = Store(new_home())
+    with store.create(tiny(*QUICK, "trials=2"), "r") as folder:
+        assert run(folder, store) == "stopped"
+        assert taken
+        assert store.round_locks.holders() == {}
 
 
 def fails(execute: Execute, study: Study, home: Path) -> tuple[InvariantViolated, RunFolder]:

@@ -29,7 +29,7 @@ from engine.pruning import (
 )
 from engine.registry import Origin, registering
 from engine.rng import permutation
-from engine.runner import train as bench
+from engine.runner import workers as bench
 from engine.spec import parse_study
 from engine.store import RoundFinished, RoundStarted, RunFolder, Store, StoredRound
 from engine.training import DataOnDevices, Lane, LaneBatch, Program, StepTimer, batch_order, learning_rates, train
