@@ -19,8 +19,8 @@ from engine.training.program import Program
 
 CHUNK_SECONDS = 0.2
 """The aim for one call: short enough to obey at once, long enough that Python costs nothing."""
-FEED_NUMBERS = 2**18
-"""Numbers of a lane's order and learning rates that lie on the device at once: 1 MiB a lane."""
+FEED_NUMBERS = 2**17
+"""Numbers of a lane's order and learning rates that lie on the device at once: 512 KiB a lane."""
 
 LaneState = dict[str, NDArray[Any]]
 """All that training changes in one lane, by name: `params/...`, `optimizer/...`, `best_params/...`, `iteration`..."""

@@ -356,6 +356,8 @@ def test_a_rewound_tickets_control_trains_as_long_as_it() -> None:
         ("base.train.momentum=0.5", "base.train.momentum", "0.5", "only with optimizer 'sgd'"),
         ("base.train.decay=0.5", "base.train.decay", "0.5", "only with schedule 'step'"),
         ("base.train.milestones=[5]", "base.train.milestones", "[5]", "none with others"),
+        ("base.train.nesterov=true", "base.train.nesterov", "True", "only with optimizer 'sgd' and a momentum above 0"),
+        ("base.train.weight_decay=-0.1", "base.train.weight_decay", "-0.1", "0"),
         ('base.train.schedule="step"', "base.train.milestones", "[]", "one or more with schedule 'step'"),
         ("base.train.warmup=50001", "base.train.warmup", "50001", "at most the iterations, 50000"),
         ("base.prune.rate=1", "base.prune.rate", "1", "less than 1"),
