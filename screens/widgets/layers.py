@@ -39,9 +39,7 @@ class LayerBars(Widget, can_focus=True):
         title += f" r{found.round}: {found.p_m:.2f}%"
         lines = [Content.styled(title, "bold reverse" if self.has_focus else "bold")]
         label = max(len(name) for name in found.result.layers)
-        counts = {
-            name: f"{amount(layer.survivors)}/{amount(layer.size)}" for name, layer in found.result.layers.items()
-        }
+        counts = {name: f"{amount(layer.survivors)}/{amount(layer.size)}" for name, layer in found.result.layers.items()}
         widest = max(map(len, counts.values()))
         turns = {name: " ".join(_mark(signal) for signal in signals.get(name, ())) for name in found.result.layers}
         turned = max(map(len, turns.values()))
