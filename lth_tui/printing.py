@@ -12,7 +12,7 @@ from rich.text import Text
 from engine.datasets import DatasetStatus
 from engine.spec import Study
 from engine.store import RunSummary
-from engine.views import Finding, RunView, bird_epochs, distance_rows, findings, summary, table_rows
+from engine.views import Finding, RunView, accuracy_table, bird_epochs, distance_table, findings, summary
 from screens.drawing import draw
 from screens.pictures import accuracy_picture
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, percent, plain
@@ -112,9 +112,9 @@ def print_run(view: RunView, status: str, study: Study | None = None, said: Sequ
     parts = f"{facts.train} training, {facts.validation} validation, {facts.test} test examples"
     measure = "test accuracy in percent at the lowest validation loss: mean (min-max)"
     out.print(text_of(f"{view.study} on {facts.name}: {parts}; {measure}"))
-    header, rows = table_rows(view)
-    print_abreast(out, header, rows, 2)
-    if rows:
+    found = accuracy_table(view)
+    print_abreast(out, found.columns, [list(map(str, row)) for row in found.rows], 2)
+    if found.rows:
         import plotext
 
         out.print(draw(plotext.active(), accuracy_picture(view), min(out.width, 100), PLOT_HEIGHT))
@@ -186,12 +186,12 @@ def _trials(count: int) -> str:
 
 def _print_distances(out: Console, view: RunView) -> None:
     """How far the magnitudes of each layer of round 0 are from uniform, before training and after."""
-    header, rows = distance_rows(view)
-    if not rows:
+    found = distance_table(view)
+    if not found.rows:
         return
-    table = table_of(*header)
-    for row in rows:
-        table.add_row(*map(text_of, row))
+    table = table_of(*found.columns)
+    for row in found.rows:
+        table.add_row(*(text_of(str(cell)) for cell in row))
     out.print("\nMagnitudes of round 0", style="bold")
     out.print(table)
     out.print(Text("Kolmogorov-Smirnov distance from uniform, before training → after; means over the trials", "dim"))

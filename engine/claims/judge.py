@@ -5,21 +5,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from engine import registry
 from engine.claims.measures import NotMeasured, measured
 from engine.claims.model import Claim, RankCorrelation, ShareAbove, all_claims, in_logarithms, unit
 from engine.claims.verdict import MANY, Outcome, decide
 from engine.spec import QUICK, Study, load_study, preset_names
 from engine.views import RunView
-from engine.views.trials import mean_and_error
+from engine.views.statistics import mean_and_error
 
 _SMALL = "quickstart"
-_PAPER = {
-    "lenet-300-100": "lenet-mnist",
-    "conv-2": "conv2-cifar10",
-    "conv-4": "conv4-cifar10",
-    "conv-6": "conv6-cifar10",
-}
-"""By network, the preset with the paper's numbers; `_SMALL` is a preset without them."""
+"""A preset without the paper's numbers."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +171,12 @@ def _other_arm(study: Study, reference: Study, name: str) -> str:
     return ""
 
 
+def paper_preset(network: str) -> str | None:
+    """The preset with the numbers that the paper has for a network; None where it has none."""
+    preset: str | None = registry.network.entry(network).facts.get("preset")
+    return preset
+
+
 @cache
 def _preset(name: str) -> Study:
     return load_study(name)
@@ -192,7 +193,10 @@ def shortcomings(study: Study) -> tuple[bool, str]:
     """
     name = _full_name(study)
     known = name in preset_names() and name != _SMALL and _preset(name).base.network == study.base.network
-    paper = _preset(name if known else _PAPER[study.base.network.name])
+    preset = name if known else paper_preset(study.base.network.name)
+    if preset is None:
+        return False, ""
+    paper = _preset(preset)
     mine, its = study.base, paper.base
     fewer: list[str] = []
     for what, found, meant in (

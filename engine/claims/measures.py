@@ -22,7 +22,7 @@ from engine.claims.model import (
 from engine.spec import Study
 from engine.store.events import RoundFinished
 from engine.views import RunView, StudyRun, TrialView
-from engine.views.trials import Copies, Quantity, accuracy, mean, nearest, over, partners
+from engine.views.statistics import Copies, Quantity, accuracy, mean, nearest, over, partners
 
 
 class NotMeasured(Exception):
@@ -80,9 +80,14 @@ def _nearest(levels: dict[int, float], arm: str, at: float) -> int:
 
 
 def _layers(run: StudyRun, group: LayerGroup) -> tuple[str, ...]:
-    names = tuple(run.view.layers)
-    convolutions = tuple(name for name in names if name.startswith("conv"))
-    found = {"all": names, "output": names[-1:], "hidden": names[:-1], "middle": convolutions[1:-1]}[group]
+    names, kinds = tuple(run.view.layers), run.view.kinds
+    convolutions = tuple(name for name in names if kinds.get(name) == "conv")
+    found = {
+        "all": names,
+        "output": tuple(name for name in names if kinds.get(name) == "output"),
+        "hidden": tuple(name for name in names if kinds.get(name) != "output"),
+        "middle": convolutions[1:-1],
+    }[group]
     if not found:
         raise NotMeasured(f"the network has no {group} layers")
     return found

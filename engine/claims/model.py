@@ -18,7 +18,7 @@ SOURCES: dict[Source, str] = {
     "mode connectivity": "Frankle et al. 2020, Linear mode connectivity and the lottery ticket hypothesis",
 }
 LayerGroup = Literal["all", "output", "hidden", "middle"]
-"""`hidden`: all but the last; `middle`: convolutions, but for the first and the last of them."""
+"""By kind of layer. `hidden`: all but the output; `middle`: convolutions, but for the first and the last of them."""
 
 P_m = Annotated[float, Field(gt=0, le=100)]
 Rounds = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False, min_length=1)]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.claims.model import Direction
-from engine.views.trials import alike, deviation
+from engine.views.statistics import alike, deviation
 
 LEVEL = 0.05
 POWER = 0.8

@@ -13,7 +13,7 @@ from engine.experiment.arms import ArmKind
 from engine.experiment.treatments import Reset, Treatment
 from engine.networks import LayerShape, Network, build
 from engine.pruning import PruningSchedule, pruned_layers, pruning_schedule
-from engine.registry import Registry, Value
+from engine.registry import Registry
 from engine.spec import Arm, Data, EarlyBird, Prune, Recipe, Study, Train, digest, round_seed
 
 if TYPE_CHECKING:
@@ -120,10 +120,10 @@ class Round:
         return self.train.iterations - self.first
 
     @property
-    def group(self) -> tuple[int, tuple[str, ...], bool]:
-        """Rounds of one program can train in one batch of lanes only if this is equal: iterations, the parameters that
-        have a mask, and whether weights are clamped."""
-        return self.iterations, self.schedule.parameters, self.train.clamp is not None
+    def group(self) -> tuple[int, bool]:
+        """Rounds of one program can train in one batch of lanes only if this is equal: iterations, and whether weights
+        are clamped."""
+        return self.iterations, self.train.clamp is not None
 
     @property
     def early_bird(self) -> EarlyBird:
@@ -332,13 +332,13 @@ def _inputs(treatment: Treatment, roles: Mapping[str, str]) -> tuple[Input, ...]
     return tuple(found)
 
 
-def _entry(entries: Registry[Any], name: str, given: Mapping[str, Value]) -> list[Any]:
+def _entry(entries: Registry[Any], name: str, given: Mapping[str, Any]) -> list[Any]:
     """What a key holds of a registered entry: its name, its parameters and the digest of a plug-in."""
     entry = entries.entry(name)
-    parameters = {
-        key: float(given.get(key, default)) if type(default) is float else given.get(key, default)
-        for key, default in entry.parameters.items()
-    }
+    parameters: dict[str, Any] = {**entry.parameters, **given}
+    for key, default in entry.parameters.items():
+        if type(default) is float:
+            parameters[key] = float(parameters[key])
     return [name, parameters, entry.key]
 
 

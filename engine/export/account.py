@@ -108,6 +108,7 @@ class Account:
         for name, size in event.layers.items():
             _expect(bool(_NAME.fullmatch(name)) and size > 0, f"{size} weights of a layer {name[:64]!r}")
         before = self._state.started
+        _expect(event.kinds.keys() <= event.layers.keys(), "kinds of layers that there are not")
         if before is not None:
             same = (event.arms, event.layers) == (before.arms, before.layers)
             _expect(same, "a second start with other arms or layers")

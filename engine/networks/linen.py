@@ -41,7 +41,8 @@ def from_linen(module: "linen.Module", image_shape: tuple[int, int, int]) -> Net
     def apply(params: Params, state: State, images: "Array", training: Training | None) -> tuple["Array", State]:
         variables = {PARAMS: _nested(params), STATE: _nested(state)}
         if training is None:
-            return module.apply(variables, images, train=False), state
+            logits: Any = module.apply(variables, images, train=False)
+            return logits, state
         logits, changed = module.apply(variables, images, train=True, mutable=[STATE], rngs={"dropout": training.key})
         return logits, _flat(changed.get(STATE, {}))
 
@@ -78,11 +79,11 @@ def from_linen(module: "linen.Module", image_shape: tuple[int, int, int]) -> Net
 def _flat(tree: Any) -> dict[str, Any]:
     from flax.traverse_util import flatten_dict
 
-    found: dict[str, Any] = flatten_dict(tree, sep="/")
+    found: dict[str, Any] = flatten_dict(tree, sep="/")  # type: ignore[no-untyped-call]
     return found
 
 
 def _nested(arrays: dict[str, Any]) -> Any:
     from flax.traverse_util import unflatten_dict
 
-    return unflatten_dict(arrays, sep="/")
+    return unflatten_dict(arrays, sep="/")  # type: ignore[no-untyped-call]

@@ -237,4 +237,5 @@ def _started(run: str, plan: Plan, stored: int, width: int) -> RunStarted:
         device=machine().words,
         lanes=width,
         numerics=machine().tag,
+        kinds={layer.name: layer.kind for layer in plan.layers},
     )

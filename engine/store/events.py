@@ -108,7 +108,8 @@ class ArmPlan(Model):
 
 
 class RunStarted(Model):
-    """`numerics` names the versions and devices that compute: rounds of others have other keys."""
+    """`layers`: prunable weights by layer, in order of depth; `kinds`: what the layers are, such as conv, dense or
+    output. `numerics` names the versions and devices that compute: rounds of others have other keys."""
 
     event: Literal["run-started"] = "run-started"
     run: str
@@ -122,6 +123,7 @@ class RunStarted(Model):
     device: str
     lanes: int
     numerics: str = ""
+    kinds: dict[str, str] = {}
 
 
 class RunResumed(Model):

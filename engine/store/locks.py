@@ -56,7 +56,8 @@ class Lock:
         Raises Unwritable, and BadInput on a file system without locks.
         """
         with writing(self.path):
-            make_folder(self.path.parent)
+            if not self.path.parent.is_dir():
+                make_folder(self.path.parent)
             while True:
                 handle = os.open(self.path, os.O_RDWR | os.O_CREAT | _SAFELY, 0o600)
                 try:

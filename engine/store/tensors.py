@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
@@ -104,7 +104,7 @@ class TensorFile:
             if length > _LARGEST_HEADER:
                 raise ValueError(f"a header of {length} bytes")
             text = file.read(length)
-        self._file: Any = safe_open(path, framework="numpy")
+        self._file = cast(Any, safe_open(path, framework="numpy"))
         facts: dict[str, str] = self._file.metadata()
         digest = facts.pop("digest")
         if sha256(text.replace(_field(digest), _field(_NO_DIGEST), 1)).hexdigest() != digest:

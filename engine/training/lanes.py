@@ -19,8 +19,8 @@ from engine.training.program import Program
 
 CHUNK_SECONDS = 0.2
 """The aim for one call: short enough to obey at once, long enough that Python costs nothing."""
-FEED_NUMBERS = 2**18
-"""Numbers of a lane's order and learning rates that lie on the device at once: 1 MiB a lane."""
+FEED_NUMBERS = 2**17
+"""Numbers of a lane's order and learning rates that lie on the device at once: 512 KiB a lane."""
 
 LaneState = dict[str, NDArray[Any]]
 """All that training changes in one lane, by name: `params/...`, `optimizer/...`, `best_params/...`, `iteration`..."""
@@ -199,6 +199,7 @@ class LaneBatch:
             best_loss, test_accuracy, test_accuracy_end = outcome.numbers[lane].tolist()
             bits = np.unpackbits(outcome.bits[lane], count=step.length(masks_of)).view(np.bool_)
             (masks,) = step.split_row(bits, masks_of)
+            masks = {name: mask for name, mask in masks.items() if name in self._lanes[lane].masks}
             results.append(
                 LaneResult(
                     final=self._snapshot(outcome.final[lane]),
@@ -229,8 +230,10 @@ class LaneBatch:
         return rows
 
     def _bits(self) -> NDArray[np.uint8]:
+        # A layer that is never pruned has no mask; on the device it has one of ones.
         masks_of = self._shapes[2]
-        return np.stack([np.packbits(np.concatenate(step.joined(lane.masks, masks_of))) for lane in self._lanes])
+        ones = {name: np.ones(shape, np.bool_) for name, shape in masks_of}
+        return np.stack([np.packbits(np.concatenate(step.joined(ones | lane.masks, masks_of))) for lane in self._lanes])
 
     def _ints(self) -> NDArray[np.int32]:
         rows = np.empty((len(self._lanes), 2 + len(self._lanes[0].validation)), np.int32)

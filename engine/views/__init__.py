@@ -1,20 +1,5 @@
-"""What is read: a run folded from its events into series, grids and tables ready to draw. Pure."""
+"""A run as it is read: statistics, grids, tables and words made from its state. Pure."""
 
-from engine.views.budgets import BudgetLine, budget_levels, budget_lines
-from engine.views.compare import (
-    Point,
-    Track,
-    aligned,
-    compare_json,
-    gains,
-    margins,
-    margins_over,
-    points,
-    points_table,
-    same_level,
-    tracks,
-)
-from engine.views.filtering import Filter, parse_filter, suggested
 from engine.views.grids import (
     MEASURES,
     Grid,
@@ -30,29 +15,8 @@ from engine.views.grids import (
     similarity_of,
 )
 from engine.views.log import LEVELS, LogLine, sifted
-from engine.views.numbers import (
-    Table,
-    csv_text,
-    curve_table,
-    grid_table,
-    layers_table,
-    log_table,
-    magnitudes_table,
-    rounds_table,
-    runs_table,
-    summary_json,
-    tsv_text,
-)
-from engine.views.ordering import ORDERS, ordered
+from engine.views.query import ORDERS, Filter, ordered, parse_filter, suggested
 from engine.views.run import ArmView, RunView, TrialView, fold, read_run, summary
-from engine.views.series import (
-    Curve,
-    Series,
-    accuracy_series,
-    dense_accuracy,
-    extended,
-    survival_series,
-)
 from engine.views.signals import (
     KINDS,
     Finding,
@@ -63,8 +27,46 @@ from engine.views.signals import (
     signals_of,
     stabilised_first,
 )
-from engine.views.tables import distance_rows, show_json, table_rows
-from engine.views.trials import StudyRun, accuracy, early_stop
+from engine.views.statistics import (
+    BudgetLine,
+    Curve,
+    Point,
+    Series,
+    StudyRun,
+    Track,
+    accuracy,
+    accuracy_series,
+    aligned,
+    budget_levels,
+    budget_lines,
+    dense_accuracy,
+    early_stop,
+    extended,
+    gains,
+    margins,
+    margins_over,
+    points,
+    same_level,
+    tracks,
+)
+from engine.views.tables import (
+    Table,
+    accuracy_table,
+    compare_json,
+    csv_text,
+    curve_table,
+    distance_table,
+    grid_table,
+    layers_table,
+    log_table,
+    magnitudes_table,
+    points_table,
+    rounds_table,
+    runs_table,
+    show_json,
+    summary_json,
+    tsv_text,
+)
 
 __all__ = [
     "KINDS",
@@ -89,6 +91,7 @@ __all__ = [
     "TrialView",
     "accuracy",
     "accuracy_series",
+    "accuracy_table",
     "aligned",
     "bird_epochs",
     "bird_grid",
@@ -99,7 +102,7 @@ __all__ = [
     "csv_text",
     "curve_table",
     "dense_accuracy",
-    "distance_rows",
+    "distance_table",
     "early_stop",
     "extended",
     "findings",
@@ -134,8 +137,6 @@ __all__ = [
     "suggested",
     "summary",
     "summary_json",
-    "survival_series",
-    "table_rows",
     "tracks",
     "tsv_text",
 ]

@@ -65,6 +65,11 @@ class RunView:
         return self.state.started.layers if self.state.started else {}
 
     @property
+    def kinds(self) -> Mapping[str, str]:
+        """The kind of each layer, such as conv, dense or output."""
+        return self.state.started.kinds if self.state.started else {}
+
+    @property
     def device(self) -> str:
         """What the run trains on."""
         return self.state.started.device if self.state.started else ""

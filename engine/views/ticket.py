@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from engine.networks import HostArrays, layer_of
 from engine.store.events import Magnitudes
 from engine.store.tensors import Masks
-from engine.views.numbers import Table
 from engine.views.run import TrialView
+from engine.views.tables import Table
 
 Reads = Literal["pixels", "places", "units", "channels"]
 """What the inputs of a layer are: pixels of the image, places of the last pool, units, or channels (a convolution)."""

@@ -38,16 +38,17 @@ class LayerBars(Widget, can_focus=True):
             return Content("\n").join([heading, Content.styled("no round yet", "dim")])
         title += f" r{found.round}: {found.p_m:.2f}%"
         lines = [Content.styled(title, "bold reverse" if self.has_focus else "bold")]
-        label = max(len(name) for name in found.result.layers)
-        counts = {name: f"{amount(layer.survivors)}/{amount(layer.size)}" for name, layer in found.result.layers.items()}
+        layers = found.result.layers
+        label = max(map(len, layers))
+        counts = {name: f"{amount(layer.survivors)}/{amount(layer.size)}" for name, layer in layers.items()}
         widest = max(map(len, counts.values()))
-        turns = {name: " ".join(_mark(signal) for signal in signals.get(name, ())) for name in found.result.layers}
+        turns = {name: " ".join(_mark(signal) for signal in signals.get(name, ())) for name in layers}
         turned = max(map(len, turns.values()))
         room = self.size.width - label - turned
         if room < widest + 15:
             counts, widest = dict.fromkeys(counts, ""), 0
         width = max(4, min(30, room - widest - 11))
-        for name, layer in found.result.layers.items():
+        for name, layer in layers.items():
             share = layer.survivors / layer.size
             lines.append(
                 Content.assemble(

@@ -65,7 +65,7 @@ class RunStatus(Widget):
             parts.append(
                 f"  {plain(data.name)} {amount(data.train)}+{amount(data.validation)}, test {amount(data.test)}"
             )
-        diverged = sum(item.result.diverged for arm in view.arms for trial in arm.trials for item in trial.rounds.values())
+        diverged = sum(item.result.diverged for item in view.state.rounds.values())
         if diverged:
             parts.append((f"  ! {diverged} diverged", "$text-warning"))
         first = Content.assemble(*parts)

@@ -102,6 +102,7 @@ def events_of(study: Study, tell: Tell, rounds: int = ROUNDS) -> list[Event]:
         hash=study.hash,
         dataset=DatasetFacts(name=study.base.data.name, train=3, validation=2, test=1),
         layers=LAYERS,
+        kinds={name: "output" if name == "output" else "conv" for name in LAYERS},
         arms=tuple(plans),
         distinct=1,
         stored=0,

@@ -13,9 +13,8 @@ from engine.errors import BadInput
 from engine.spec import Study, differences, load_study, parse_study
 from engine.store import RunFolder
 from engine.views import Point, RunView, StudyRun, aligned, budget_levels, budget_lines, gains, margins, points
-from engine.views.budgets import families
 from engine.views.run import read_run
-from engine.views.trials import accuracy, early_stop, mean_and_error
+from engine.views.statistics import accuracy, early_stop, families, mean_and_error
 from lth_tui.cli import command_line
 
 SEEDS = 3
@@ -81,7 +80,9 @@ def runs(jax_ready: None, new_home: Callable[[], Path], execute: Callable[..., t
 def table(run: StudyRun, arm: str, name: str = "test_accuracy") -> np.ndarray[Any, Any]:
     """A quantity of all networks of an arm, `[network, round]`."""
     found = run.view.arm(arm)
-    return np.array([[getattr(trial.rounds[number], name) for number in found.planned] for trial in found.trials])
+    return np.array(
+        [[getattr(trial.rounds[number].result, name) for number in found.planned] for trial in found.trials]
+    )
 
 
 def assert_over(found: tuple[Point, ...], values: np.ndarray[Any, Any]) -> None:

@@ -18,6 +18,7 @@ LIGHT = [
     "engine.datasets",
     "engine.pruning",
     "engine.export",
+    "engine.training.probe, engine.training.optimizers, engine.training.schedules",
     "lth_tui.cli",
 ]
 

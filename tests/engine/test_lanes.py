@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from engine import datasets
+from engine import datasets, registry
 from engine.networks import HostArrays, Snapshot, build, init_key, initial_weights
 from engine.pruning import Masks, invariants, masked
 from engine.rng import permutation
@@ -27,6 +28,7 @@ from engine.training import (
 )
 from engine.training import lanes as lanes_module
 from engine.training import step as step_module
+from engine.training.program import optimizer_of
 from engine.training.step import crops_and_flips, step_keys
 
 pytestmark = pytest.mark.usefixtures("jax_ready")
@@ -628,6 +630,31 @@ def test_the_schedule_and_the_warm_up_are_to_the_step() -> None:
     expected = {0: 0.005, 9: 0.05, 18: 0.095, 19: 0.1, 34: 0.1, 35: 0.02, 49: 0.02, 50: 0.004, 63: 0.004}
     assert {step: pytest.approx(float(rates[step])) for step in expected} == expected
     assert len(set(learning_rates(ADAM).tolist())) == 1
+
+
+def test_an_optimizer_and_a_schedule_of_a_plug_in_are_one_function_each() -> None:
+    """They receive the recipe's fields that they name, and no others."""
+
+    def scaled(*, momentum: float = 0.5, unknown: float = 3.0) -> optax.GradientTransformation:
+        return optax.scale(momentum * unknown)
+
+    def falling(steps: np.ndarray, *, iterations: int) -> np.ndarray:
+        return 1 - steps / iterations
+
+    origin = registry.Origin("this test", "0")
+    try:
+        with registry.registering(origin):
+            registry.optimizer.add("scaled", "a test", scaled)
+            registry.schedule.add("falling", "a test", falling)
+        train = SGD.model_copy(update={"optimizer": "scaled", "schedule": "falling", "warmup": 0})
+        program = program_of(train)
+        assert program.settings == (("momentum", 0.8),)
+        updates, _ = optimizer_of(program).update({"w": 1.0}, optax.EmptyState())
+        assert updates["w"] == pytest.approx(0.8 * 3)
+        np.testing.assert_allclose(learning_rates(train), 0.1 * (1 - np.arange(64) / 64), rtol=1e-6)
+    finally:
+        registry.optimizer.forget(origin)
+        registry.schedule.forget(origin)
 
 
 def test_a_cosine_falls_to_zero_at_the_last_iteration() -> None:

@@ -535,6 +535,6 @@ def test_a_diverging_study_ends_with_gaps_and_no_crash(tiny: Tiny, new_home: New
     assert dense["test_accuracy_end"] is None
     assert view.arms[0].trials[0].rounds[0].result.diverged
     assert folder.curve(dense["key"])[-1].train_loss is None
-    assert [row[:2] for row in views.table_rows(view)[1]] == [["0", "100.00"]]
+    assert [row[:2] for row in views.accuracy_table(view).rows] == [("0", "100.00")]
     status, again = execute(tiny(*WILD), store_of(folder).home)
     assert (status, view_of(again).trained) == ("done", 0)

@@ -120,7 +120,7 @@ def test_a_real_run_folds_to_what_it_did(finished: RunFolder) -> None:
 def test_a_view_of_nothing_draws_nothing() -> None:
     view = folded()
     assert (view.status, views.accuracy_series(view), views.dense_accuracy(view)) == ("new", [], None)
-    assert views.table_rows(view) == (["round", "P_m %"], [])
+    assert views.accuracy_table(view) == views.Table(("round", "P_m %"), ())
     assert views.show_json(view, "new")["arms"] == []
 
 
@@ -316,9 +316,9 @@ def test_the_table_has_a_row_a_round_and_a_column_an_arm() -> None:
         ended(1, 0.75),
         ended(1, None, arm="reinit"),
     )
-    header, rows = views.table_rows(view)
-    assert header == ["round", "P_m %", "ticket", "reinit"]
-    assert rows == [["0", "100.00", "85.00 (80.00-90.00)", "-"], ["1", "50.00", "75.00", "-"]]
+    table = views.accuracy_table(view)
+    assert table.columns == ("round", "P_m %", "ticket", "reinit")
+    assert table.rows == (("0", "100.00", "85.00 (80.00-90.00)", "-"), ("1", "50.00", "75.00", "-"))
 
 
 def test_rows_of_arms_with_other_rates_are_at_the_same_density() -> None:
@@ -328,15 +328,15 @@ def test_rows_of_arms_with_other_rates_are_at_the_same_density() -> None:
 
     slow = [left(ended(number, 0.9 - number / 100), size) for number, size in enumerate((100, 80, 64, 51))]
     fast = [left(ended(number, 0.5 + number / 10, arm="reinit"), size) for number, size in enumerate((100, 60, 20))]
-    header, rows = views.table_rows(folded(started(rounds=(0, 1, 2, 3)), *slow, *fast))
-    assert header == ["round", "P_m %", "ticket", "reinit"]
-    assert rows == [
-        ["0", "100.00", "90.00", "50.00"],
-        ["1", "80.00", "89.00", "-"],
-        ["1/2", "64.00", "88.00", "60.00 at 60.00%"],
-        ["3", "51.00", "87.00", "-"],
-        ["2", "20.00", "-", "70.00"],
-    ]
+    table = views.accuracy_table(folded(started(rounds=(0, 1, 2, 3)), *slow, *fast))
+    assert table.columns == ("round", "P_m %", "ticket", "reinit")
+    assert table.rows == (
+        ("0", "100.00", "90.00", "50.00"),
+        ("1", "80.00", "89.00", "-"),
+        ("1/2", "64.00", "88.00", "60.00 at 60.00%"),
+        ("3", "51.00", "87.00", "-"),
+        ("2", "20.00", "-", "70.00"),
+    )
 
 
 def test_an_arm_that_there_is_not_is_a_key_error(finished: RunFolder) -> None:
@@ -474,7 +474,8 @@ def test_the_cell_where_a_ranking_turned_is_marked() -> None:
 
 
 def test_distances_are_means_over_trials_of_the_arms_that_differ(watched: RunView) -> None:
-    header, rows = views.distance_rows(watched)
+    table = views.distance_table(watched)
+    header, rows = list(table.columns), table.rows
     assert (header, [row[0] for row in rows]) == (["layer", "ticket", "clamped"], list(watched.layers))
     found = [trial.rounds[0].result.magnitudes["dense1"] for trial in watched.arm("clamped").trials]
     before, after = (
@@ -485,10 +486,11 @@ def test_distances_are_means_over_trials_of_the_arms_that_differ(watched: RunVie
 
 
 def test_arms_that_share_their_dense_round_have_one_column_of_distances(finished: RunFolder) -> None:
-    header, rows = views.distance_rows(fold(RunView(), finished.events()))
+    table = views.distance_table(fold(RunView(), finished.events()))
+    header, rows = list(table.columns), table.rows
     assert header == ["layer", "ticket"]
     assert len(rows) == 3
-    assert views.distance_rows(folded(started())) == (["layer"], [])
+    assert views.distance_table(folded(started())) == views.Table(("layer",), ())
 
 
 def test_the_json_has_what_a_round_signals(watched: RunView) -> None:

@@ -1,8 +1,8 @@
-"""Which runs of a list are wanted, in a line: `status:running,paused dataset:mnist acc>0.98 -quick`.
+"""Which runs of a list are shown, and in which order.
 
-Words are found anywhere in what a run is called and in its note, whatever their case. `field:value` is a field that
-begins with one of some values, * standing for anything; `field>value` compares. A - before any of them leaves out what
-it finds, quotes hold words together, and all that is asked for must be so.
+A filter is one line, `status:running,paused dataset:mnist acc>0.98 -quick`. Words are found anywhere in a run's names
+and note, in any case. `field:value` matches the beginning of a field, with several values by commas and * for anything;
+`field>value` compares. A - negates a term, quotes hold words together, and all terms must match.
 """
 
 import operator
@@ -10,7 +10,8 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import itemgetter
+from typing import NamedTuple, TypeAlias
 
 from engine.errors import BadInput
 from engine.spec.problems import shown
@@ -182,3 +183,25 @@ def _number(kind: str, text: str) -> float | None:
     if kind == "count":
         return number if not unit else None
     return number * _SECONDS[unit] if unit in _SECONDS else None
+
+
+Key: TypeAlias = Callable[[RunSummary], float | str | None]
+ORDERS: dict[str, tuple[Key, bool]] = {
+    "when": (lambda run: run.created, True),
+    "acc": (lambda run: run.best, True),
+    "rounds": (lambda run: run.rounds_done, True),
+    "took": (lambda run: run.seconds, True),
+    "name": (lambda run: run.name.casefold(), False),
+    "data": (lambda run: run.dataset.casefold(), False),
+    "status": (lambda run: STATUSES.index(run.status), False),
+}
+"""By what runs can be ordered, and whether the greatest comes first."""
+
+
+def ordered(runs: Iterable[RunSummary], by: str, *, reverse: bool = False) -> list[RunSummary]:
+    """`runs` by one of ORDERS or against it, those of which that is not known last; equal ones, the newest first."""
+    key, falling = ORDERS[by]
+    newest = sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
+    keyed = [(value, run) for run in newest if (value := key(run)) is not None]
+    keyed.sort(key=itemgetter(0), reverse=falling != reverse)
+    return [run for _, run in keyed] + [run for run in newest if key(run) is None]

@@ -1,0 +1,414 @@
+"""Statistics over the trials of runs: curves over density, arms against each other, arms on less data. Pure.
+
+A **level** is the P_m of a round, in percent. Rounds of two arms are compared at the same level and in trials of the
+same seed. Everything that is compared and claimed is measured by these functions alone.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from engine.spec import Arm, Study
+from engine.store.events import CurvePoint, RoundFinished, SignalKind
+from engine.store.state import mean_of_known
+from engine.views.run import ArmView, RunView, TrialView
+from engine.views.signals import round_marks
+
+WITHIN = 0.15
+"""A round stands for a P_m when its own differs from it by no more than this part of it."""
+SAME_LEVEL = 0.01
+"""Rounds of two arms are at the same P_m when these differ by no more than this part of it."""
+ROUNDING = 1e-9
+"""Differences, relative to 1 or to the values where these are greater, that are of arithmetic and not of seeds."""
+
+Quantity = Callable[[RoundFinished], float | None]
+"""What a round measured; None where it did not."""
+Copies = tuple[TrialView, ...]
+"""The networks of an arm in one trial of the study: one, or the controls drawn for its ticket."""
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """A run and its study: the view by arms and trials of the study."""
+
+    view: RunView
+    study: Study
+
+    def has(self, arm: str) -> bool:
+        """Whether the run has told of the arm."""
+        return any(item.name == arm for item in self.view.arms)
+
+    def trials(self, arm: str) -> tuple[Copies, ...]:
+        """The networks of the arm by trial of the study."""
+        copies = self.study.named(arm).copies
+        found = self.view.arm(arm).trials
+        return tuple(found[start : start + copies] for start in range(0, len(found), copies))
+
+    def levels(self, arm: str) -> dict[int, float]:
+        """P_m, percent, by number of the rounds known in any trial."""
+        found = {number: item.p_m for trial in self.view.arm(arm).trials for number, item in trial.rounds.items()}
+        return dict(sorted(found.items()))
+
+    def by_seed(self, arm: str, number: int, quantity: Quantity) -> dict[int, float]:
+        """A quantity in one round, by the seed of the trials that have it; of several controls their mean."""
+        seeds = zip(self.study.trial_seeds(), self.trials(arm), strict=False)
+        found = {seed: over(copies, number, quantity) for seed, copies in seeds}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+
+def accuracy(item: RoundFinished) -> float | None:
+    """Test accuracy at the lowest validation loss, percent."""
+    return None if item.result.test_accuracy is None else 100 * item.result.test_accuracy
+
+
+def early_stop(item: RoundFinished) -> float | None:
+    """Iteration of the lowest validation loss."""
+    return item.result.early_stop_iteration
+
+
+def nearest(levels: Mapping[int, float], at: float, within: float = WITHIN) -> int | None:
+    """The round whose P_m is nearest to that one; None where none differs by no more than this part of it."""
+    number = min(levels, key=lambda number: abs(levels[number] - at), default=None)
+    return None if number is None or abs(levels[number] - at) > within * at else number
+
+
+def partners(levels: Mapping[int, float], others: Mapping[int, float]) -> dict[int, int]:
+    """By round of one arm that of the other at the same P_m, where there is one."""
+    found = {number: nearest(others, p_m, SAME_LEVEL) for number, p_m in levels.items()}
+    return {number: its for number, its in found.items() if its is not None}
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where one is missing or there is none."""
+    return None if None in values else mean_of_known(values)
+
+
+def over(copies: Copies, number: int, quantity: Quantity) -> float | None:
+    """The mean of a quantity in one round over the networks of a trial."""
+    return mean([quantity(trial.rounds[number]) if number in trial.rounds else None for trial in copies])
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and standard error; no error of one value."""
+    average = mean_of_known(values)
+    assert average is not None
+    return average, None if len(values) < 2 else deviation(values) / math.sqrt(len(values))
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Sample standard deviation of two values or more; 0 of those that differ by rounding."""
+    if alike(values):
+        return 0.0
+    average = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - average) ** 2 for value in values) / (len(values) - 1))
+
+
+def alike(values: Sequence[float]) -> bool:
+    """Whether values differ by no more than rounding, which is no spread to test by."""
+    return max(values) - min(values) <= ROUNDING * max(1.0, *map(abs, values))
+
+
+# Arms over each other
+
+
+@dataclass(frozen=True)
+class Point:
+    """What `count` trials have in round `round`, at `x` percent of the weights (P_m) or of the training examples.
+
+    `error` is the standard error of the mean, None of one trial; `low` and `high` are the least and greatest.
+    """
+
+    x: float
+    round: int
+    mean: float
+    error: float | None
+    low: float
+    high: float
+    count: int
+
+    @classmethod
+    def of(cls, x: float, number: int, values: Mapping[int, float]) -> Self:
+        """Over values by the seed of their trial."""
+        found = list(values.values())
+        return cls(x, number, *mean_and_error(found), min(found), max(found), len(found))
+
+
+@dataclass(frozen=True)
+class Track:
+    """An arm of one of the runs that are laid over each other, under a name of its own among them."""
+
+    name: str
+    run: StudyRun
+    arm: str
+
+
+def tracks(runs: Sequence[StudyRun]) -> tuple[Track, ...]:
+    """All arms of the runs; of several runs with the run's number, from 1, before the arm's name."""
+    return tuple(
+        Track(f"{number} {arm.name}" if len(runs) > 1 else arm.name, run, arm.name)
+        for number, run in enumerate(runs, 1)
+        for arm in run.view.arms
+    )
+
+
+def points(run: StudyRun, arm: str, quantity: Quantity) -> tuple[Point, ...]:
+    """A quantity of an arm in each round that a trial has it in, in falling P_m."""
+    return _in_rounds(run, arm, {number: run.by_seed(arm, number, quantity) for number in run.levels(arm)})
+
+
+def gains(run: StudyRun, arm: str, quantity: Quantity) -> tuple[Point, ...]:
+    """Each round less the dense round of the same trial."""
+    dense = run.by_seed(arm, 0, quantity)
+    later = (number for number in run.levels(arm) if number > 0)
+    return _in_rounds(run, arm, {number: _less(run.by_seed(arm, number, quantity), dense) for number in later})
+
+
+def margins(run: StudyRun, arm: str, base: StudyRun, its: str, quantity: Quantity) -> tuple[Point, ...]:
+    """An arm less another, of the same run or not, at the same P_m and in trials of the same seed alone."""
+    pairs = partners(run.levels(arm), base.levels(its))
+    both = {
+        number: _less(run.by_seed(arm, number, quantity), base.by_seed(its, other, quantity))
+        for number, other in pairs.items()
+    }
+    return _in_rounds(run, arm, both)
+
+
+def _less(values: Mapping[int, float], others: Mapping[int, float]) -> dict[int, float]:
+    return {seed: value - others[seed] for seed, value in values.items() if seed in others}
+
+
+def _in_rounds(run: StudyRun, arm: str, found: Mapping[int, Mapping[int, float]]) -> tuple[Point, ...]:
+    levels = run.levels(arm)
+    known = [Point.of(levels[number], number, values) for number, values in found.items() if values]
+    return tuple(sorted(known, key=lambda point: -point.x))
+
+
+def margins_over(found: Sequence[Track], base: str, quantity: Quantity) -> list[tuple[Point, ...]]:
+    """Of each track its `margins` over the one of that name; none over itself."""
+    over = next(track for track in found if track.name == base)
+    return [() if track is over else margins(track.run, track.arm, over.run, over.arm, quantity) for track in found]
+
+
+def same_level(x: float, y: float) -> bool:
+    """Whether two P_m are the same one."""
+    return abs(x - y) <= SAME_LEVEL * y
+
+
+def aligned(lines: Sequence[Sequence[Point]]) -> list[tuple[float, tuple[Point | None, ...]]]:
+    """Lines as rows in falling P_m, a cell a line: each point once, in the row that is nearest.
+
+    The rows are those of the first line; where none stands for the P_m of another line's point, it has its own. So a
+    point's P_m may differ from that of its row (`same_level` tells).
+    """
+    rows: list[tuple[float, dict[int, Point]]] = []
+    for column, line in enumerate(lines):
+        near = sorted(
+            (abs(math.log(point.x / x)), place, number)
+            for number, point in enumerate(line)
+            for place, (x, _) in enumerate(rows)
+            if abs(point.x - x) <= WITHIN * x
+        )
+        rest = set(range(len(line)))
+        for _, place, number in near:
+            if number in rest and column not in rows[place][1]:
+                rows[place][1][column] = line[number]
+                rest.discard(number)
+        rows += [(line[number].x, {column: line[number]}) for number in sorted(rest)]
+    rows.sort(key=lambda row: -row[0])
+    return [(x, tuple(cells.get(column) for column in range(len(lines)))) for x, cells in rows]
+
+
+# Arms on less data
+
+
+@dataclass(frozen=True)
+class Family:
+    """Arms that differ in nothing but how much they learn from: their names by percentage of the training examples,
+    falling. Where a ticket found on all data is trained on less of it, the ticket itself is one of them."""
+
+    name: str
+    arms: Mapping[float, str]
+
+
+@dataclass(frozen=True)
+class BudgetLine:
+    """The arms of a family at one P_m, or its dense networks: a point a budget, x in percent of the training examples.
+
+    `gains`: each less the dense network of the same trial and budget; empty for dense networks.
+    """
+
+    name: str
+    points: tuple[Point, ...]
+    gains: tuple[Point, ...] = ()
+
+
+def families(study: Study) -> tuple[Family, ...]:
+    """The families of a study's arms that have two budgets or more."""
+    alike: dict[tuple[object, ...], list[Arm]] = {}
+    for arm in study.arm:
+        if _percent(study, arm) < 100:
+            alike.setdefault((*_make(study, arm), study.recipe(arm).data.subset), []).append(arm)
+    found: dict[str, Family] = {}
+    for (*make, _), limited in alike.items():
+        arms = {_percent(study, arm): arm.name for arm in limited}
+        for arm in study.arm:  # all data are no draw of either kind
+            budget = _percent(study, arm)
+            if (budget == 100 and _make(study, arm) == tuple(make)) or _source(study, limited[0]) == arm:
+                arms.setdefault(budget, arm.name)
+        if len(arms) > 1:
+            shared = {arm.name.rstrip("0123456789.-_") for arm in limited}
+            name = shared.pop() if len(shared) == 1 else limited[0].kind
+            name = limited[0].name if name in found else name
+            found[name] = Family(name, dict(sorted(arms.items(), reverse=True)))
+    return tuple(found.values())
+
+
+def _percent(study: Study, arm: Arm) -> float:
+    return round(100 * study.recipe(arm).data.fraction, 9)
+
+
+def _make(study: Study, arm: Arm) -> tuple[object, ...]:
+    """How an arm is made, but for the data that it learns from."""
+    recipe = study.recipe(arm).model_dump_json(exclude={"data": {"fraction", "subset"}})
+    of = _make(study, study.named(arm.of)) if arm.control else ()
+    return arm.kind, of, arm.copies, recipe
+
+
+def _source(study: Study, arm: Arm) -> Arm | None:
+    """The arm whose tickets this one trains just as they were trained, but for the data."""
+    if arm.kind != "retrain":
+        return None
+    found = study.named(arm.of)
+    return found if _make(study, found)[-1] == _make(study, arm)[-1] else None
+
+
+def budget_levels(run: StudyRun) -> tuple[float, ...]:
+    """P_m, percent, falling, of the pruned rounds that the most of the arms with less data have."""
+    limited = {
+        arm
+        for family in families(run.study)
+        for budget, arm in family.arms.items()
+        if budget < max(family.arms) and run.has(arm)
+    }
+    found = sorted((p_m for arm in limited for number, p_m in run.levels(arm).items() if number > 0), reverse=True)
+    counts: dict[float, int] = {}
+    for p_m in found:
+        level = next((level for level in counts if same_level(p_m, level)), p_m)
+        counts[level] = counts.get(level, 0) + 1
+    return tuple(level for level, count in counts.items() if count == max(counts.values()))
+
+
+def budget_lines(run: StudyRun, p_m: float, quantity: Quantity) -> tuple[BudgetLine, ...]:
+    """Dense networks, then the families of the study at that P_m; families with the same dense networks share them."""
+    dense: dict[str, BudgetLine] = {}
+    shown: set[tuple[str, ...]] = set()
+    lines: list[BudgetLine] = []
+    for family in families(run.study):
+        arms = {budget: arm for budget, arm in family.arms.items() if run.has(arm)}
+        networks = {budget: _dense_keys(run, arm) for budget, arm in arms.items()}
+        if not {keys for budget, keys in networks.items() if budget < 100} <= shown:
+            name = "dense" if not dense else f"dense, {family.name}"
+            dense[name] = BudgetLine(name, _at(run, arms, 100.0, quantity, lifted=False))
+        shown |= set(networks.values())
+        found = _at(run, arms, p_m, quantity, lifted=False)
+        lines.append(BudgetLine(family.name, found, _at(run, arms, p_m, quantity, lifted=True)))
+    return (*dense.values(), *lines)
+
+
+def _dense_keys(run: StudyRun, arm: str) -> tuple[str, ...]:
+    return tuple(trial.rounds[0].key for trial in run.view.arm(arm).trials if 0 in trial.rounds)
+
+
+def _at(run: StudyRun, arms: Mapping[float, str], p_m: float, quantity: Quantity, *, lifted: bool) -> tuple[Point, ...]:
+    """By budget, the arm's point at that P_m; `lifted`, less its dense one."""
+    found: list[Point] = []
+    for budget, arm in arms.items():
+        line = gains(run, arm, quantity) if lifted else points(run, arm, quantity)
+        here = [point for point in line if same_level(point.x, p_m)]
+        found += [Point(budget, it.round, it.mean, it.error, it.low, it.high, it.count) for it in here[:1]]
+    return tuple(found)
+
+
+# Lines
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line with bars over the trials: parallel tuples, a point a round, in falling P_m.
+
+    `x` is P_m in percent; `mean`, `low` and `high` are over the `count` trials that have a finite value; `error` is
+    the standard error of that mean, NaN of a single trial; `marks` is what the round signals in any of them.
+    """
+
+    name: str
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    error: tuple[float, ...]
+    count: tuple[int, ...]
+    rounds: tuple[int, ...]
+    marks: tuple[tuple[SignalKind, ...], ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve: parallel tuples, NaN as gaps."""
+
+    name: str
+    iteration: tuple[int, ...] = ()
+    train_loss: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+    validation_accuracy: tuple[float, ...] = ()
+
+
+def accuracy_series(view: RunView) -> list[Series]:
+    """Test accuracy at the lowest validation loss (0 to 1) against P_m, one line an arm."""
+    return [_over_trials(arm) for arm in view.arms]
+
+
+def dense_accuracy(view: RunView) -> float | None:
+    """Mean test accuracy of the dense rounds of the first arm; None before there is one."""
+    if not view.arms:
+        return None
+    points = accuracy_series(view)[0]
+    return points.mean[0] if points.rounds and points.rounds[0] == 0 else None
+
+
+def _over_trials(arm: ArmView) -> Series:
+    points: list[tuple[float, list[float], int, tuple[SignalKind, ...]]] = []
+    for number in arm.planned:
+        rounds: list[RoundFinished] = [trial.rounds[number] for trial in arm.trials if number in trial.rounds]
+        values = [item.result.test_accuracy for item in rounds if item.result.test_accuracy is not None]
+        if values:
+            marks = dict.fromkeys(kind for item in rounds for kind in round_marks(item))
+            points.append((rounds[0].p_m, values, number, tuple(sorted(marks))))
+    return Series(
+        name=arm.name,
+        x=tuple(p_m for p_m, _, _, _ in points),
+        mean=tuple(mean_and_error(values)[0] for _, values, _, _ in points),
+        low=tuple(min(values) for _, values, _, _ in points),
+        high=tuple(max(values) for _, values, _, _ in points),
+        error=tuple(_nan(mean_and_error(values)[1]) for _, values, _, _ in points),
+        count=tuple(len(values) for _, values, _, _ in points),
+        rounds=tuple(number for _, _, number, _ in points),
+        marks=tuple(marks for _, _, _, marks in points),
+    )
+
+
+def extended(curve: Curve, points: Sequence[CurvePoint]) -> Curve:
+    """The curve with the points that follow it; itself without any."""
+    if not points:
+        return curve
+    return Curve(
+        curve.name,
+        curve.iteration + tuple(point.iteration for point in points),
+        curve.train_loss + tuple(_nan(point.train_loss) for point in points),
+        curve.validation_loss + tuple(_nan(point.validation_loss) for point in points),
+        curve.validation_accuracy + tuple(_nan(point.validation_accuracy) for point in points),
+    )
+
+
+def _nan(value: float | None) -> float:
+    return math.nan if value is None else value
