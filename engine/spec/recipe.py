@@ -67,9 +67,10 @@ class Train(Model):
 
     `warmup` raises the learning rate linearly from 0 over the first iterations; the `step` schedule
     multiplies it by `decay` at each of `milestones`, `cosine` lowers it to zero at the last iteration.
-    `weight_decay` times each parameter is added to its gradient before momentum, as in PyTorch's SGD. `dropout` is the rate at which units are left out. `augment`
-    shows each example with four pixels of black around, cropped to its size at a random place and flipped left to
-    right half of the time, anew in every step: as He et al. 2016 (section 4.2), and not the paper's Conv-N.
+    `weight_decay` times each parameter is added to its gradient before momentum, as in PyTorch's SGD.
+    `dropout` is the rate at which units are left out. `augment` shows each example with four
+    pixels of black around, cropped to its size at a random place and flipped left to right half of the time, anew in
+    every step: as He et al. 2016 (section 4.2), and not the paper's Conv-N.
     `clamp` c keeps every weight's magnitude below a bound of its own, drawn uniformly between 0 and c standard
     deviations of its layer's initial weights, afresh for every round. Most weights end at their bounds: magnitudes
     are then about uniform and say nothing of the weights. Bounds that stayed would say which weights the next round
