@@ -15,7 +15,17 @@ from benchmarks.sides import Sides, Spread, line
 from engine.runner.checkpoints import CHECKPOINT_SECONDS, CheckpointWriter
 from engine.spec import Train
 from engine.store import Checkpoint, CheckpointStore
-from engine.training import DataOnDevices, Evaluation, Kept, LaneBatch, Program, StepTimer, machine, prepare_jax, train
+from engine.training import (
+    DataOnDevices,
+    DeviceSnapshot,
+    Evaluation,
+    LaneBatch,
+    Program,
+    StepTimer,
+    machine,
+    prepare_jax,
+    train,
+)
 
 NETWORKS = {"lenet-300-100": (28, 28, 1), "conv-2": (32, 32, 3)}
 EXAMPLES, BATCH, LANES = 5_000, 60, 2
@@ -62,7 +72,7 @@ def _segments(network: str, store: CheckpointStore) -> Callable[[bool], float]:
 
         with CheckpointWriter(store) as saving:
 
-            def between(iteration: int, readings: list[list[Evaluation]], kept: Kept | None) -> bool:
+            def between(iteration: int, readings: list[list[Evaluation]], kept: DeviceSnapshot | None) -> bool:
                 if kept is not None:
                     states = kept.states
                     saving.save(lambda: [_checkpoint(lane, state) for lane, state in enumerate(states())])

@@ -4,6 +4,7 @@ XLA leaves a CPU's fast kernels when the gradient of its convolution stands in a
 times as long: this is the guard against that. Torch doing the same work stands beside it.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from engine.networks.build import forward
-from engine.networks.shapes import architecture
 
 from benchmarks.sample import CLASSES, MEAN, STD, half_lane, noise
 from benchmarks.sides import Sides, line
+from engine.networks import build
 from engine.spec import Train
 from engine.training import (
     DataOnDevices,
@@ -91,7 +91,7 @@ def _outside(network: str, steps: int) -> Callable[[], float]:
     recipe = _recipe(steps)
     lane = half_lane(network, IMAGE, EXAMPLES, recipe, 0)
     rule = optimizer_of(Program.of(network, IMAGE, CLASSES, recipe))
-    apply = forward(network, IMAGE, CLASSES)
+    apply = build(network, IMAGE, CLASSES).apply
     pixels, labels = (jnp.asarray(part) for part in noise(IMAGE, EXAMPLES))
     masks = {name: jnp.asarray(mask) for name, mask in lane.masks.items()}
 
@@ -100,15 +100,17 @@ def _outside(network: str, steps: int) -> Callable[[], float]:
         images = (pixels[rows].astype(jnp.float32) / 255 - MEAN) / STD
 
         def loss_of(params):  # type: ignore[no-untyped-def]
-            return optax.softmax_cross_entropy_with_integer_labels(apply(params, images), labels[rows]).mean()
+            return optax.softmax_cross_entropy_with_integer_labels(
+                apply(params, {}, images, None)[0], labels[rows]
+            ).mean()
 
         gradients = jax.grad(loss_of)(params)
         for name, mask in masks.items():
-            gradients[name]["kernel"] = jnp.where(mask, gradients[name]["kernel"], 0)
+            gradients[name] = jnp.where(mask, gradients[name], 0)
         updates, moments = rule.update(gradients, moments)
         return jax.tree.map(lambda weight, update: weight - 2e-4 * update, params, updates), moments
 
-    params = jax.tree.map(jnp.asarray, lane.start)
+    params = jax.tree.map(jnp.asarray, lane.start.params)
     state = [params, rule.init(params)]
 
     def run() -> float:
@@ -127,17 +129,17 @@ def _torch(network: str, steps: int) -> Callable[[], float]:
 
     pixels, labels = (torch.from_numpy(part) for part in noise(IMAGE, EXAMPLES))
     pixels, labels = pixels.permute(0, 3, 1, 2).contiguous(), labels.long()
-    made_of = architecture(network)
     parts: list[nn.Module] = []
-    channels = IMAGE[2]
-    for block in made_of.blocks:
-        for outputs in block:
-            parts += [nn.Conv2d(channels, outputs, 3, padding=1), nn.ReLU()]
-            channels = outputs
-        parts.append(nn.MaxPool2d(2))
-    parts.append(nn.Flatten())
-    for units in made_of.dense:
-        parts += [nn.LazyLinear(units), nn.ReLU()]
+    layers = build(network, IMAGE, CLASSES).layers
+    for layer, after in itertools.pairwise(layers):
+        if layer.kind == "conv":
+            parts += [nn.Conv2d(layer.shape[2], layer.shape[3], 3, padding=1), nn.ReLU()]
+            if after.positions < layer.positions:
+                parts.append(nn.MaxPool2d(2))
+            if after.kind != "conv":
+                parts.append(nn.Flatten())
+        else:
+            parts += [nn.LazyLinear(layer.shape[1]), nn.ReLU()]
     model = nn.Sequential(*parts, nn.LazyLinear(CLASSES))
     model(torch.zeros(1, IMAGE[2], *IMAGE[:2]))
     kernels = [param for param in model.parameters() if param.ndim > 1]

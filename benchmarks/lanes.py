@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.sample import CLASSES, MEAN, STD, half_lane, noise
 from benchmarks.sides import Sides, line
-from engine.networks import layer_shapes
+from engine.networks import build
 from engine.spec import Train
 from engine.training import (
     DataOnDevices,
@@ -105,7 +105,8 @@ def _torch(*, fused: bool) -> Callable[[], float]:
     pixels, labels = (torch.from_numpy(part) for part in noise(IMAGE, EXAMPLES))
     labels = labels.long()
     lane = half_lane(NETWORK, IMAGE, EXAMPLES, Train(iterations=STEPS, batch=BATCH, evaluate_every=STEPS), 0)
-    layers = [(torch.from_numpy(part["kernel"].copy()), torch.zeros(len(part["bias"]))) for part in lane.start.values()]
+    kernels = [torch.from_numpy(lane.start.params[name].copy()) for name in lane.masks]
+    layers = [(kernel, torch.zeros(kernel.shape[1])) for kernel in kernels]
     params = [tensor.requires_grad_() for pair in layers for tensor in pair]
     masks = [torch.from_numpy(mask.astype(np.float32)) for mask in lane.masks.values()]
     order = torch.from_numpy(lane.order.astype(np.int64))
@@ -139,7 +140,7 @@ def _products() -> Callable[[], float]:
     measured for these very shapes on all cores.
     """
     draw = np.random.default_rng(1)
-    sizes = [layer.shape for layer in layer_shapes(NETWORK, IMAGE, CLASSES)]
+    sizes = [layer.shape for layer in build(NETWORK, IMAGE, CLASSES).layers]
     arrays = [
         tuple(jnp.asarray(draw.normal(size=shape), jnp.float32) for shape in ((BATCH, a), (a, b), (BATCH, b)))
         for a, b in sizes

@@ -1,10 +1,9 @@
 """Made-up data and half-pruned lanes to train on them."""
 
 import numpy as np
-from engine.networks.build import initial_weights
 from numpy.typing import NDArray
 
-from engine.networks import layer_shapes
+from engine.networks import Snapshot, build, initial_weights
 from engine.pruning import masked, random_masks
 from engine.spec import Train
 from engine.training import Lane, batch_order, learning_rates
@@ -25,11 +24,12 @@ def noise(image: tuple[int, int, int], examples: int) -> tuple[NDArray[np.uint8]
 
 def half_lane(network: str, image: tuple[int, int, int], examples: int, recipe: Train, seed: int) -> Lane:
     """A lane with half of its weights, drawn at random, that trains as `recipe` says on all examples."""
-    halves = {it.name: np.arange(it.size).reshape(it.shape) % 2 == 0 for it in layer_shapes(network, image, CLASSES)}
+    made = build(network, image, CLASSES)
+    halves = {layer.parameter: np.arange(layer.size).reshape(layer.shape) % 2 == 0 for layer in made.layers}
     masks = random_masks(halves, seed)
     rows = np.arange(examples, dtype=np.int32)
     return Lane(
-        start=masked(initial_weights(network, image, CLASSES, seed), masks),
+        start=Snapshot(masked(initial_weights(made, seed).params, masks)),
         masks=masks,
         order=batch_order(rows, recipe.batch, recipe.iterations, seed),
         rates=learning_rates(recipe),

@@ -156,12 +156,7 @@ class Registry(Generic[T]):
                 self._loading = False
 
     def _import(self) -> None:
-        try:
-            package = importlib.import_module(self._package)
-        except ModuleNotFoundError as error:
-            if error.name is None or not self._package.startswith(error.name):
-                raise
-            return
+        package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(getattr(package, "__path__", [])):
             if module.name not in self._helpers:
                 importlib.import_module(f"{self._package}.{module.name}")
@@ -203,11 +198,13 @@ def _parameters(value: object) -> dict[str, Value]:
     }
 
 
-network: Registry[Any] = Registry("network", "engine.networks", helpers=("ops",))
+network: Registry[Any] = Registry("network", "engine.networks", helpers=("ops", "blocks"))
 criterion: Registry[Any] = Registry("criterion", "engine.pruning.criteria")
 treatment: Registry[Any] = Registry("treatment", "engine.experiment.treatments")
 arm: Registry[Any] = Registry("arm", "engine.experiment.arms")
-dataset: Registry[Any] = Registry("dataset", "engine.datasets")
+dataset: Registry[Any] = Registry(
+    "dataset", "engine.datasets", helpers=("folder", "functions", "loading", "prepared", "splits")
+)
 measure: Registry[Any] = Registry("measure", "engine.analysis.measures")
 optimizer: Registry[Any] = Registry("optimizer", "engine.training.optimizers")
 schedule: Registry[Any] = Registry("schedule", "engine.training.schedules")

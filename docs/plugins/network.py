@@ -3,21 +3,21 @@
 from engine.networks import LayerShape, Network, glorot
 from engine.registry import network
 
-MOMENTUM, EPSILON = 0.9, 1e-5
+WIDTH, MOMENTUM, EPSILON = 16, 0.9, 1e-5
 
 
 @network("conv-1-bn", "one convolution, batch normalisation, global average pool", source="an example")
-def conv_bn(image_shape, classes, *, width: int = 16):
+def conv_bn(image_shape, classes):
     height, columns, channels = image_shape
     layers = (
-        LayerShape("conv1", "conv", (3, 3, channels, width), positions=height * columns),
-        LayerShape("output", "output", (width, classes), reads=("conv1",)),
+        LayerShape("conv1", "conv", (3, 3, channels, WIDTH), positions=height * columns),
+        LayerShape("output", "output", (WIDTH, classes), reads=("conv1",)),
     )
 
     def init(key):
         import jax.numpy as jnp
 
-        zeros, ones = jnp.zeros(width), jnp.ones(width)
+        zeros, ones = jnp.zeros(WIDTH), jnp.ones(WIDTH)
         params = glorot(layers, key) | {"bn1/scale": ones, "bn1/bias": zeros}
         return params, {"bn1/mean": zeros, "bn1/variance": ones}
 

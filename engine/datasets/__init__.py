@@ -3,19 +3,25 @@
 A *source* says where the arrays come from: published files, an image folder, a function. *Preparing* a data set keeps
 its arrays below the home, from where they are mapped into memory. A *split* holds out validation examples; a *subset*
 is a part of the others. Images are `uint8` `[N, H, W, C]` everywhere; a value is `pixel / 255`.
+
+Names are loaded when they are first used: listing the data sets that a study may name does not wait for NumPy.
 """
 
-from engine.datasets.catalogue import catalogue, entry, load, names, prepare
-from engine.datasets.source import DatasetStatus
-from engine.datasets.split import (
-    Dataset,
-    Split,
-    majority,
-    random_subset,
-    split,
-    statistics,
-    stratified_subset,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.datasets.loading import catalogue, entry, load, names, prepare
+    from engine.datasets.source import DatasetStatus
+    from engine.datasets.splits import (
+        Dataset,
+        Split,
+        majority,
+        random_subset,
+        split,
+        statistics,
+        stratified_subset,
+    )
 
 __all__ = [
     "Dataset",
@@ -32,3 +38,13 @@ __all__ = [
     "statistics",
     "stratified_subset",
 ]
+
+_LOADING = ("catalogue", "entry", "load", "names", "prepare")
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = "loading" if name in _LOADING else "source" if name == "DatasetStatus" else "splits"
+        return getattr(import_module(f"{__name__}.{module}"), name)

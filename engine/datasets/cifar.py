@@ -1,18 +1,18 @@
 """The CIFAR data sets, from Krizhevsky's binary archives."""
 
-import gzip
-import tarfile
-import zlib
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, cast
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, cast
 
 from engine import registry
 from engine.datasets.source import Arrays, Original, Source
 from engine.datasets.tfds import Card, build_with
 from engine.errors import BadInput
+
+if TYPE_CHECKING:
+    import gzip
 
 _FOLDER = "cifar-10-batches-bin/"
 _TRAIN = tuple(f"{_FOLDER}data_batch_{number}.bin" for number in range(1, 6))
@@ -36,6 +36,8 @@ def read(source: Source, paths: Sequence[Path]) -> Arrays:
     A record is a label in one byte, then the image, channel by channel.
     **Raises:** BadInput for an archive that is damaged or does not hold five training batches and a test batch.
     """
+    import numpy as np
+
     (path,) = paths
     height, width, channels = source.image_shape
     record = 1 + height * width * channels
@@ -53,6 +55,10 @@ def read(source: Source, paths: Sequence[Path]) -> Arrays:
 
 def _batches(path: Path, sizes: dict[str, int]) -> dict[str, bytes]:
     """Read the files of `sizes`, each of exactly that many bytes."""
+    import gzip
+    import tarfile
+    import zlib
+
     found: dict[str, bytes] = {}
     try:
         with gzip.open(path) as packed:

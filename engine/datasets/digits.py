@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from engine import registry
 from engine.datasets.source import Arrays, Report, Source
 
@@ -15,6 +13,7 @@ _BRIGHTEST = 16
 def _build(source: Source, draft: Path, originals: Path, report: Report) -> Arrays:
     """Hold out a fixed stratified fifth as the test set; scale 0..16 to 0..255, to the nearest."""
     report("reading scikit-learn's digits", 0.0)
+    import numpy as np
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

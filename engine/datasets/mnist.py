@@ -1,17 +1,19 @@
 """MNIST and Fashion-MNIST: four gzipped IDX files each, of the same sizes."""
 
-import gzip
-import zlib
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from engine import registry
 from engine.datasets.source import Arrays, Original, Source
 from engine.datasets.tfds import Card, build_with
 from engine.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _BYTES = 0x08
 
@@ -21,6 +23,8 @@ def read(source: Source, paths: Sequence[Path]) -> Arrays:
 
     **Raises:** BadInput for a file that is damaged or has other sizes than `source` names.
     """
+    import numpy as np
+
     height, width, _ = source.image_shape
     shapes = ((source.train, height, width), (source.train,), (source.test, height, width), (source.test,))
     images, labels, test_images, test_labels = map(_read, paths, shapes)
@@ -29,6 +33,11 @@ def read(source: Source, paths: Sequence[Path]) -> Arrays:
 
 def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Read `shape` bytes after the header: two zeros, the type, the rank, each size as a big-endian 32-bit number."""
+    import gzip
+    import zlib
+
+    import numpy as np
+
     header = bytes((0, 0, _BYTES, len(shape))) + np.array(shape, ">u4").tobytes()
     wanted = len(header) + int(np.prod(shape))
     try:

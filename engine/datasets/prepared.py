@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.datasets.folder import listing
 from engine.datasets.source import Arrays, Original, Report, Source
-from engine.datasets.split import Dataset
+from engine.datasets.splits import Dataset
 from engine.errors import BadInput
 from engine.paths import make_folder
 

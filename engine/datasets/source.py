@@ -1,13 +1,16 @@
 """What is known about a data set before any of its arrays are read."""
 
+from __future__ import annotations
+
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Report = Callable[[str, float], None]
 """Takes the stage in words and the fraction done, 0 to 1. An exception that it raises ends the preparation."""
@@ -55,7 +58,7 @@ class Source:
     test: int
     classes: int
     validation_size: int
-    build: "Build"
+    build: Build
     originals: tuple[Original, ...] = ()
     url: str = ""
     state: str = ""

@@ -4,16 +4,19 @@ TFDS verifies the files and keeps them as records; the arrays are kept beside th
 is imported when a data set is prepared.
 """
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from engine.datasets.source import Arrays, Build, Report, Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Reader = Callable[[Source, Sequence[Path]], Arrays]
 """Takes the source and the paths of its originals, in their order. Raises BadInput for an unexpected file."""
@@ -45,6 +48,7 @@ def _build(source: Source, card: Card, read: Reader, folder: Path, originals: Pa
 
     **Returns:** the arrays, in the order of the original files, which is the order of the records too.
     """
+    import numpy as np
     import tensorflow_datasets as tfds
 
     class Records(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc, call-arg]
@@ -118,6 +122,8 @@ def _build(source: Source, card: Card, read: Reader, folder: Path, originals: Pa
 
 def _compare(records: Any, images: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
     """Read a few records back and compare them with the arrays. Raises RuntimeError where they differ."""
+    import numpy as np
+
     if len(records) != len(labels):
         raise RuntimeError(f"TFDS wrote {len(records)} records for {len(labels)} examples")
     for index in (0, len(labels) // 2, len(labels) - 1):

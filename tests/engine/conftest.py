@@ -18,6 +18,7 @@ from engine.store import Event, RunFolder, Store
 
 if TYPE_CHECKING:
     from engine.training import Machine
+
 check_shapes()
 
 MNIST_FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"

@@ -12,7 +12,7 @@ import typing
 import jaxtyping
 from beartype import beartype
 
-CHECKED = ("engine.datasets.split",)
+CHECKED = ("engine.datasets.splits",)
 """Modules whose functions are checked."""
 
 

@@ -20,13 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import datasets
-from engine.datasets import prepared
+from engine.datasets import prepared, splits
 from engine.datasets.digits import DIGITS
 from engine.datasets.mnist import MNIST
 from engine.datasets.source import Arrays, Original, Source
 from engine.errors import BadInput
 
-split_module = sys.modules["engine.datasets.split"]  # the package has a function of that name
 FILES = [original.name for original in MNIST.originals]
 
 
@@ -80,6 +79,13 @@ def test_importing_the_package_loads_no_heavy_library() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_study_may_name_is_listed_without_numpy() -> None:
+    code = "import sys; from engine import registry; print(*registry.dataset.names(), 'numpy' in sys.modules)"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.split() == ["cifar10", "digits", "mnist", "fashion_mnist", "False"]
 
 
 def test_the_catalogue_lists_every_name_without_preparing_any(tmp_path: Path) -> None:
@@ -214,16 +220,16 @@ def test_statistics_are_those_of_the_rows_and_of_no_other_image(train: int, chan
 
 def test_sums_of_read_only_images_are_computed_once_and_dropped_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     images, rows, summed = made_up(20, 0, 1).train_images, np.arange(5, dtype=np.int32), []
-    compute = split_module._sum
-    monkeypatch.setattr(split_module, "_sum", lambda images: summed.append(1) or compute(images))
+    compute = splits._sum
+    monkeypatch.setattr(splits, "_sum", lambda images: summed.append(1) or compute(images))
     images.flags.writeable = False
-    before = len(split_module._SUMS)
+    before = len(splits._SUMS)
     for _ in range(3):
         datasets.statistics(images, rows)
-    assert (len(summed), len(split_module._SUMS)) == (1, before + 1)
+    assert (len(summed), len(splits._SUMS)) == (1, before + 1)
     del images
     gc.collect()
-    assert len(split_module._SUMS) == before
+    assert len(splits._SUMS) == before
 
 
 def test_the_majority_is_the_accuracy_of_the_best_constant_prediction() -> None:

@@ -157,7 +157,8 @@ def test_chance_is_scipys_binomial_test(examples: int, share: float, majority: f
 def test_the_distance_from_uniform_is_that_of_the_steps() -> None:
     rng = np.random.default_rng(1)
     for values in (rng.random(500, "f4"), np.abs(rng.standard_normal(500, "f4")), np.float32([2, 2, 2, 4])):
-        share = np.sort(values.astype(np.float64)) / values.max()
+        values = np.sort(values)
+        share = values.astype(np.float64) / values.max()
         steps = np.arange(len(share))
         plain = max((share - steps / len(share)).max(), ((steps + 1) / len(share) - share).max())
         assert distance_from_uniform(values) == pytest.approx(plain)
@@ -218,14 +219,15 @@ def by_hand(study: Study, home: Path) -> tuple[dict[int, Snapshot], dict[int, La
     split = datasets.split(data, 0)
     part = datasets.stratified_subset(data, split, 0.25, 1)
     assert len(part) == PART
+    mean, std = datasets.statistics(data.train_images, part)
     lane = Lane(
         start=initial_weights(NETWORK, 1),
         masks=full_masks(LAYERS),
         order=batch_order(part, 30, recipe.train.iterations, 1),
         rates=learning_rates(recipe.train),
         validation=split.validation,
-        mean=datasets.statistics(data.train_images, split.train)[0],
-        std=datasets.statistics(data.train_images, split.train)[1],
+        mean=mean,
+        std=std,
     )
     on_device = DataOnDevices.put(1, (data.train_images, data.train_labels), (data.test_images, data.test_labels))
     pack = LaneBatch(Program.of("lenet-300-100", (8, 8, 1), 10, recipe.train), [lane], on_device, 1)

@@ -131,6 +131,19 @@ def test_a_plug_in_of_each_kind_runs_to_the_end_and_is_described(call: Call, kin
         assert "allowed: " in line
 
 
+def test_describe_lists_every_entry_and_shows_one_in_full(call: Call) -> None:
+    rows = json.loads(call("describe", "--json").out)
+    assert [(row["kind"], row["name"]) for row in rows] == [
+        (kind.kind, name) for kind in registry.REGISTRIES for name in kind.names()
+    ]
+    assert all(row["help"] and row["origin"] == "built in" for row in rows)
+    full = call("describe", "optimizer", "sgd").out
+    assert "parameters  momentum = 0.9, nesterov = false" in full
+    assert "describe network 'conv2': allowed: lenet-300-100" in one_line(call("describe", "network", "conv2"))
+    assert one_line(call("describe", "network", "conv2")).endswith("; did you mean conv-2?")
+    assert "allowed: network, criterion, treatment" in one_line(call("describe", "networks"))
+
+
 def test_every_kind_has_an_example_that_its_page_quotes() -> None:
     assert set(USES) == {kind.kind for kind in registry.REGISTRIES} == {file.stem for file in EXAMPLES.glob("*.py")}
     page = (EXAMPLES.parent / "extending.md").read_text()

@@ -46,7 +46,9 @@ def a_run(name: str, **changes: object) -> RunSummary:
 RUNS = [
     a_run("good", title="The good one", arms=("ticket", "reinit")),
     a_run("fashion", dataset="fashion-mnist", study="less-data", created=NOW - 10 * DAY, note="of two\nlines"),
-    a_run("busy", status="running", seconds=None, rounds_done=3, rounds=(RoundMean(0, 100.0, 0.7, 0.7),), created=NOW - 60),
+    a_run(
+        "busy", status="running", seconds=None, rounds_done=3, rounds=(RoundMean(0, 100.0, 0.7, 0.7),), created=NOW - 60
+    ),
     a_run("cut", status="interrupted", seconds=None, rounds_done=0, rounds=(), device="NVIDIA H100"),
     a_run("broken", study="?", status="damaged", dataset="", created=0.0, seconds=None, rounds=(), rounds_done=0),
 ]

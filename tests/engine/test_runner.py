@@ -128,7 +128,8 @@ def test_the_json_is_as_promised(finished: RunFolder) -> None:
 def a_round_is_as_promised(item: dict[str, Any]) -> None:
     promised = (
         "round p_m survivors layers early_stop_iteration validation_loss validation_accuracy test_accuracy "
-        "test_accuracy_end test_accuracy_pruned collapsed spearman signals magnitudes measures early_bird seconds key reused"
+        "test_accuracy_end test_accuracy_pruned collapsed spearman signals magnitudes measures early_bird "
+        "seconds key reused"
     )
     assert list(item) == promised.split()
     counts = {0: (19_200, 30_000, 1000), 1: (9600, 15_000, 750), 2: (4800, 7500, 562), 3: (2400, 3750, 422)}

@@ -9,7 +9,7 @@ from engine.datasets import folder as image_folder
 from engine.datasets import prepared
 from engine.datasets.functions import function_source
 from engine.datasets.source import DatasetStatus, Report, Source, validation_size
-from engine.datasets.split import Dataset
+from engine.datasets.splits import Dataset
 from engine.errors import BadInput
 from engine.paths import data_folder
 
