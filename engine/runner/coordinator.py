@@ -67,14 +67,14 @@ class _Flight:
     steps_less: int = 0
     trained: dict[str, TrainedRound] = field(default_factory=dict)
     jobs: dict[str, tuple[Callable[[], RoundResult], Future[RoundResult]]] = field(default_factory=dict)
+    training: list[Round] = field(default_factory=list)
+    progress: BatchProgress | None = None
+    writers: list[CheckpointWriter] = field(default_factory=list)
 
     def close(self) -> None:
         """Wait until no checkpoint is being written."""
         for writer in self.writers:
             writer.__exit__(None, None, None)
-    training: list[Round] = field(default_factory=list)
-    progress: BatchProgress | None = None
-    writers: list[CheckpointWriter] = field(default_factory=list)
 
 
 class _Control:

@@ -526,7 +526,7 @@ def test_a_run_without_workers_fails(
             raise WorkerLost("node 3 is down")
 
     monkeypatch.setattr(Trainer, "workers", lambda it: [Gone(it.dataset, it.inputs, most_at_once=2)])
-    with pytest.raises(LabError, match="^no worker is left: node 3 is down$"):
+    with pytest.raises(LabError, match=r"^no worker is left: node 3 is down$"):
         execute(tiny(*QUICK), new_home())
 
 
