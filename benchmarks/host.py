@@ -5,8 +5,8 @@ Devices are emulated by a worker that sleeps and returns networks with the right
 
 import sys
 import time
-from collections.abc import Callable
-from contextlib import redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,7 +108,7 @@ def _quickstart(home: Path) -> bool:
     each, share = 1000 * seconds / rounds, 100 * seconds / whole
     return all(
         [
-            line(f"quickstart, {rounds} rounds of one iteration, a round", _one(each), HOST_MS, at_most=True, unit=" ms"),
+            line(f"quickstart, one iteration a round ({rounds} rounds)", _one(each), HOST_MS, at_most=True, unit=" ms"),
             line(f"of the whole quickstart ({whole:.0f} s)", _one(share), HOST_SHARE, at_most=True, unit=" %"),
         ]
     )
@@ -235,22 +235,18 @@ class Sleeper:
 
 
 def _point(item: Round, iteration: int) -> CurvePoint:
-    return CurvePoint(
-        iteration=item.first + iteration, train_loss=0.5, validation_loss=0.5, validation_accuracy=0.9
-    )
+    return CurvePoint(iteration=item.first + iteration, train_loss=0.5, validation_loss=0.5, validation_accuracy=0.9)
 
 
-class _only:
+@contextmanager
+def _only(worker: Sleeper) -> Iterator[None]:
     """Runs have this worker alone within."""
-
-    def __init__(self, worker: Sleeper):
-        self._worker, self._before = worker, experiment.Trainer.workers
-
-    def __enter__(self) -> None:
-        experiment.Trainer.workers = lambda trainer: [self._worker]  # type: ignore[method-assign]
-
-    def __exit__(self, *_: object) -> None:
-        experiment.Trainer.workers = self._before  # type: ignore[method-assign]
+    before = experiment.Trainer.workers
+    experiment.Trainer.workers = lambda trainer: [worker]  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        experiment.Trainer.workers = before  # type: ignore[method-assign]
 
 
 def _timed(

@@ -67,14 +67,14 @@ class _Flight:
     steps_less: int = 0
     trained: dict[str, TrainedRound] = field(default_factory=dict)
     jobs: dict[str, tuple[Callable[[], RoundResult], Future[RoundResult]]] = field(default_factory=dict)
+    training: list[Round] = field(default_factory=list)
+    progress: BatchProgress | None = None
+    writers: list[CheckpointWriter] = field(default_factory=list)
 
     def close(self) -> None:
         """Wait until no checkpoint is being written."""
         for writer in self.writers:
             writer.__exit__(None, None, None)
-    training: list[Round] = field(default_factory=list)
-    progress: BatchProgress | None = None
-    writers: list[CheckpointWriter] = field(default_factory=list)
 
 
 class _Control:
@@ -160,6 +160,7 @@ class Coordinator:
         self._batches = 0
         self._busy: list[tuple[Round, Holder]] = []
         self._stopping = self._closed = False
+        self._first = True
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._prepared: dict[str, Future[RoundInputs]] = {}
         self._threads = ThreadPoolExecutor(self._workers, "worker")
@@ -306,7 +307,8 @@ class Coordinator:
             return None
         self._trainer.prove_stored(item, found)
         self._trainer.finished.add(found, written=True)
-        self._store.checkpoints.remove(item.key)
+        if item.key in self._history.begun or self._store.checkpoints.has(item.key):
+            self._store.checkpoints.remove(item.key)
         return found
 
     def _lock(self, item: Round) -> bool:
@@ -427,7 +429,8 @@ class Coordinator:
             return
         flight.steps_done += flight.progress.iterations * len(flight.training)
         flight.trained.update((item.key, found) for item, found in zip(flight.training, trained, strict=True))
-        if len(self._compiled) == 1:
+        if self._first:
+            self._first = False
             self._keep_facts()
         self._continue(flight)
 
@@ -476,7 +479,8 @@ class Coordinator:
         self._store.rounds.write(stored)
         self._trainer.finished.add(stored, written=True)
         flight.close()
-        self._store.checkpoints.remove(item.key)
+        if item.key in self._history.begun or self._store.checkpoints.has(item.key):
+            self._store.checkpoints.remove(item.key)
         self._store.round_locks.release(item.key)
         return stored.result
 
@@ -584,4 +588,5 @@ def _started(run: str, plan: Plan, stored: int, width: int) -> RunStarted:
         device=machine().words,
         lanes=width,
         numerics=machine().tag,
+        kinds={layer.name: layer.kind for layer in plan.layers},
     )

@@ -61,7 +61,7 @@ class Trainer:
     def checkpoint(self, item: Round) -> Checkpoint | None:
         """The checkpoint of a round; None when it is trained from its start, also where the checkpoint lacks weights
         that other rounds now rewind to."""
-        found = self._checkpoints.read(item.key)
+        found = self._checkpoints.read(item.key) if self._checkpoints.has(item.key) else None
         if found is None:
             return None
         passed = {mark for mark in self.plan.rewind_points[item.key] if mark <= found.iteration}

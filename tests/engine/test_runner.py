@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 
 from engine import datasets, views
 from engine.errors import InvariantViolated, LabError, Unwritable
-from engine.networks import initial_weights
-from engine.pruning import counts_of, invariants
+from engine.networks import build, initial_weights
+from engine.pruning import counts_of
 from engine.runner import resources as meter
 from engine.runner import run
 from engine.runner import workers as bench
@@ -86,9 +86,10 @@ def same_numbers(one: StoredRound, other: StoredRound) -> None:
 def same_training(one: StoredRound, other: StoredRound) -> None:
     for name, mask in one.masks.items():
         assert mask.tobytes() == other.masks[name].tobytes()
-        for weights, others in ((one.final, other.final), (one.best, other.best)):
-            assert weights[name]["kernel"].tobytes() == others[name]["kernel"].tobytes()
-            assert weights[name]["bias"].tobytes() == others[name]["bias"].tobytes()
+    for network, reference in ((one.final, other.final), (one.best, other.best)):
+        assert network.params.keys() == reference.params.keys()
+        for name, array in network.params.items():
+            assert array.tobytes() == reference.params[name].tobytes(), name
 
 
 def same_run(one: RunFolder, other: RunFolder) -> None:
@@ -184,7 +185,7 @@ def test_a_ticket_loses_its_smallest_weights_and_only_shrinks(finished: RunFolde
     for number in (1, 2, 3):
         before, after = (stored(finished, "ticket", 0, it) for it in (number - 1, number))
         for name, mask in after.masks.items():
-            size = np.abs(before.final[name]["kernel"])
+            size = np.abs(before.final.params[name])
             went = before.masks[name] & ~mask
             assert not (mask & ~before.masks[name]).any()
             assert size[went].max() <= size[mask].min()
@@ -194,7 +195,7 @@ def test_one_shot_prunes_the_dense_network_once(finished: RunFolder) -> None:
     dense = stored(finished, "one-shot", 0, 0)
     for number in (1, 2, 3):
         for name, mask in stored(finished, "one-shot", 0, number).masks.items():
-            size = np.abs(dense.final[name]["kernel"])
+            size = np.abs(dense.final.params[name])
             assert size[~mask].max() <= size[mask].min()
 
 
@@ -210,8 +211,10 @@ def test_equal_rounds_are_trained_once(finished: RunFolder) -> None:
 
 def test_dead_weights_are_zero_in_everything_that_is_kept(finished: RunFolder) -> None:
     for item in rounds_of(finished).values():
-        invariants.all_dead_zero("weights", (item.final, item.best), item.masks, 0)
-        assert all(np.isfinite(tensors["kernel"]).all() for tensors in item.final.values())
+        for name, mask in item.masks.items():
+            assert not item.final.params[name][~mask].any()
+            assert not item.best.params[name][~mask].any()
+        assert item.final.finite
 
 
 def test_the_curve_and_the_early_stop_agree(finished: RunFolder) -> None:
@@ -249,7 +252,7 @@ def test_global_scope_some_rounds_and_several_controls(tiny: Tiny, new_home: New
     first, second = (stored(folder, "reinit", trial, 3) for trial in (0, 1))
     same_masks = [first.masks[name].tobytes() == second.masks[name].tobytes() for name in first.masks]
     assert same_masks == [True] * 3
-    assert (first.final["output"]["kernel"] != second.final["output"]["kernel"]).any()
+    assert (first.final.params["output/kernel"] != second.final.params["output/kernel"]).any()
 
 
 # What a round starts from
@@ -272,7 +275,8 @@ def test_every_lane_starts_where_its_treatment_says_and_sees_no_validation_examp
     monkeypatch.setattr(bench, "LaneBatch", Spy)
     monkeypatch.setattr(Spy, "seen", [])
     _, folder = execute(tiny("trials=1", "base.prune.rounds=1"), new_home())
-    keys = dict.fromkeys(event.key for event in events_of(folder, RoundStarted))
+    numbers = {event.key: event.round for event in events_of(folder, RoundStarted)}
+    keys, orders = list(numbers), dict[int, Any]()
     seeds = {
         stored(folder, arm, 0, number).key: 1001 if arm == "reinit" and number else 1
         for arm in ARMS
@@ -281,14 +285,15 @@ def test_every_lane_starts_where_its_treatment_says_and_sees_no_validation_examp
     split = datasets.split(datasets.load("digits", store_of(folder).home), 0)
     assert len(Spy.seen) == len(keys) == 4
     for key, (lane, weights) in zip(keys, Spy.seen, strict=True):
-        named = initial_weights("lenet-300-100", (8, 8, 1), 10, seeds[key])
+        named = initial_weights(build("lenet-300-100", (8, 8, 1), 10), seeds[key]).params
         kept = store_of(folder).rounds.read(key)
         assert kept is not None
-        for name, mask in kept.masks.items():
-            np.testing.assert_array_equal(weights[name]["kernel"], np.where(mask, named[name]["kernel"], 0))
-            np.testing.assert_array_equal(weights[name]["bias"], named[name]["bias"])
+        for name, array in named.items():
+            survivors = np.where(kept.masks[name], array, 0) if name in kept.masks else array
+            np.testing.assert_array_equal(weights.params[name], survivors)
         assert not np.isin(lane.order, split.validation).any()
-        np.testing.assert_array_equal(lane.order, Spy.seen[0][0].order)
+        np.testing.assert_array_equal(lane.order, orders.setdefault(numbers[key], lane.order))
+    assert (orders[0] != orders[1]).any(), "each round draws its own order, the same for all arms"
 
 
 def test_test_data_choose_nothing(
@@ -521,7 +526,7 @@ def test_a_run_without_workers_fails(
             raise WorkerLost("node 3 is down")
 
     monkeypatch.setattr(Trainer, "workers", lambda it: [Gone(it.dataset, it.inputs, most_at_once=2)])
-    with pytest.raises(LabError, match="^no worker is left: node 3 is down$"):
+    with pytest.raises(LabError, match=r"^no worker is left: node 3 is down$"):
         execute(tiny(*QUICK), new_home())
 
 
@@ -571,7 +576,8 @@ def test_a_revived_bit_in_a_stored_mask_stops_the_run(tiny: Tiny, new_home: NewH
     home = new_home()
     _, folder = execute(tiny(*QUICK), home)
     item = stored(folder, "ticket", 0, 2)
-    item.masks["dense2"].flat[np.flatnonzero(~item.masks["dense2"])[0]] = True
+    mask = item.masks["dense2/kernel"]
+    mask.flat[np.flatnonzero(~mask)[0]] = True
     Store(home).rounds.write(item)
     error, _ = fails(execute, tiny(*QUICK), home)
     assert (error.layer, error.round) == ("dense2", 2)
@@ -594,11 +600,14 @@ def test_a_pruned_weight_that_comes_back_in_training_stops_the_run(
 ) -> None:
     class Leaking(LaneBatch):
         def finish(self, ended: Any = None) -> list[LaneResult]:
-            ends = super().finish(ended)
-            for end in ends:
-                for weights in end.moments if part == "moments" else [getattr(end, part)]:
-                    weights["output"]["kernel"][~end.masks["output"]] = 1e-20
-            return ends
+            tree = {"final": "params", "best": "best_params", "moments": "optimizer"}[part]
+            states = self.states()
+            for lane, state in enumerate(states):
+                pruned = ~self._lanes[lane].masks["output/kernel"]
+                for name, array in state.items():
+                    if name.startswith(tree) and name.endswith("output/kernel"):
+                        array[pruned] = 1e-20
+            return super().finish(dict(enumerate(states)))
 
     monkeypatch.setattr(bench, "LaneBatch", Leaking)
     error, folder = fails(execute, tiny(*QUICK), new_home())
@@ -613,7 +622,7 @@ def test_a_lane_that_starts_from_other_weights_stops_the_run(
     class Elsewhere(LaneBatch):
         def started(self) -> Any:
             weights = super().started()
-            weights[0]["dense1"]["bias"][0] = 1e-9
+            weights[0].params["dense1/bias"][0] = 1e-9
             return weights
 
     monkeypatch.setattr(bench, "LaneBatch", Elsewhere)
