@@ -5,11 +5,13 @@ from pathlib import Path
 
 import platformdirs
 
+from engine.errors import BadInput
+
 
 def home() -> Path:
     """The folder of everything the product keeps: `$LTH_TUI_HOME`, else the platform's data folder."""
     chosen = os.environ.get("LTH_TUI_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_data_path("lth-tui")
+    return _absolute(chosen) if chosen else platformdirs.user_data_path("lth-tui")
 
 
 def data_folder(root: Path) -> Path:
@@ -38,5 +40,13 @@ def settings_file() -> Path:
     """The file of a person's settings: `$LTH_TUI_SETTINGS`, else one in the platform's folder for such files."""
     chosen = os.environ.get("LTH_TUI_SETTINGS")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return _absolute(chosen)
     return platformdirs.user_config_path("lth-tui") / "settings.toml"
+
+
+def _absolute(chosen: str) -> Path:
+    """The path as an absolute one. Raises BadInput where that cannot be told."""
+    try:
+        return Path(chosen).expanduser().absolute()
+    except (OSError, RuntimeError):
+        raise BadInput(f"{chosen}: the folder it is relative to is gone; allowed: an absolute path") from None

@@ -12,7 +12,8 @@ import click
 from engine import paths, plugins
 from engine.errors import BadInput, InvariantViolated, LabError
 from engine.spec import load_study, preset_names, preset_text
-from engine.store import KEPT_DAYS, Store
+from engine.store import KEPT_RUNS, Store, Unreadable
+from engine.store.reading import state_of
 from engine.views import StudyRun, compare_json, parse_filter, read_run, summary_json, tracks
 from lth_tui.python import open as open_lab
 from lth_tui.settings import SettingsFile
@@ -45,12 +46,22 @@ def main() -> int:
         # Whoever read our output has gone: nothing is left to be said, also not at interpreter exit.
         sys.stdout = None
         return DONE
+    except OSError as error:
+        state, detail = state_of(error, Path(error.filename or "."))
+        return _fail(str(Unreadable(state, error.filename or "a file", detail)), BAD_INPUT)
     return outcome if isinstance(outcome, int) else DONE
 
 
 def _fail(line: str, code: int) -> int:
     click.echo(f"lth-tui: {_one_line(line)}", err=True)
     return code
+
+
+def _warn_of_edits(run: str) -> None:
+    """Say on standard error if the run's study.toml is not the study that was run, which counts."""
+    with Store(paths.home()).open(run) as folder:
+        if edited := folder.edited():
+            click.echo(f"lth-tui: {_one_line(edited)}, and is not read: the study in the run's database is", err=True)
 
 
 def _one_line(text: str) -> str:
@@ -157,6 +168,7 @@ def resume(run: str, as_json: bool, detach: bool) -> int:
     from lth_tui.headless import resume_headless
 
     _refuse_both(as_json, detach)
+    _warn_of_edits(run)
     return _code(resume_headless(run, Store(paths.home()), as_json=as_json, detach=detach))
 
 
@@ -215,10 +227,12 @@ def runs(wanted: tuple[str, ...], as_json: bool) -> None:
 def delete(run: str) -> None:
     """Put RUN into the trash, from where `lth-tui restore` brings it back.
 
-    What was deleted more than 30 days ago goes for good then. Finished rounds stay: other runs share them.
+    The last 100 runs that were deleted stay there, others go for good. Finished rounds stay: other runs share them.
     """
     Store(paths.home()).delete(run)
-    click.echo(f"{run} is in the trash for {KEPT_DAYS} days; to bring it back: lth-tui restore {run}")
+    click.echo(
+        f"{run} is in the trash, with the last {KEPT_RUNS} that were deleted; to bring it back: lth-tui restore {run}"
+    )
 
 
 @command_line.command()
@@ -236,6 +250,7 @@ def restore(run: str | None) -> None:
 def show(run: str, as_json: bool) -> None:
     """Show what RUN found: its title and note, its table, accuracy against P_m, and what the numbers say."""
     found = open_lab().open_run(run)
+    _warn_of_edits(run)
     if as_json:
         click.echo(json.dumps(found.to_json(), allow_nan=False))
         return
@@ -278,6 +293,7 @@ def claims(run: str, as_json: bool) -> None:
     from engine.claims import judge, verdict_rows
 
     found = open_lab().open_run(run)
+    _warn_of_edits(run)
     verdicts = judge(found.view, found.study)
     if as_json:
         click.echo(json.dumps(verdict_rows(verdicts), allow_nan=False, indent=1))
@@ -319,6 +335,7 @@ def bundle(run: str, file: Path) -> None:
     from lth_tui.headless import progress_bar
     from screens.text import size
 
+    _warn_of_edits(run)
     with progress_bar(f"bundling {run}") as report:
         made = write_bundle(run, Store(paths.home()), file, report)
     missing = f" ({made.missing} more are missing or damaged here)" if made.missing else ""
@@ -397,12 +414,13 @@ def describe(kind: str | None, name: str | None, as_json: bool) -> None:
 
 
 @command_line.command()
-@click.option("--repair", is_flag=True, help="repair problems of the store; nothing readable is deleted")
-def doctor(repair: bool) -> int:
+@click.option("--repair", is_flag=True, help="repair what is damaged in the store; nothing readable is deleted")
+@click.option("--dry-run", is_flag=True, help="say what --repair would do, and change nothing")
+def doctor(repair: bool, dry_run: bool) -> int:
     """Tell what this machine has for the laboratory, and what is amiss, also in the store.
 
     All runs and rounds are read and checked, which takes its time where there are many.
     """
     from lth_tui.doctor import examine
 
-    return DONE if examine(paths.home(), repair=repair) else FAILED
+    return DONE if examine(paths.home(), repair=repair and not dry_run, dry_run=dry_run) else FAILED

@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,15 +12,16 @@ import psutil
 from engine import datasets
 from engine.errors import BadInput, LabError
 from engine.paths import cache_folder
-from engine.store import Problem, Store, find_problems
+from engine.store import Store, find_problems
 from engine.training.probe import check_platform
 from lth_tui.printing import console
 
 _PACKAGES = ("lth-tui", "jax", "jaxlib", "flax", "optax", "numpy", "textual", "plotext")
 
 
-def examine(home: Path, *, repair: bool = False) -> bool:
-    """Print one line a finding; whether all is well. With `repair`, problems of the store are repaired first."""
+def examine(home: Path, *, repair: bool = False, dry_run: bool = False) -> bool:
+    """Print one line a finding; whether all is well. With `repair`, problems of the store are repaired first; with
+    `dry_run`, what a repair would do is printed instead."""
     out = console()
     well = True
 
@@ -39,7 +41,14 @@ def examine(home: Path, *, repair: bool = False) -> bool:
     store = Store(home)
     say(True, "store", f"{len(store.names())} runs, {len(store.rounds.kept())} rounds")
     for found in list(find_problems(store)):
-        say(*_repaired(found) if repair else (False, "store", f"{found.what} (lth-tui doctor --repair)"))
+        if found.repair is None:
+            say(False, "store", f"{found.what}; {found.remedy}")
+        elif dry_run:
+            say(False, "store", f"would repair: {found.what}; {found.remedy}")
+        elif repair:
+            say(*_repaired(found.what, found.remedy, found.repair))
+        else:
+            say(False, "store", f"{found.what} (lth-tui doctor --repair)")
     size = shutil.get_terminal_size()
     say(True, "terminal", f"{size.columns}x{size.lines}, TERM={os.environ.get('TERM', 'not set')}")
     return well
@@ -64,11 +73,9 @@ def _home(home: Path) -> tuple[bool, str, str]:
     return True, "home", f"{home}: {shutil.disk_usage(home).free / 1e9:.1f} GB free"
 
 
-def _repaired(found: Problem) -> tuple[bool, str, str]:
-    if found.repair is None:
-        return False, "store", f"{found.what}; {found.remedy}"
+def _repaired(what: str, remedy: str, repair: Callable[[], str | None]) -> tuple[bool, str, str]:
     try:
-        found.repair()
+        done = repair()
     except (LabError, OSError) as error:
-        return False, "store", f"{found.what}; cannot be repaired: {error}"
-    return True, "store", f"repaired: {found.what}; {found.remedy}"
+        return False, "store", f"{what}; cannot be repaired: {error}"
+    return True, "store", f"repaired: {what}; {done or remedy}"

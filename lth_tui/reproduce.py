@@ -10,7 +10,7 @@ from engine.claims import Verdict, judge, verdict_rows
 from engine.errors import BadInput, InvariantViolated, LabError
 from engine.experiment import check_room, forecast
 from engine.spec import EXPERIMENTS, QUICK, Study, load_study
-from engine.store import Store
+from engine.store import UNREADABLE, Store
 from engine.views import read_run
 from lth_tui.headless import prepare_data, resume_headless
 from lth_tui.printing import duration
@@ -92,7 +92,7 @@ def _newest(store: Store, study: Study) -> tuple[str, str] | None:
     """The newest run of just that study, or the newest one that is done; its status."""
     own: list[tuple[str, str]] = []
     for item in store.runs():
-        if item.study == study.name and item.status != "damaged":
+        if item.study == study.name and item.status not in UNREADABLE:
             with store.open(item.id) as folder:
                 if folder.study() == study:
                     own.append((item.id, item.status))

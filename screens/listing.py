@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
-from engine.store import ACTIVE, RunSummary
+from engine.store import ACTIVE, UNREADABLE, RunSummary
 from engine.views import ORDERS
 from screens.text import duration, moment, percent, plain, sparkline, status_text
 
@@ -118,10 +118,8 @@ def about(run: RunSummary, here: str | None, follow: str, *, tall: bool) -> Cont
         state = f"{run.status} here" if run.id == here else f"{run.status} in another process; {follow}"
     title = f"{run.title}   " if run.title else ""
     first = Content.assemble((plain(title), "bold"), plain(run.id), "   ", (state, "dim"))
-    if run.status == "damaged":
-        return Content("\n").join(
-            [first, Content("Nothing of it can be believed: lth-tui doctor tells what is amiss.")]
-        )
+    if run.status in UNREADABLE:
+        return Content("\n").join([first, Content("It cannot be read: lth-tui doctor says why.")])
     parts = [f"{run.study} on {run.dataset}" if run.dataset else run.study]
     if run.rounds:
         newest = run.rounds[-1]

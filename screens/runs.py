@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from engine.errors import BadInput, LabError
 from engine.spec import Study
-from engine.store import ACTIVE, KEPT_DAYS, RunSummary
+from engine.store import ACTIVE, KEPT_RUNS, UNREADABLE, RunSummary
 from engine.views import ordered, runs_table
 from screens.base import LabScreen
 from screens.describing import DescribeDialog
@@ -55,7 +55,7 @@ class RunsScreen(LabScreen):
         Binding("w", "describe", "Note", id="runs.describe",
                 tooltip="Give the run a title and a note"),
         Binding("delete,backspace", "delete", "Delete", id="runs.delete",
-                tooltip=f"Put the run into the trash, from where it can be brought back for {KEPT_DAYS} days"),
+                tooltip=f"Put the run into the trash, from where it it can be brought back: the last {KEPT_RUNS} stay"),
         Binding("u", "restore", "Bring back", show=False, id="runs.restore",
                 tooltip="The run that was deleted last, and then those before it"),
         Binding("n", "again", "Start again", show=False, id="runs.again", tooltip="The same study as a new run"),
@@ -298,8 +298,8 @@ class RunsScreen(LabScreen):
         run = self.chosen
         if run is None:
             return
-        if run.status == "damaged":
-            self.notify("Note: a damaged run takes none", severity="warning", markup=False)
+        if run.status in UNREADABLE:
+            self.notify("Note: a run that cannot be read takes none", severity="warning", markup=False)
             return
 
         def answered(given: tuple[str, str] | None) -> None:
@@ -325,7 +325,7 @@ class RunsScreen(LabScreen):
     @work
     async def _delete(self, run: RunSummary) -> None:
         if await self._try(partial(self.lab.store.delete, run.id)):
-            words = f"is in the trash for {KEPT_DAYS} days: {key_of(self.app, 'runs.restore')} brings it back"
+            words = f"is in the trash: {key_of(self.app, 'runs.restore')} brings it back"
             self.notify(f"{plain(called(run))} {words}. Its finished rounds stay.", markup=False)
 
     @work

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from engine.store import SignalKind
+from engine.store import UNREADABLE, SignalKind
 
 if TYPE_CHECKING:
     from textual.content import Content
@@ -19,7 +19,7 @@ STATUS_MARKS = {
     "stopped": "■",
     "failed": "✗",
     "interrupted": "!",
-    "damaged": "?",
+    **dict.fromkeys(UNREADABLE, "?"),
 }
 STATUS_STYLES = {
     "running": "$text-success",
@@ -28,7 +28,7 @@ STATUS_STYLES = {
     "stopped": "$text-warning",
     "failed": "$text-error",
     "interrupted": "$text-warning",
-    "damaged": "$text-error",
+    **dict.fromkeys(UNREADABLE, "$text-error"),
 }
 
 

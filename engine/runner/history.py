@@ -38,7 +38,7 @@ class RunHistory:
         where = f"run {self._run!r}"
         if self.started.hash != plan.study.hash:
             raise BadInput(
-                f"{where}: its study.toml is not the one that it began with; allowed: that one, or a new run"
+                f"{where}: this version of lth-tui reads its study differently; allowed: that version, or a new run"
             )
         if self.started.numerics != numerics:
             then = f"were computed with {self.started.numerics or 'unknown versions'}; here is {numerics}"

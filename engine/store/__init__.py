@@ -42,18 +42,20 @@ from engine.store.events import (
 from engine.store.home import ROOM, Store
 from engine.store.locks import Holder, LockLost, RoundLocks
 from engine.store.machine import MachineProfile
+from engine.store.reading import State, Unreadable
 from engine.store.run_db import ACTIVE, NOTE, TITLE, Request, RunFolder, RunReader, Stamped
-from engine.store.summary import STATUSES, RoundMean, RunSummary
+from engine.store.summary import STATUSES, UNREADABLE, RoundMean, RunSummary
 from engine.store.tensors import Checkpoint, CheckpointStore, RoundStore, StoredRound, load_round
-from engine.store.trash import KEPT_DAYS, Deleted, Trash
+from engine.store.trash import KEPT_RUNS, Deleted, Trash
 
 __all__ = [
     "ACTIVE",
-    "KEPT_DAYS",
+    "KEPT_RUNS",
     "NOTE",
     "ROOM",
     "STATUSES",
     "TITLE",
+    "UNREADABLE",
     "ArmPlan",
     "Checkpoint",
     "CheckpointStore",
@@ -94,9 +96,11 @@ __all__ = [
     "SignalKind",
     "Similarity",
     "Stamped",
+    "State",
     "Store",
     "StoredRound",
     "Trash",
+    "Unreadable",
     "find_problems",
     "load_round",
 ]

@@ -1,5 +1,10 @@
-"""Problems below a home, and how to repair them."""
+"""Problems below a home, and how to repair them.
 
+Only what is damaged is repaired: what cannot be read now, or belongs to others, is reported and left alone.
+"""
+
+import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,24 +16,29 @@ from shutil import rmtree
 from engine.errors import BadInput
 from engine.store.files import PART, free_aside
 from engine.store.home import Store
-from engine.store.run_db import DATABASE_FILE, RunFolder, study_in
+from engine.store.reading import State, Unreadable
+from engine.store.run_db import RunReader, rebuild, rescued, restore_study_file
 
+FOLDERS = ("runs", "rounds", "checkpoints", "compiled", "data", "drafts", "locks", "trash")
+"""The folders of a home."""
+_OTHERS, _WRITE = 0o077, 0o022
 _IN_USE = 60.0
 """Partial files younger than these seconds may still be in use."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem in words. `remedy`: what `repair` does about it, which raises LabError or OSError where it cannot.
-    Where `repair` is None, `remedy` says what a person can do."""
+    """A problem in words. `remedy`: what `repair` would do about it, which returns what it did, or None for that, and
+    raises LabError or OSError where it cannot. Where `repair` is None, `remedy` says what a person can do."""
 
     what: str
     remedy: str
-    repair: Callable[[], object] | None
+    repair: Callable[[], str | None] | None
 
 
 def find_problems(store: Store) -> Iterator[Problem]:
     """Yield every problem. This reads every file of the store."""
+    yield from _access(store)
     yield from _runs(store)
     yield from _rounds(store)
     yield from _checkpoints(store)
@@ -39,34 +49,61 @@ def find_problems(store: Store) -> Iterator[Problem]:
     yield from _parts(store.home)
 
 
+def _access(store: Store) -> Iterator[Problem]:
+    """Yield the folders that other users can write to or read."""
+    for folder in (store.home, *(store.home / name for name in FOLDERS)):
+        with suppress(OSError):
+            found = folder.stat()
+            mode = stat.S_IMODE(found.st_mode)
+            if mode & _OTHERS and found.st_uid == os.getuid():
+                what = f"{folder}: other users can {'change' if mode & _WRITE else 'read'} it (mode {mode:o})"
+                yield Problem(what, "made private", partial(folder.chmod, mode & ~_OTHERS))
+
+
 def _runs(store: Store) -> Iterator[Problem]:
     for name in sorted(store.names()):
         folder = store.home / "runs" / name
         try:
-            with RunFolder(folder) as run:
+            with RunReader(folder) as run:
                 run.check()
+                edited = run.edited()
+                if edited:
+                    remedy = "written anew from the run's database"
+                    yield Problem(edited, remedy, partial(restore_study_file, folder))
+                run.study()
+        except Unreadable as error:
+            yield _damaged(folder, error)
         except BadInput as error:
-            damage = str(error)
-        else:
-            continue
-        try:
-            study_in(folder)
-        except BadInput as error:
-            advice = "the run cannot be resumed: delete it, or bring its study.toml back"
-            yield Problem(damage if damage == str(error) else f"{damage}; {error}", advice, None)
-            continue
-        aside = free_aside(folder / DATABASE_FILE).name
-        remedy = f"moved to {aside}; `lth-tui resume {name}` takes its rounds from the store"
-        yield Problem(damage, remedy, partial(RunFolder.renew, folder))
+            yield Problem(str(error), "the run itself is sound", None)
+
+
+def _damaged(folder: Path, error: Unreadable) -> Problem:
+    if error.state not in (State.DAMAGED, State.ABSENT):
+        return Problem(str(error), "left as it is", None)
+    try:
+        _, events = rescued(folder)
+    except BadInput as none:
+        return Problem(f"{error}; {none}", "the run cannot be resumed", None)
+    remedy = f"moved aside; {len(events)} events are proven and kept; `lth-tui resume {folder.name}` adds the others"
+    return Problem(str(error), remedy, partial(rebuild, folder))
 
 
 def _rounds(store: Store) -> Iterator[Problem]:
     for key in store.rounds.kept():
-        if store.rounds.read(key) is None:
-            path = store.rounds.path(key)
+        path = store.rounds.path(key)
+        try:
+            store.rounds.prove(key)
+        except Unreadable as error:
+            if error.state is not State.DAMAGED:
+                yield Problem(str(error), "left as it is", None)
+                continue
             aside = free_aside(path)
             remedy = f"moved to {aside.name}; the round is retrained when a run needs it"
-            yield Problem(f"{path}: damaged or incomplete", remedy, partial(path.rename, aside))
+            yield Problem(f"{path}: damaged or incomplete", remedy, partial(_move, path, aside))
+
+
+def _move(path: Path, aside: Path) -> None:
+    path.rename(aside)
 
 
 def _checkpoints(store: Store) -> Iterator[Problem]:
@@ -74,8 +111,14 @@ def _checkpoints(store: Store) -> Iterator[Problem]:
         path, remove = store.checkpoints.path(key), partial(store.checkpoints.remove, key)
         if store.rounds.has(key):
             yield Problem(f"{path}: a checkpoint of a finished round", "removed", remove)
-        elif not store.checkpoints.sound(key):
-            yield Problem(f"{path}: a damaged or incomplete checkpoint", "removed", remove)
+            continue
+        try:
+            store.checkpoints.prove(key)
+        except Unreadable as error:
+            if error.state is State.DAMAGED:
+                yield Problem(f"{path}: a damaged or incomplete checkpoint", "removed", remove)
+            else:
+                yield Problem(str(error), "left as it is", None)
 
 
 def _parts(home: Path) -> Iterator[Problem]:

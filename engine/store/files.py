@@ -43,6 +43,8 @@ def write_atomic(path: Path, *data: bytes | memoryview) -> None:
     """
     make_folder(path.parent)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
+    if path.is_dir() and not path.is_symlink():
+        path.rename(free_aside(path))
     try:
         with part.open("wb") as file:
             for piece in data:

@@ -15,6 +15,7 @@ from engine.store.files import writing
 from engine.store.index import RUN_NAME, Report, RunIndex
 from engine.store.locks import RoundLocks
 from engine.store.machine import MachineProfile
+from engine.store.reading import reading
 from engine.store.run_db import STUDY_FILE, RunFolder
 from engine.store.summary import RunSummary
 from engine.store.tensors import CheckpointStore, RoundStore
@@ -57,7 +58,12 @@ class Store:
 
     def check_name(self, run: str) -> None:
         """Raises BadInput, which names other runs, if there is no run of that name."""
-        if not RUN_NAME.fullmatch(run) or not (self.home / "runs" / run).is_dir():
+        folder = self.home / "runs" / run
+        known = RUN_NAME.fullmatch(run) is not None
+        if known:
+            with reading(folder):
+                known = folder.is_dir()
+        if not known:
             newest = ", ".join(self.newest())
             raise BadInput(f"run {run!r}: there is none of that name; allowed: {newest or 'none yet'} (`lth-tui runs`)")
 
@@ -88,8 +94,8 @@ class Store:
         """Move a run to the trash, from where `restore` brings it back. Its finished rounds stay in the store, since
         other runs share them. Raises BadInput for an unknown run or while a process writes it, Unwritable."""
         self.check_name(run)
-        self.trash.sweep()
         self.trash.take(self.home / "runs" / run)
+        self.trash.sweep()
 
     def restore(self, run: str | None = None) -> str:
         """Restore the run that was deleted last (of that name) and return its name, with -2 if the old name is taken.

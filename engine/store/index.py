@@ -1,6 +1,7 @@
 """The list of runs, fast for thousands of them: a run is read again only when its files have changed.
 
-Summaries are cached in one SQLite file, which any process may write and nothing depends on. A summary has the status by
+Summaries are cached in one SQLite file, which any process may write and nothing depends on: each has a digest, and the
+stamp of the files that it was read from. A summary has the status by
 events; only for runs that may be training the kernel is asked whether a process holds their lock.
 """
 
@@ -12,22 +13,24 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
-from engine.errors import BadInput, Unwritable
+from engine.errors import Unwritable
 from engine.store.files import writing
 from engine.store.locks import holder_of
+from engine.store.reading import Unreadable, reading
 from engine.store.run_db import ACTIVE, DATABASE_FILE, LOCK_FILE, RunReader
 from engine.store.state import RunState
-from engine.store.summary import RunSummary, damaged, summarise
+from engine.store.summary import RunSummary, summarise, unreadable
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SETTLED = 3.0
 """Resolution of modification times, in seconds: younger entries are not cached."""
-_FORMAT = 3
+_FORMAT = 4
 """Raise it when the summary of the same run changes."""
 _REPORT_EVERY = 0.3
 
@@ -58,14 +61,13 @@ class RunIndex:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Return the names of all runs, in no order."""
-        if not self._folder.is_dir():
-            return []
-        with os.scandir(self._folder) as found:
+        """Return the names of all runs, in no order. Raises Unreadable."""
+        with reading(self._folder), suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder) as found:
             return [entry.name for entry in found if RUN_NAME.fullmatch(entry.name) and entry.is_dir()]
+        return []
 
     def all(self, report: Report | None = None) -> list[RunSummary]:
-        """Return every run, the newest first, with damaged ones last, which are read every time.
+        """Return every run, the newest first, with those that cannot be read last, which are tried every time.
 
         `report` is called now and then while many are read.
         """
@@ -86,9 +88,10 @@ class RunIndex:
                 now = time.time()
                 try:
                     item = self._read(name, stamps[name])
-                except BadInput:
-                    if (self._folder / name).is_dir():
-                        found[name] = damaged(name)
+                except Unreadable as error:
+                    with suppress(OSError):
+                        (self._folder / name).stat()  # it may have been deleted meanwhile
+                        found[name] = unreadable(name, error.state)
                     continue
                 found[name] = self._now(name, item)
                 self._kept.discard(name)
@@ -128,9 +131,10 @@ class RunIndex:
         if not self._cache.exists():
             return found
         with suppress(sqlite3.Error, ValueError, TypeError), closing(self._opened()) as connection:
-            for name, text in connection.execute("SELECT run, known FROM summaries"):
+            for name, text, digest in connection.execute("SELECT run, known, digest FROM summaries"):
                 with suppress(ValidationError):
-                    found[name] = _KNOWN.validate_json(text)
+                    if digest == _digest(name, text):
+                        found[name] = _KNOWN.validate_json(text)
         self._kept = set(found)
         return found
 
@@ -140,10 +144,11 @@ class RunIndex:
         new = [name for name in fresh if known[name].summary.status not in ACTIVE or not self._in_training(name)]
         if not new:
             return
-        rows = [(name, _KNOWN.dump_json(known[name]).decode()) for name in new]
+        texts = [(name, _KNOWN.dump_json(known[name]).decode()) for name in new]
+        rows = [(name, text, _digest(name, text)) for name, text in texts]
         try:
             with writing(self._cache), closing(self._opened()) as connection, connection:
-                connection.executemany("INSERT OR REPLACE INTO summaries VALUES (?, ?)", rows)
+                connection.executemany("INSERT OR REPLACE INTO summaries VALUES (?, ?, ?)", rows)
                 there = set(names)
                 gone = [row for row in connection.execute("SELECT run FROM summaries") if row[0] not in there]
                 connection.executemany("DELETE FROM summaries WHERE run = ?", gone)
@@ -159,8 +164,14 @@ class RunIndex:
         connection = sqlite3.connect(self._cache, timeout=1)
         # A lost cache is rebuilt.
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("CREATE TABLE IF NOT EXISTS summaries (run TEXT PRIMARY KEY, known TEXT NOT NULL)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS summaries (run TEXT PRIMARY KEY, known TEXT NOT NULL, digest TEXT NOT NULL)"
+        )
         return connection
+
+
+def _digest(name: str, text: str) -> str:
+    return blake2b(f"{name} {text}".encode(), digest_size=8).hexdigest()
 
 
 def _sorted(runs: Iterable[RunSummary]) -> list[RunSummary]:

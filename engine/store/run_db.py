@@ -4,13 +4,22 @@ Anybody reads a run (`RunReader`), also while it is written. One process writes 
 lock in its folder. The curve of a finished round is in the round's file; until then it is in the database.
 
 SQLite does not notice a changed digit, so events are a chain: the digest of each covers the digest before it, the first
-one the facts of the run, and the fact `head` is the number and digest of the last. No event can be changed, lost or
-added unnoticed.
+one the facts of the run with its study, and the fact `head` is the number and digest of the last. No event can be
+changed, lost or added unnoticed. Labels, curves and progress have a digest each.
+
+The study that is run is the one in the database. `study.toml` beside it is for people, and for a new database should
+this one be damaged; it holds its own digest.
+
+Locks exclude two writers where the file system has them. Where it only pretends to, as some network file systems do,
+the fact `writer` names the process that took the run last; any other stops at its next write.
 """
 
+import errno
 import os
+import secrets
 import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -21,16 +30,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pydantic import ValidationError
-
 from engine import plugins
 from engine.errors import BadInput, LabError, Unwritable
 from engine.paths import make_folder
 from engine.spec import Study, parse_study
 from engine.spec.read import read_study_file
 from engine.store.events import EVENT, CurvePoint, Event, Progress, RoundFinished
-from engine.store.files import PART, free_aside, writing
+from engine.store.files import PART, free_aside, sync_folder, write_atomic, writing
 from engine.store.locks import Holder, Lock, LockLost, holder_of
+from engine.store.reading import State, Unreadable, reading, state_of
 from engine.store.tensors import RoundStore
 
 STUDY_FILE = "study.toml"
@@ -43,18 +51,24 @@ TITLE, NOTE = 100, 2000
 ACTIVE = ("new", "running", "paused")
 """The statuses by events of a run that a process may be training."""
 
-_FORMAT = 3
-_HEAD = "head"
-_PROVEN = ("created", "study", "hash")
+_FORMAT = 4
+_HEAD, _WRITER = "head", "writer"
+_PROVEN = ("created", "study", "hash", "toml")
+_READ_SECONDS, _WRITE_SECONDS = 3, 30
+"""How long to wait for a lock of another process: to read, and to write a run that this process owns."""
+_ABOUT = "# The study of this run, for reading: what is edited here has no effect. Digest: "
+_NEEDS_FOLDER = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
 _SET_FACT = "INSERT OR REPLACE INTO facts VALUES (?, ?)"
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, event TEXT NOT NULL, digest TEXT NOT NULL);
 CREATE TABLE curves (
     key TEXT NOT NULL, iteration INTEGER NOT NULL, train_loss REAL, validation_loss REAL, validation_accuracy REAL,
-    PRIMARY KEY (key, iteration)
+    digest TEXT NOT NULL, PRIMARY KEY (key, iteration)
 ) WITHOUT ROWID;
-CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), time REAL NOT NULL, progress TEXT NOT NULL);
+CREATE TABLE progress (
+    one INTEGER PRIMARY KEY CHECK (one = 1), time REAL NOT NULL, progress TEXT NOT NULL, digest TEXT NOT NULL
+);
 CREATE TABLE request (one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL);
 """
 
@@ -90,24 +104,24 @@ class RunReader:
         self.id = folder.name
         self._rounds = RoundStore(folder.parent.parent / "rounds")
         database = folder / DATABASE_FILE
-        if not database.is_file():
-            raise BadInput(f"run {folder.name!r}: {database} is missing; allowed: a run that `lth-tui runs` lists")
-        self._connection = sqlite3.connect(database, timeout=30, isolation_level=None)
-        try:
-            # A stranger's view or trigger could compute anything.
-            made = self._connection.execute("SELECT type FROM sqlite_schema WHERE type NOT IN ('table', 'index')")
-            if made.fetchone() is not None:
-                raise sqlite3.DatabaseError("it has views or triggers")
-            found = self._fact("format")
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise BadInput(f"run {folder.name!r}: {database} cannot be read ({error})") from None
-        if found != str(_FORMAT):
-            self._connection.close()
-            advice = f"allowed: format {_FORMAT}, or the version of lth-tui that wrote the run"
-            raise BadInput(f"run {folder.name!r}: {database} has format {found}; {advice}")
-        (journal,) = self._connection.execute("PRAGMA journal_mode").fetchone()
-        self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
+        with reading(database, f"run {folder.name!r}: {database}"):
+            self._connection = _opened(database)
+            try:
+                # A stranger's view or trigger could compute anything.
+                made = self._connection.execute("SELECT type FROM sqlite_schema WHERE type NOT IN ('table', 'index')")
+                if made.fetchone() is not None:
+                    raise sqlite3.DatabaseError("it has views or triggers")
+                found = self._fact("format")
+                if found != str(_FORMAT):
+                    newer = str(found).isdecimal()
+                    detail = f"format {found}, this version of lth-tui has format {_FORMAT}" if newer else "its format"
+                    what = f"run {folder.name!r}: {database}"
+                    raise Unreadable(State.NEWER if newer else State.DAMAGED, what, detail)
+                (journal,) = self._connection.execute("PRAGMA journal_mode").fetchone()
+                self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
+            except BaseException:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Close the database."""
@@ -122,8 +136,19 @@ class RunReader:
         self.close()
 
     def study(self) -> Study:
-        """Return the study that the run executes. Raises BadInput for a damaged file."""
-        return study_in(self.folder)
+        """Return the study that the run executes. Raises BadInput if it is damaged, and for a missing plug-in."""
+        return _parsed(self._study_text(), f"the study of run {self.id!r}", self.folder)
+
+    def edited(self) -> str:
+        """Return what is wrong with the study.toml in the folder, which is not read for the run; empty if nothing."""
+        path = self.folder / STUDY_FILE
+        try:
+            same = read_study_file(path) == _study_file(self._study_text())
+        except (OSError, ValueError, Unreadable):
+            same = False
+        except BadInput:
+            return f"{path} is not the study that was run"
+        return "" if same else f"{path} is not the study that was run"
 
     @property
     def created(self) -> float:
@@ -165,13 +190,14 @@ class RunReader:
                 return [point for point in curve if point.iteration > after]
         with self._trusting("a curve"):
             rows = self._connection.execute(
-                "SELECT iteration, train_loss, validation_loss, validation_accuracy FROM curves "
+                "SELECT iteration, train_loss, validation_loss, validation_accuracy, digest FROM curves "
                 "WHERE key = ? AND iteration > ? ORDER BY iteration",
                 (key, after),
             )
             return [
                 CurvePoint(iteration=at, train_loss=train, validation_loss=loss, validation_accuracy=accuracy)
-                for at, train, loss, accuracy in rows
+                for at, train, loss, accuracy, digest in rows
+                if _believed(digest, key, at, train, loss, accuracy)
             ]
 
     def check(self) -> None:
@@ -180,8 +206,6 @@ class RunReader:
             (found,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise ValueError(found)
-        if self.study().hash != self._fact("hash"):
-            raise BadInput(f"run {self.id!r}: {STUDY_FILE} is not the study that the run began with")
         self.events()
         with self._trusting("a curve"):
             keys = [key for (key,) in self._connection.execute("SELECT DISTINCT key FROM curves")]
@@ -189,12 +213,17 @@ class RunReader:
             self.curve(key)
         for read in (self.progress, self.requested):
             read()
+        for name, most in (("title", TITLE), ("note", NOTE)):
+            self._label(name, most)
+        with self._trusting("its study"):
+            self._study_text()
 
     def progress(self) -> tuple[float, Progress] | None:
         """Return the newest progress and its time. Raises BadInput if it is damaged."""
         with self._trusting("its progress"):
-            row = self._connection.execute("SELECT time, progress FROM progress").fetchone()
-            return (_moment(row[0]), Progress.model_validate_json(row[1])) if row else None
+            row = self._connection.execute("SELECT time, progress, digest FROM progress").fetchone()
+            believed = row is not None and _believed(row[2], row[0], row[1])
+            return (_moment(row[0]), Progress.model_validate_json(row[1])) if believed else None
 
     def requested(self) -> Request | None:
         """Return the newest request. Raises BadInput if it is damaged."""
@@ -218,21 +247,33 @@ class RunReader:
 
     @contextmanager
     def _trusting(self, what: str) -> Iterator[None]:
-        """Turn errors from a damaged or untrusted database into BadInput."""
-        try:
+        """Turn errors from a database that cannot be read, or not be trusted, into Unreadable."""
+        database = self.folder / DATABASE_FILE
+        with reading(database, f"run {self.id!r}: {what} in {database}"):
             yield
-        except (ValidationError, sqlite3.DatabaseError, ValueError, TypeError, OverflowError) as error:
-            first = (str(error).splitlines() or [""])[0]
-            damage = f"{what} is damaged in {self.folder / DATABASE_FILE}"
-            raise BadInput(f"run {self.id!r}: {damage} ({first})") from None
 
     def _label(self, name: str, most: int) -> str:
         with self._trusting(f"its {name}"):
-            return str(self._fact(name) or "")[:most]
+            digest, _, text = (self._fact(name) or " ").partition(" ")
+            return text[:most] if not text or _believed(digest, name, text) else ""
 
     def _fact(self, name: str) -> str | None:
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
+
+    def _study_text(self) -> str:
+        """Return the study's TOML, proven. Raises Unreadable."""
+        with self._trusting("its study"):
+            rows = self._connection.execute("SELECT name, value FROM facts").fetchall()
+            facts = dict(rows)
+            number, digest = _head(facts.get(_HEAD))
+            if number:
+                row = self._connection.execute("SELECT time, event, digest FROM events WHERE id = 1").fetchone()
+                if row is None or row[2] != _digest(_beginning(facts), 1, row[0], row[1]):
+                    raise ValueError("it is not the one that was written")
+            elif digest != _beginning(facts):
+                raise ValueError("it is not the one that was written")
+            return str(facts["toml"])
 
     def _rows(self, after: int) -> tuple[tuple[int, str], list[_Row], str]:
         """Return, of one moment, number and digest of the last event, the rows of the events after number `after`, and
@@ -257,6 +298,7 @@ class RunFolder(RunReader):
     lock was taken away."""
 
     _lock: Lock | None = None
+    _writer = ""
 
     @classmethod
     def create(cls, folder: Path, study: Study, study_toml: str) -> Self:
@@ -265,37 +307,15 @@ class RunFolder(RunReader):
         make_folder(folder.parent)
         building.mkdir(mode=0o700)
         try:
-            (building / STUDY_FILE).write_text(study_toml, encoding="utf-8")
+            (building / STUDY_FILE).write_text(_study_file(study_toml), encoding="utf-8")
             plugins.record(building, study.model_dump())
-            _new_database(building / DATABASE_FILE, study, time.time())
+            facts = {"created": repr(time.time()), "study": study.name, "hash": study.hash, "toml": study_toml}
+            _new_database(building / DATABASE_FILE, facts)
             building.rename(folder)
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
             raise
         return cls(folder)
-
-    @classmethod
-    def renew(cls, folder: Path) -> Path:
-        """Make a new database for the run in `folder` from its study; return where the old one, if any, was moved.
-
-        Raises BadInput for an unreadable study or while another process writes the run, Unwritable.
-        """
-        study = study_in(folder)
-        database = folder / DATABASE_FILE
-        aside = free_aside(database)
-        lock = _lock(folder)
-        try:
-            with writing(folder):
-                part = database.with_name(f".{database.name}{PART}")
-                part.unlink(missing_ok=True)
-                _new_database(part, study, (folder / STUDY_FILE).stat().st_mtime)
-                for ending in ("-wal", "-shm", ""):
-                    with suppress(FileNotFoundError):
-                        Path(f"{database}{ending}").rename(f"{aside}{ending}")
-                part.rename(database)
-        finally:
-            lock.release()
-        return aside
 
     # The owner
 
@@ -306,10 +326,15 @@ class RunFolder(RunReader):
         """
         if self._lock is not None:
             return
-        self._lock = _lock(self.folder)
+        self._lock = lock_run(self.folder)
         try:
             with self._writing():
+                self._connection.execute(f"PRAGMA busy_timeout = {1000 * _WRITE_SECONDS}")
+                self._connection.execute("BEGIN IMMEDIATE")
                 self._connection.execute("DELETE FROM request")
+                self._writer = secrets.token_hex(8)
+                self._connection.execute(_SET_FACT, (_WRITER, self._writer))
+                self._connection.execute("COMMIT")
         except BaseException:
             self.release()
             raise
@@ -361,14 +386,14 @@ class RunFolder(RunReader):
     def append_curve(self, key: str, points: Iterable[CurvePoint]) -> None:
         """Write validations of a round in training."""
         rows = [(key, p.iteration, p.train_loss, p.validation_loss, p.validation_accuracy) for p in points]
-        self._all_or_none("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", rows)
+        proven = [(*row, _digest(*row)) for row in rows]
+        self._all_or_none("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?, ?)", proven)
 
     def set_progress(self, progress: Progress) -> None:
         """Write where the run is."""
+        row = (time.time(), progress.model_dump_json())
         with self._writing():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (time.time(), progress.model_dump_json())
-            )
+            self._connection.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?)", (*row, _digest(*row)))
 
     # What a person asks and writes
 
@@ -386,7 +411,8 @@ class RunFolder(RunReader):
             if text is not None and len(text) > most:
                 raise BadInput(f"a {name} of {len(text)} characters; allowed: at most {most}")
         with self._asked():
-            self._connection.executemany(_SET_FACT, [(name, text) for name, text, _ in labels if text is not None])
+            rows = [(name, f"{_digest(name, text)} {text}") for name, text, _ in labels if text is not None]
+            self._connection.executemany(_SET_FACT, rows)
 
     def _chain(self, events: Iterable[tuple[float, Event]]) -> int:
         """Add to the chain of events, in a transaction; return the number of the last."""
@@ -408,6 +434,8 @@ class RunFolder(RunReader):
         with self._writing():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                if self._lock is not None and self._fact(_WRITER) != self._writer:
+                    raise LockLost(f"run {self.id!r}: another process has taken it over; this process stops")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -434,11 +462,11 @@ class RunFolder(RunReader):
             with writing(database):
                 yield
         except sqlite3.DatabaseError as error:
-            advice = "allowed: a sound one; see `lth-tui doctor`"
-            raise LabError(f"run {self.id!r}: {database} is damaged ({error}); {advice}") from None
+            state, detail = state_of(error, database)
+            raise LabError(str(Unreadable(state, f"run {self.id!r}: {database}", detail))) from None
 
 
-def _lock(folder: Path) -> Lock:
+def lock_run(folder: Path) -> Lock:
     """Take the lock of the run in `folder`. Raises BadInput if another object or process has it."""
     lock = Lock(folder / LOCK_FILE)
     holder = lock.take(folder.name)
@@ -447,18 +475,134 @@ def _lock(folder: Path) -> Lock:
     return lock
 
 
-def study_in(folder: Path) -> Study:
-    """Return the study of the run in `folder`. Raises BadInput for a damaged file, and for a missing plug-in."""
-    path = folder / STUDY_FILE
-    if not path.is_file():
-        raise BadInput(f"{path}: cannot be read: missing, or not a file")
+def rebuild(folder: Path) -> str:
+    """Make a new database for the run in `folder`, whose own is damaged or missing, from all that is proven: its events
+    up to the first that is not, and its study by the database or by study.toml. Return what was done.
+
+    The old database is moved aside. Raises BadInput where no study is proven or while another process writes the run,
+    Unwritable.
+    """
+    database = folder / DATABASE_FILE
+    lock = lock_run(folder)
     try:
-        return parse_study(read_study_file(path), source=str(path))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+        facts, events = rescued(folder)
+        aside = free_aside(database)
+        with writing(folder):
+            part = database.with_name(f".{database.name}{PART}")
+            part.unlink(missing_ok=True)
+            _new_database(part, facts, events)
+            for ending in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    Path(f"{database}{ending}").rename(f"{aside}{ending}")
+            part.rename(database)
+            sync_folder(folder)
+    finally:
+        lock.release()
+    return f"moved to {aside.name}; {len(events)} events of it are proven and kept"
+
+
+def rescued(folder: Path) -> tuple[dict[str, str], list[tuple[float, str]]]:
+    """Return what is proven of a damaged run: facts of a new database, and the first events, each with its time.
+
+    Raises BadInput where there is no proven study.
+    """
+    facts: dict[str, str] = {}
+    events: list[tuple[float, str]] = []
+    database = folder / DATABASE_FILE
+    if database.is_file():
+        with suppress(sqlite3.Error, ValueError, TypeError, OSError, Unreadable), closing(_opened(database)) as found:
+            for name in _PROVEN:
+                facts[name] = found.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()[0]
+            digest, rows = _beginning(facts), found.execute("SELECT id, time, event, digest FROM events ORDER BY id")
+            for number, when, text, _ in _proven(rows, 0, digest):
+                events.append((_moment(when), EVENT.validate_json(text).model_dump_json()))
+                assert number == len(events)
+    if events:
+        return facts, events
+    path = folder / STUDY_FILE
+    text = _unsealed(path)
+    if text is None:
+        raise BadInput(f"{path}: not the study that the run began with; allowed: that one, or `lth-tui delete`")
+    study = _parsed(text, str(path), folder)
+    created = repr(_moment(path.stat().st_mtime))
+    return {"created": created, "study": study.name, "hash": study.hash, "toml": text}, []
+
+
+def restore_study_file(folder: Path) -> str:
+    """Write the study that was run into the run's study.toml; what was there is moved aside. Return what was done."""
+    path = folder / STUDY_FILE
+    with RunReader(folder) as run:
+        text = _study_file(run._study_text())
+    with writing(path):
+        aside = free_aside(path)
+        if path.exists():
+            path.rename(aside)
+        write_atomic(path, text.encode())
+    return f"written anew; what was there is {aside.name}"
+
+
+def _parsed(text: str, source: str, folder: Path) -> Study:
+    """Return a study by its TOML. Raises BadInput, which names missing plug-ins."""
+    try:
+        return parse_study(text, source=source)
     except BadInput as error:
         advice = plugins.absent(folder)
         raise BadInput(f"{error}; {advice}" if advice else str(error)) from None
+
+
+def _study_file(toml: str) -> str:
+    """Return the text of study.toml: what it is, with a digest of the rest."""
+    return f"{_ABOUT}{_digest(toml)}\n{toml}"
+
+
+def _unsealed(path: Path) -> str | None:
+    """Return the study in a study.toml whose digest proves it, else None."""
+    try:
+        first, _, toml = read_study_file(path).partition("\n")
+    except (OSError, ValueError, BadInput):
+        return None
+    return toml if first == f"{_ABOUT}{_digest(toml)}" else None
+
+
+def _opened(database: Path) -> sqlite3.Connection:
+    """Open a database; one that cannot be written is read as it is."""
+    if not database.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    try:
+        return _connected(database, "mode=rw")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _NEEDS_FOLDER or os.access(database.parent, os.W_OK):
+            raise
+    if not any(_size(Path(f"{database}{ending}")) for ending in ("-wal", "-journal")):
+        return _connected(database, "mode=ro&immutable=1")
+    # What a writer left beside the database is part of it, and SQLite reads it only where it can write.
+    with tempfile.TemporaryDirectory() as apart:
+        copy = Path(apart) / DATABASE_FILE
+        for ending in ("", "-wal", "-journal"):
+            if _size(Path(f"{database}{ending}")):
+                shutil.copyfile(f"{database}{ending}", f"{copy}{ending}")
+        with closing(_connected(copy, "mode=rw")) as found:
+            memory = sqlite3.connect(":memory:", isolation_level=None)
+            found.backup(memory)
+            return memory
+
+
+def _connected(database: Path, how: str) -> sqlite3.Connection:
+    uri = f"{database.absolute().as_uri()}?{how}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_READ_SECONDS, isolation_level=None)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def prove(connection: sqlite3.Connection) -> None:
@@ -471,15 +615,18 @@ def prove(connection: sqlite3.Connection) -> None:
     connection.execute(_SET_FACT, (_HEAD, f"{number} {digest}"))
 
 
-def _new_database(path: Path, study: Study, created: float) -> None:
-    facts = {"format": str(_FORMAT), "created": repr(created), "study": study.name, "hash": study.hash}
+def _new_database(path: Path, facts: dict[str, str], events: Iterable[tuple[float, str]] = ()) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         # Some network file systems cannot: there SQLite keeps its usual journal.
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(_SCHEMA)
-        connection.executemany(_SET_FACT, facts.items())
+        connection.execute("BEGIN")
+        connection.executemany(_SET_FACT, {"format": str(_FORMAT), **facts}.items())
+        rows = ((number, when, text, "") for number, (when, text) in enumerate(events, 1))
+        connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
         prove(connection)
+        connection.execute("COMMIT")
 
 
 def _proven(rows: Iterable[_Row], after: int, before: str) -> Iterator[_Row]:
@@ -501,6 +648,13 @@ def _head(text: str | None) -> tuple[int, str]:
     """Return number and digest of the last event. Raises ValueError."""
     number, digest = (text or "").split(" ")
     return int(number), digest
+
+
+def _believed(digest: str, *parts: object) -> bool:
+    """Whether the digest is that of the parts. Raises ValueError if not."""
+    if digest != _digest(*parts):
+        raise ValueError("it is not what was written")
+    return True
 
 
 def _digest(*parts: object) -> str:

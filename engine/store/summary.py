@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.store.events import ArmPlan
+from engine.store.reading import State
 from engine.store.state import RunState, mean_of_known
 
-STATUSES = ("new", "running", "paused", "interrupted", "stopped", "failed", "done", "damaged")
+UNREADABLE = tuple(state.value for state in State)
+"""The statuses of runs that cannot be read."""
+STATUSES = ("new", "running", "paused", "interrupted", "stopped", "failed", "done", *UNREADABLE)
 """What a run can be."""
 _WHEN = re.compile(r"-\d{8}-\d{6}(-\d+)?$")
 """What the store appends to the name of a study for that of a run."""
@@ -69,9 +72,9 @@ class RunSummary:
         return self.rounds[-1].accuracy if self.rounds else None
 
 
-def damaged(run: str) -> RunSummary:
-    """A run of which nothing can be believed."""
-    return RunSummary(run, "", "", "?", "damaged", "", "", (), 0, 0.0, 0, 0, None, ())
+def unreadable(run: str, state: State) -> RunSummary:
+    """Return a run that cannot be read."""
+    return RunSummary(run, "", "", "?", state.value, "", "", (), 0, 0.0, 0, 0, None, ())
 
 
 def summarise(state: RunState, run: str, *, study: str, title: str, note: str, created: float) -> RunSummary:

@@ -7,6 +7,7 @@ not match its digests does not count. `docs/file-formats.md` describes the forma
 NumPy is imported where it is used: the list of runs does not wait for it.
 """
 
+import errno
 import json
 import math
 import re
@@ -22,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 from engine.store.events import CurvePoint, EarlyBird, RoundResult
 from engine.store.files import PART, write_atomic, writing
+from engine.store.reading import State, Unreadable, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,6 +101,8 @@ class TensorFile:
     """
 
     def __init__(self, path: Path):
+        if not path.is_file():  # opening a pipe would wait for its other end
+            raise FileNotFoundError(errno.ENOENT, "missing, or not a file")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > _LARGEST_HEADER:
@@ -156,6 +160,19 @@ class _KeyedFiles:
     def has(self, key: str) -> bool:
         """Return whether there is a file for that key. Only reading proves it."""
         return self.path(key).is_file()
+
+    def prove(self, key: str) -> None:
+        """Read all of a file. Raises Unreadable."""
+        path = self.path(key)
+        with reading(path):
+            try:
+                self._read_all(key)
+            except (SafetensorError, KeyError, AttributeError) as error:
+                raise Unreadable(State.DAMAGED, path, " ".join(str(error).split())) from None
+
+    def _read_all(self, key: str) -> object:
+        """Raises one of _DAMAGE."""
+        raise NotImplementedError
 
     def _open(self, key: str) -> TensorFile:
         file = TensorFile(self.path(key))
@@ -332,8 +349,11 @@ class RoundStore(_KeyedFiles):
     def read(self, key: str) -> StoredRound | None:
         """Return the round of that key."""
         with _none_if_damaged():
-            return _round(self._open(key))
+            return self._read_all(key)
         return None
+
+    def _read_all(self, key: str) -> StoredRound:
+        return _round(self._open(key))
 
     def dense_bytes(self, key: str) -> int:
         """Return the bytes that a round's masks and dense arrays take in memory, by its header; 0 if it is damaged."""
@@ -412,16 +432,12 @@ class CheckpointStore(_KeyedFiles):
         }
         write_tensors(self.path(checkpoint.key), arrays, facts)
 
-    def sound(self, key: str) -> bool:
-        """Return whether the checkpoint of that round is whole."""
-        return self._read(key) is not None
-
     def read(self, key: str) -> Checkpoint | None:
         """Return the checkpoint of that round; None if it is missing or damaged, in which case its file is removed."""
-        found = self._read(key)
-        if found is None:
-            self.remove(key)
-        return found
+        with _none_if_damaged():
+            return self._read_all(key)
+        self.remove(key)
+        return None
 
     def remove(self, key: str) -> None:
         """Remove the checkpoint of a round. One that cannot be removed does no harm."""
@@ -430,19 +446,17 @@ class CheckpointStore(_KeyedFiles):
             with suppress(OSError):
                 left.unlink()
 
-    def _read(self, key: str) -> Checkpoint | None:
-        with _none_if_damaged():
-            file = self._open(key)
-            facts = file.facts
-            return Checkpoint(
-                key=key,
-                iteration=int(facts["iteration"]),
-                seconds=float(facts["seconds"]),
-                state=file.group("state"),
-                ended=file.group("ended") or None,
-                curve=_unpacked_curve(file),
-                marks={at: _unpacked(file, f"at{at}", {}, {}) for at in _numbers(facts["rewind_points"])},
-                early_bird=EarlyBird.model_validate_json(facts["early_bird"]) if facts["early_bird"] else None,
-                recent=[file.group(f"mask{index}") for index in range(int(facts["recent"]))],
-            )
-        return None
+    def _read_all(self, key: str) -> Checkpoint:
+        file = self._open(key)
+        facts = file.facts
+        return Checkpoint(
+            key=key,
+            iteration=int(facts["iteration"]),
+            seconds=float(facts["seconds"]),
+            state=file.group("state"),
+            ended=file.group("ended") or None,
+            curve=_unpacked_curve(file),
+            marks={at: _unpacked(file, f"at{at}", {}, {}) for at in _numbers(facts["rewind_points"])},
+            early_bird=EarlyBird.model_validate_json(facts["early_bird"]) if facts["early_bird"] else None,
+            recent=[file.group(f"mask{index}") for index in range(int(facts["recent"]))],
+        )

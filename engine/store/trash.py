@@ -13,11 +13,13 @@ from engine.store.events import RoundFinished, RoundStarted
 from engine.store.files import PART, writing
 from engine.store.index import RUN_NAME
 from engine.store.locks import RoundLocks
-from engine.store.run_db import RunFolder
+from engine.store.reading import State, Unreadable
+from engine.store.run_db import RunFolder, lock_run
 from engine.store.tensors import CheckpointStore
 
-KEPT_DAYS = 30
-"""Days after which a deleted run is removed for good, when another is deleted or the interface is opened."""
+KEPT_RUNS = 100
+"""Deleted runs that can be restored. When more are deleted, the first of them are removed for good: no clock decides
+what is lost."""
 _PLACE = re.compile(rf"(\d{{19}})-({RUN_NAME.pattern})")
 _CHECKPOINTS = "checkpoints"
 
@@ -46,20 +48,21 @@ class Trash:
 
     def take(self, folder: Path) -> None:
         """Move the run in `folder` to the trash. Raises BadInput while a process writes it, Unwritable."""
-        place = self._folder / f"{time.time_ns():019d}-{folder.name}"
+        # By number in order of deletion, also where the clock was set back.
+        newest = max((int(item.folder.name[:19]) for item in self.runs()), default=0)
+        place = self._folder / f"{max(time.time_ns(), newest + 1):019d}-{folder.name}"
         in_training = self._round_locks.holders()
         if any(holder.run == folder.name for holder in in_training.values()):
             raise BadInput(f"run {folder.name!r}: in use; allowed: once that has ended")
+        begun: set[str] = set()
         try:
             run = RunFolder(folder)
-        except BadInput:  # damaged
-            with writing(folder):
-                make_folder(place.parent)
-                folder.rename(place)
-            return
-        with run:
-            begun = _unfinished(run)
-            run.move(place)
+        except Unreadable as error:
+            _move_unread(folder, place, error)
+        else:
+            with run:
+                begun = _unfinished(run)
+                run.move(place)
         for key in begun - in_training.keys():
             with suppress(ValueError):  # no key
                 path = self._checkpoints.path(key)
@@ -73,21 +76,33 @@ class Trash:
         rmtree(deleted.folder / _CHECKPOINTS, ignore_errors=True)
         try:
             run = RunFolder(deleted.folder)
-        except BadInput:  # damaged
-            with writing(folder):
-                deleted.folder.rename(folder)
-            return
-        with run:
-            run.move(folder)
+        except Unreadable as error:
+            _move_unread(deleted.folder, folder, error)
+        else:
+            with run:
+                run.move(folder)
 
     def sweep(self) -> None:
-        """Remove for good the runs that were deleted more than KEPT_DAYS ago."""
-        for item in self.runs():
-            if time.time() - item.when > KEPT_DAYS * 24 * 3600:
-                with suppress(OSError):  # another process was first
-                    going = item.folder.with_name(f".{item.folder.name}{PART}")
-                    item.folder.rename(going)
-                    rmtree(going)
+        """Remove for good all but the KEPT_RUNS that were deleted last."""
+        for item in self.runs()[KEPT_RUNS:]:
+            with suppress(OSError):  # another process was first
+                going = item.folder.with_name(f".{item.folder.name}{PART}")
+                item.folder.rename(going)
+                rmtree(going)
+
+
+def _move_unread(folder: Path, to: Path, error: Unreadable) -> None:
+    """Move a run whose database is damaged, missing or from a newer version. Raises Unreadable otherwise."""
+    if error.state not in (State.DAMAGED, State.ABSENT, State.NEWER):
+        raise error
+    lock = lock_run(folder)
+    try:
+        with writing(folder):
+            make_folder(to.parent)
+            folder.rename(to)
+        lock.path = to / lock.path.name
+    finally:
+        lock.release()
 
 
 def _carry(checkpoint: Path, to: Path) -> None:

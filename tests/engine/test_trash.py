@@ -10,7 +10,7 @@ from sample_run import write_sample
 
 from engine.errors import BadInput, Unwritable
 from engine.spec import Study
-from engine.store import KEPT_DAYS, Checkpoint, RoundStarted, RunFinished, Store
+from engine.store import Checkpoint, RoundStarted, RunFinished, Store, trash
 from engine.views import read_run
 
 Tiny = Callable[..., Study]
@@ -134,19 +134,27 @@ def test_its_checkpoints_go_and_come_with_it(store: Store, tiny: Tiny) -> None:
     assert store.checkpoints.kept() == []
     store.restore()
     assert store.checkpoints.kept() == [KEY]
-    assert store.checkpoints.sound(KEY)
+    assert store.checkpoints.read(KEY) is not None
     assert not (store.home / "runs" / "two" / "checkpoints").exists()
 
 
-def test_after_a_month_it_is_gone_for_good(store: Store, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.create(tiny(), "two").close()
+def test_no_clock_decides_what_is_gone_for_good(store: Store, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     store.delete("one")
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + KEPT_DAYS * 86400 - 60)
-    store.trash.sweep()
-    assert [item.run for item in store.trash.runs()] == ["one"]
-    monkeypatch.setattr(time, "time", lambda: now + KEPT_DAYS * 86400 + 60)
-    monkeypatch.setattr(time, "time_ns", lambda: int((now + KEPT_DAYS * 86400 + 60) * 1e9))
-    store.delete("two")
-    assert [item.run for item in store.trash.runs()] == ["two"]
-    assert len(os.listdir(store.home / "trash")) == 1
+    now, year = time.time_ns(), 365 * 86_400 * 10**9
+    for name, clock in (("ahead", now + year), ("back", now - year), ("first", 0)):
+        store.create(tiny(), name).close()
+        monkeypatch.setattr(time, "time_ns", lambda clock=clock: clock)
+        monkeypatch.setattr(time, "time", lambda clock=clock: clock / 1e9)
+        store.delete(name)
+    assert [item.run for item in store.trash.runs()] == ["first", "back", "ahead", "one"]
+    assert store.restore() == "first"
+
+
+def test_the_last_deleted_runs_are_kept(store: Store, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trash, "KEPT_RUNS", 2)
+    store.delete("one")
+    for name in ("two", "three"):
+        store.create(tiny(), name).close()
+        store.delete(name)
+    assert [item.run for item in store.trash.runs()] == ["three", "two"]
+    assert len(os.listdir(store.home / "trash")) == 2
