@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def _fail(line: str, code: int) -> int:
 
 def _warn_of_edits(run: str) -> None:
     """Say on standard error if the run's study.toml is not the study that was run, which counts."""
-    with Store(paths.home()).open(run) as folder:
+    with suppress(Unreadable), Store(paths.home()).open(run) as folder:
         if edited := folder.edited():
             click.echo(f"lth-tui: {_one_line(edited)}, and is not read: the study in the run's database is", err=True)
 

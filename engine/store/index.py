@@ -154,7 +154,7 @@ class RunIndex:
                 connection.executemany("DELETE FROM summaries WHERE run = ?", gone)
         except Unwritable:
             return
-        except sqlite3.Error:
+        except (sqlite3.Error, ValueError):
             with suppress(OSError):
                 self._cache.unlink()
             return

@@ -81,8 +81,13 @@ def state_of(error: BaseException, path: Path) -> tuple[State, str]:
             os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         except OSError as why:
             return _by_number(why), why.strerror
-        return (State.BUSY if os.access(path.parent, os.W_OK) else State.READ_ONLY), detail
+        return (State.BUSY if can_write(path.parent) else State.READ_ONLY), detail
     return State.DAMAGED, detail
+
+
+def can_write(folder: Path) -> bool:
+    """Return whether this process may make files in a folder."""
+    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _by_number(error: OSError) -> State:

@@ -38,7 +38,7 @@ from engine.spec.read import read_study_file
 from engine.store.events import EVENT, CurvePoint, Event, Progress, RoundFinished
 from engine.store.files import PART, free_aside, sync_folder, write_atomic, writing
 from engine.store.locks import Holder, Lock, LockLost, holder_of
-from engine.store.reading import State, Unreadable, reading, state_of
+from engine.store.reading import State, Unreadable, can_write, reading, state_of
 from engine.store.tensors import RoundStore
 
 STUDY_FILE = "study.toml"
@@ -141,13 +141,10 @@ class RunReader:
 
     def edited(self) -> str:
         """Return what is wrong with the study.toml in the folder, which is not read for the run; empty if nothing."""
-        path = self.folder / STUDY_FILE
-        try:
-            same = read_study_file(path) == _study_file(self._study_text())
-        except (OSError, ValueError, Unreadable):
-            same = False
-        except BadInput:
-            return f"{path} is not the study that was run"
+        path, same = self.folder / STUDY_FILE, False
+        text = _study_file(self._study_text())
+        with suppress(OSError, ValueError, BadInput):
+            same = path.is_file() and read_study_file(path) == text
         return "" if same else f"{path} is not the study that was run"
 
     @property
@@ -557,6 +554,8 @@ def _study_file(toml: str) -> str:
 
 def _unsealed(path: Path) -> str | None:
     """Return the study in a study.toml whose digest proves it, else None."""
+    if not path.is_file():
+        return None
     try:
         first, _, toml = read_study_file(path).partition("\n")
     except (OSError, ValueError, BadInput):
@@ -571,7 +570,7 @@ def _opened(database: Path) -> sqlite3.Connection:
     try:
         return _connected(database, "mode=rw")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in _NEEDS_FOLDER or os.access(database.parent, os.W_OK):
+        if error.sqlite_errorcode & 0xFF not in _NEEDS_FOLDER or can_write(database.parent):
             raise
     if not any(_size(Path(f"{database}{ending}")) for ending in ("-wal", "-journal")):
         return _connected(database, "mode=ro&immutable=1")
