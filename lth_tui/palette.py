@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.markup import escape
 from textual.screen import Screen
 
 from engine.spec import load_study, preset_names
@@ -37,6 +36,11 @@ def actions(app: App[Any], screen: Screen[Any]) -> Iterable[SystemCommand]:
 
         words = f"{app.get_key_display(binding)}  {binding.tooltip or binding.description}"
         yield SystemCommand(binding.description, escape(words), act)
+
+
+def escape(text: str) -> str:
+    """Return text as markup that shows just that. Textual's own function leaves a bracket that is not closed."""
+    return text.replace("[", r"\[")
 
 
 class Command(NamedTuple):

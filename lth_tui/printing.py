@@ -13,8 +13,6 @@ from engine.datasets import DatasetStatus
 from engine.spec import Study
 from engine.store import RunSummary
 from engine.views import Finding, RunView, accuracy_table, bird_epochs, distance_table, findings, summary
-from screens.drawing import draw
-from screens.pictures import accuracy_picture
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, percent, plain
 
 PLOT_HEIGHT = 18
@@ -76,12 +74,19 @@ def print_runs(found: Sequence[RunSummary], *, filtered: bool = False) -> None:
         if room < 0 and name != "run":
             break
         shown.append(name)
-    table = table_of(*shown)
-    for column in table.columns:
-        column.no_wrap = True
-    for cells in zip(*(columns[name] for name in shown), strict=True):
-        table.add_row(*map(text_of, cells))
-    out.print(table, soft_wrap=True)
+    padded = [_padded([name, *columns[name]]) for name in shown]
+    header, *lines = ("  ".join(cells).rstrip() for cells in zip(*padded, strict=True))
+    out.print(Text(header, "bold"), soft_wrap=True)
+    # A table of Rich takes seconds for thousands of runs.
+    out.file.write("".join(f"{line}\n" for line in lines))
+
+
+def _padded(cells: Sequence[str]) -> list[str]:
+    """Return the cells of a column as text of one width."""
+    texts = [plain(cell) for cell in cells]
+    widths = [cell_len(text) for text in texts]
+    widest = max(widths)
+    return [text + " " * (widest - width) for text, width in zip(texts, widths, strict=True)]
 
 
 def _cut(title: str) -> str:
@@ -116,6 +121,9 @@ def print_run(view: RunView, status: str, study: Study | None = None, said: Sequ
     print_abreast(out, found.columns, [list(map(str, row)) for row in found.rows], 2)
     if found.rows:
         import plotext
+
+        from screens.drawing import draw
+        from screens.pictures import accuracy_picture
 
         out.print(draw(plotext.active(), accuracy_picture(view), min(out.width, 100), PLOT_HEIGHT))
     _print_findings(out, view)

@@ -55,7 +55,7 @@ class RunsScreen(LabScreen):
         Binding("w", "describe", "Note", id="runs.describe",
                 tooltip="Give the run a title and a note"),
         Binding("delete,backspace", "delete", "Delete", id="runs.delete",
-                tooltip=f"Put the run into the trash, from where it it can be brought back: the last {KEPT_RUNS} stay"),
+                tooltip=f"Put the run into the trash, from where it can be brought back: the last {KEPT_RUNS} stay"),
         Binding("u", "restore", "Bring back", show=False, id="runs.restore",
                 tooltip="The run that was deleted last, and then those before it"),
         Binding("n", "again", "Start again", show=False, id="runs.again", tooltip="The same study as a new run"),

@@ -67,14 +67,11 @@ def _runs(store: Store) -> Iterator[Problem]:
             with RunReader(folder) as run:
                 run.check()
                 edited = run.edited()
-                if edited:
-                    remedy = "written anew from the run's database"
-                    yield Problem(edited, remedy, partial(restore_study_file, folder))
-                run.study()
         except Unreadable as error:
             yield _damaged(folder, error)
-        except BadInput as error:
-            yield Problem(str(error), "the run itself is sound", None)
+            continue
+        if edited:
+            yield Problem(edited, "written anew from the run's database", partial(restore_study_file, folder))
 
 
 def _damaged(folder: Path, error: Unreadable) -> Problem:

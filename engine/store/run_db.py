@@ -102,6 +102,7 @@ class RunReader:
     def __init__(self, folder: Path):
         self.folder = folder
         self.id = folder.name
+        self._toml: str | None = None
         self._rounds = RoundStore(folder.parent.parent / "rounds")
         database = folder / DATABASE_FILE
         with reading(database, f"run {folder.name!r}: {database}"):
@@ -260,6 +261,8 @@ class RunReader:
 
     def _study_text(self) -> str:
         """Return the study's TOML, proven. Raises Unreadable."""
+        if self._toml is not None:
+            return self._toml
         with self._trusting("its study"):
             rows = self._connection.execute("SELECT name, value FROM facts").fetchall()
             facts = dict(rows)
@@ -270,7 +273,8 @@ class RunReader:
                     raise ValueError("it is not the one that was written")
             elif digest != _beginning(facts):
                 raise ValueError("it is not the one that was written")
-            return str(facts["toml"])
+            self._toml = str(facts["toml"])
+            return self._toml
 
     def _rows(self, after: int) -> tuple[tuple[int, str], list[_Row], str]:
         """Return, of one moment, number and digest of the last event, the rows of the events after number `after`, and
