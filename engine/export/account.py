@@ -31,6 +31,9 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_ROUNDS = 100
 _LONGEST_TEXT = 10_000
 _LARGEST_NUMBER = 2**53
+_BYTES, _BYTES_OF_A_ROUND, _BYTES_OF_A_LAYER = 2_000_000, 20_000, 8_000
+"""Most bytes of the events of a run: to begin with, for each round, and for each layer of a round. Real ones have some
+thousand for a round and a layer."""
 # Of rounding, in what is at most 1.
 _ROUNDING = 1e-6
 
@@ -47,12 +50,22 @@ class Unlikely(Exception):
 
 
 class Account:
-    """The events of one run so far. `keys`: the finished rounds, with the weights left in each layer."""
+    """The events of one run so far. `keys`: the finished rounds, with the weights left in each layer.
+
+    `left` is the number of bytes of events that may follow: what a run of the study has at most. So an account takes
+    time and memory by the size of its study, whatever it is given.
+    """
 
     def __init__(self, study: Study):
         self._study = study
         self._state = RunState()
         self.keys: dict[str, RoundResult] = {}
+        self.left = _BYTES
+
+    def take_bytes(self, size: int) -> None:
+        """Count the bytes of the next event, before it is parsed. Raises Unlikely."""
+        self.left -= size
+        _expect(self.left >= 0, "more bytes of events than a run of this study can have")
 
     def check(self, event: Event) -> None:
         """Take the next event. Raises Unlikely."""
@@ -60,11 +73,17 @@ class Account:
         match event:
             case RunStarted():
                 self._check_start(event)
+                if self._state.started is None:
+                    rounds = sum(len(arm.seeds) * len(arm.rounds) for arm in event.arms)
+                    self.left += rounds * (_BYTES_OF_A_ROUND + len(event.layers) * _BYTES_OF_A_LAYER)
             case RoundStarted() | Diverged() | Signal():
                 self._check_place(event)
             case RoundFinished():
                 started = self._check_place(event)
+                _expect(not self._state.reported(event), "a round that is reported twice")
                 _check_result(event.result, started.layers)
+                known = self.keys.get(event.key)
+                _expect(known is None or _alike(known, event.result), f"other numbers of round {event.key} than before")
                 for name, similarity in event.similarity.items():
                     _check_similarity(similarity)
                     _expect(name in started.layers, f"a layer {name!r}")
@@ -74,7 +93,7 @@ class Account:
         self._state.apply(event)
 
     def check_round(self, stored: StoredRound) -> None:
-        """A round's arrays fit each other and what the events say of it. Raises Unlikely."""
+        """A round's arrays fit each other, and its numbers are those of the events. Raises Unlikely."""
         layers = self.keys[stored.key].layers
         named = {layer_of(name): mask for name, mask in stored.masks.items()}
         _expect(named.keys() == layers.keys(), f"masks of the layers {', '.join(stored.masks)}")
@@ -95,6 +114,7 @@ class Account:
             _expect(point.iteration >= 0, "an iteration below 0")
         _check_values(stored.result.model_dump())
         _check_result(stored.result, {name: mask.size for name, mask in named.items()})
+        _expect(_alike(self.keys[stored.key], stored.result), "other numbers than the events have")
 
     def _check_start(self, event: RunStarted) -> None:
         told = [(arm.name, arm.kind) for arm in event.arms]
@@ -122,6 +142,16 @@ class Account:
         if not isinstance(event, Signal):
             _expect(bool(re.fullmatch(_KEY, event.key)), f"a key {event.key[:64]!r}")
         return self._state.started
+
+
+def _alike(one: RoundResult, other: RoundResult) -> bool:
+    """Whether two results have the same numbers. Time, and measures that only one of them has, may differ."""
+    shared = one.measures.keys() & other.measures.keys()
+    told, kept = (
+        it.model_copy(update={"seconds": 0.0, "measures": {name: it.measures[name] for name in sorted(shared)}})
+        for it in (one, other)
+    )
+    return told == kept
 
 
 def _expect(so: bool, otherwise: str) -> None:

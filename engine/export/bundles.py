@@ -72,8 +72,10 @@ def write_bundle(run: str, store: Store, path: Path, report: Report) -> Written:
 
         def event_lines() -> Iterator[bytes]:
             for stamped in events:
+                line = EventLine(time=stamped.time, event=stamped.event).model_dump_json().encode()
+                account.take_bytes(len(line))
                 account.check(stamped.event)
-                yield EventLine(time=stamped.time, event=stamped.event).model_dump_json().encode() + b"\n"
+                yield line + b"\n"
 
         with part.open("wb") as file:
             packer = Packer(file)
@@ -208,6 +210,7 @@ def _restored(bundle: Bundle, study: Study, staged: Store, name: str) -> tuple[i
 def _events(bundle: Bundle, account: Account, name: str) -> Iterator[tuple[float, Event]]:
     for number, text in bundle.lines(EVENTS):
         try:
+            account.take_bytes(len(text))
             line = EventLine.model_validate_json(text)
             event = line.event
             account.check(event)

@@ -47,6 +47,12 @@ OTHER_KEY = "0123456789" * 4
 EMPTY_SIMILARITY = {"alive": None, "all": None, "jaccard": 0, "chance": 0}
 
 
+NOTES = [
+    {"time": 1.0, "event": {"event": "note", "text": random.Random(number).randbytes(4500).hex()}}
+    for number in range(300)
+]
+
+
 class Bomb:
     """Whoever unpickles it runs a command."""
 
@@ -248,6 +254,25 @@ BUNDLES: dict[str, tuple[Forge, str]] = {
     "a number of many digits": (finished(trial=10**400), "line "),
     "a number past any": (result(iterations=2**60), "too many digits"),
     "an infinite loss": (result(validation_loss=1e999), "a number inf"),
+    "megabytes of events": (
+        events(lambda lines: lines.extend(NOTES)),
+        "more bytes of events than a run of this study can have",
+    ),
+    "megabytes of one round": (
+        result(early_bird={"iterations": list(range(280_000)), "distances": [0.5] * 279_999, "found": None}),
+        "more bytes of events than a run of this study can have",
+    ),
+    "a round that is reported twice": (
+        events(lambda lines: lines.insert(-1, next(it for it in lines if it["event"]["event"] == "round-finished"))),
+        "a round that is reported twice",
+    ),
+    "another accuracy than the round has": (result(test_accuracy=0.999), "other numbers than the events have"),
+    "another loss than the round has": (result(validation_loss=0.001), "other numbers than the events have"),
+    "another early stop than the round has": (result(early_stop_iteration=1), "other numbers than the events have"),
+    "two accuracies of one round": (
+        events(lambda lines: nth("round-finished", lines, 6)["result"].update(test_accuracy=0.999)),
+        "other numbers of round ",
+    ),
     "an accuracy of 2": (result(test_accuracy=2.0), "test_accuracy 2.0"),
     "an accuracy below 0": (result(test_accuracy_end=-0.5), "test_accuracy_end -0.5"),
     "a time below 0": (result(seconds=-1.0), "a time below 0"),
