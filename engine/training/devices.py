@@ -3,13 +3,16 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import jax
+
+from engine.paths import make_folder
+from engine.training.compiled import prove_programs
 
 MAX_LANES_PER_DEVICE = 64
 
@@ -118,6 +121,8 @@ _PINNED: dict[str, object] = {
     "jax_enable_compilation_cache": True,
     "jax_persistent_cache_min_compile_time_secs": 0.0,
     "jax_persistent_cache_min_entry_size_bytes": -1,
+    # Caches of XLA itself put the folder's path into the names of programs, which then do not survive a move.
+    "jax_persistent_cache_enable_xla_caches": "none",
 }
 
 
@@ -127,6 +132,9 @@ def prepare_jax(compiled: Path) -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     for name, value in _PINNED.items():
         _configure(name, value)
+    with suppress(OSError):
+        make_folder(compiled)
+    prove_programs()
     _configure("jax_compilation_cache_dir", str(compiled))
     _prepare_devices()
 

@@ -226,8 +226,12 @@ def test_a_title_or_note_without_end_is_refused(run: RunFolder) -> None:
     assert (run.title, run.note) == ("", "")
 
 
-def test_a_title_of_a_stranger_is_text_of_bounded_length(run: RunFolder) -> None:
+def test_a_title_or_note_that_is_not_what_was_written_is_damage(run: RunFolder, store: Store) -> None:
+    run.describe(title="mine", note="long")
     with closing(sqlite3.connect(run.folder / "run.db", isolation_level=None)) as connection:
-        connection.execute("INSERT INTO facts VALUES ('title', ?)", (b"\xff" * 10_000,))
-        connection.execute("INSERT INTO facts VALUES ('note', ?)", ("x" * 10_000,))
-    assert (len(run.title), len(run.note)) == (100, 2000)
+        connection.execute("UPDATE facts SET value = ? WHERE name = 'title'", (b"\xff" * 10_000,))
+        connection.execute("UPDATE facts SET value = replace(value, 'long', 'other') WHERE name = 'note'")
+    for name in ("title", "note"):
+        with pytest.raises(BadInput, match=f"its {name} in .* is damaged"):
+            getattr(run, name)
+    assert only(store).status == "damaged"

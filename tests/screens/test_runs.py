@@ -12,7 +12,7 @@ from engine.spec import parse_study
 from engine.store import RunFinished, Store
 from screens.describing import DescribeDialog
 from screens.listing import about, columns_of
-from screens.text import sparkline
+from screens.text import plain, sparkline
 from screens.widgets.fields import FieldRow
 from screens.widgets.run_table import RunTable
 
@@ -374,3 +374,37 @@ def test_a_note_is_told_in_two_lines_too(tmp_path: Path):
     first = f"mine   {run}   done"
     assert about(summary, None, "", tall=False) == Content(f"{first}\nnote  one")
     assert str(about(summary, None, "", tall=True)).splitlines()[0::2] == [first, "note  one"]
+
+
+HOSTILE = [
+    "best [lr=1e-3",
+    "[bold red]bold[/] [/] [",
+    "[@click=app.quit]press[/]",
+    "\\[a] \\",
+    "\x1b]0;owned\x07\x1b[31mred",
+    "$primary [$primary 10%",
+]
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+async def test_text_is_text_wherever_a_run_is_drawn(tmp_path: Path, title: str):
+    """Markup, escapes and click tags in a title, a note and the name of a data set are drawn as they are."""
+    run = write_run(tmp_path, [started("a"), finished(0), finished(1), DONE])
+    with Store(tmp_path).open(run) as folder:
+        folder.describe(title=title, note=title)
+    app = lab_app(tmp_path, first="runs")
+    async with app.run_test(size=(140, 40)) as pilot:
+        await open_runs(pilot, app, 1)
+        said = plain(title).split()[-1]
+        await until(pilot, lambda: said in picture_of(app))
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "Open run" in picture_of(app))
+        await pilot.press(*"openrun")
+        await until(pilot, lambda: said in picture_of(app))
+        await pilot.press("escape", "escape")
+        app.notify(title, markup=False)
+        for mode in ("2", "3", "4", "5", "6"):
+            await pilot.press(mode)
+            await pilot.pause()
+        assert app.return_code is None
+        assert app.is_running
