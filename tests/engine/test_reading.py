@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 from sample_run import write_sample
 
 from engine.errors import BadInput, LabError
-from engine.store import LockLost, Paused, Problem, State, Store, Unreadable, find_problems, locks, run_db
+from engine.store import LockLost, Paused, Problem, RunResumed, State, Store, Unreadable, find_problems, locks, run_db
 from engine.store.reading import reading
 from engine.views import read_run, show_json
 from lth_tui import cli
@@ -57,13 +58,14 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     return call
 
 
-def shown(home: Path, run: str = "ref") -> str:
+def shown(home: Path, run: str = "ref", *, curves: bool = True) -> str:
     """All that is said of a run, as JSON."""
-    with Store(home).open(run) as folder:
+    store = Store(home)
+    with store.open(run) as folder:
         view = read_run(folder)
-        curves = [folder.curve(key) for key in Store(home).rounds.kept()]
         found = show_json(view, folder.status(view.status))
-        return json.dumps([found, folder.title, folder.note, repr(curves), folder.study().hash], sort_keys=True)
+        drawn = [folder.curve(key) for key in store.rounds.kept()] if curves else []
+        return json.dumps([found, folder.title, folder.note, repr(drawn), folder.study().hash], sort_keys=True)
 
 
 def statuses(home: Path) -> dict[str, str]:
@@ -434,3 +436,131 @@ def test_no_byte_of_the_cached_list_changes_it(home: Path) -> None:
         data[place] ^= 1 << draw.randrange(8)
         cache.write_bytes(data)
         assert Store(home).runs() == before, place
+
+
+# Anything
+
+
+def mutated(path: Path, draw: random.Random) -> str:
+    """Flip a bit, cut the file, empty it or remove it."""
+    data = path.read_bytes()
+    what = draw.choice(["flip"] * 6 + ["cut", "empty", "remove"]) if data else "remove"
+    if what == "flip":
+        place = draw.randrange(len(data))
+        path.write_bytes(data[:place] + bytes([data[place] ^ (1 << draw.randrange(8))]) + data[place + 1 :])
+    elif what == "remove":
+        path.unlink()
+    else:
+        os.truncate(path, draw.randrange(len(data)) if what == "cut" else 0)
+    return f"{what} {path}"
+
+
+def mutate_often(home: Path, times: int, seed: int) -> None:
+    """After each change of one file everything is read and checked: nothing fails, and no number is another one."""
+    store = Store(home)
+    store.drafts.keep("mine", b"{}")
+    store.machine.keep(numerics="x", lanes=2, rates={"y": 1.5}, devices=2, memory=0)
+    checkpoint = store.checkpoints.path("ab" * 20)
+    checkpoint.parent.mkdir(parents=True)
+    shutil.copyfile(store.rounds.path(store.rounds.kept()[0]), checkpoint)
+    store.runs()
+    reference = {item.id: item for item in store.runs()}
+    drawn = {run: shown(home, run) for run in ("ref", "other")}
+    plain = {run: shown(home, run, curves=False) for run in ("ref", "other")}
+    lines = refused = 0
+    rounds = {key: store.rounds.read_result(key) for key in store.rounds.kept()}
+    draw, files = random.Random(seed), sorted(path for path in home.rglob("*") if path.is_file())
+    databases = [path for path in files if path.suffix == ".db"]
+    for _ in range(times):
+        path = draw.choice(draw.choice([files, databases]))
+        before = path.read_bytes()
+        what = mutated(path, draw)
+        again = Store(home)
+        for item in again.runs():
+            assert item == reference[item.id] or item.status in ("damaged", "newer", "absent"), what
+        for run, told in (plain if path.suffix == ".safetensors" else drawn).items():
+            try:
+                # Of a round that cannot be believed the curve is missing.
+                found = shown(home, run, curves=path.suffix != ".safetensors")
+            except Unreadable as error:
+                found, lines = told, lines + len(str(error).splitlines())
+                refused += 1
+            assert found == told, what
+        for key, result in rounds.items():
+            assert again.rounds.read_result(key) in (None, result), what
+        list(find_problems(again))
+        for left in home.rglob("run.db-*"):
+            left.unlink()
+        path.write_bytes(before)
+    assert 0 < lines == refused
+
+
+def test_no_change_of_a_file_changes_a_number(home: Path) -> None:
+    mutate_often(home, 30, 1)
+
+
+@pytest.mark.slow
+def test_no_change_of_a_thousand_changes_a_number(home: Path) -> None:
+    mutate_often(home, 1000, 2)
+
+
+# Two machines
+
+
+OWN = """
+import sys, time
+from pathlib import Path
+from engine.errors import BadInput
+from engine.store import Store
+with Store(Path(sys.argv[1])).open("ref") as run:
+    try:
+        run.own()
+    except BadInput as error:
+        print("refused" if "in use" in str(error) else error, flush=True)
+    else:
+        print("owns", flush=True)
+        sys.stdin.read()
+"""
+ISOLATED = ["unshare", "--fork", "--pid", "--mount-proc", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"']
+CAN_ISOLATE = pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run([*ISOLATED, "probe", "true"], capture_output=True, check=False).returncode != 0,
+    reason="this machine makes no namespaces",
+)
+
+
+def two_machines_try(home: Path, times: int) -> None:
+    """Processes of two PID namespaces and host names that try to own one run: of each two one does, whoever is first,
+    and a third one sees that it is running."""
+    with Store(home).open("ref") as run:
+        run.append(RunResumed())
+    for number in range(times):
+        tries = [
+            subprocess.Popen(
+                [*ISOLATED, f"machine-{name}", sys.executable, "-c", OWN, str(home)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+            for name in (number, number + 1)
+        ]
+        words = sorted(process.stdout.readline().strip() for process in tries if process.stdout)
+        assert words == ["owns", "refused"], number
+        assert statuses(home)["ref"] == "running", number
+        with Store(home).open("ref") as run, pytest.raises(BadInput, match="in use"):
+            run.own()
+        for process in tries:
+            process.communicate()
+        assert statuses(home)["ref"] == "interrupted", number
+
+
+@CAN_ISOLATE
+def test_of_two_machines_one_writes(home: Path) -> None:
+    two_machines_try(home, 2)
+
+
+@CAN_ISOLATE
+@pytest.mark.slow
+def test_of_two_machines_one_writes_in_fifty_tries(home: Path) -> None:
+    two_machines_try(home, 50)
