@@ -80,7 +80,7 @@ def state_of(error: BaseException, path: Path) -> tuple[State, str]:
         try:
             os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         except OSError as why:
-            return _by_number(why), why.strerror
+            return _by_number(why), why.strerror or str(why)
         return (State.BUSY if can_write(path.parent) else State.READ_ONLY), detail
     return State.DAMAGED, detail
 

@@ -515,11 +515,10 @@ def rescued(folder: Path) -> tuple[dict[str, str], list[tuple[float, str]]]:
             for name in _PROVEN:
                 facts[name] = found.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()[0]
             digest, rows = _beginning(facts), found.execute("SELECT id, time, event, digest FROM events ORDER BY id")
-            for number, when, text, _ in _proven(rows, 0, digest):
-                events.append((_moment(when), EVENT.validate_json(text).model_dump_json()))
-                assert number == len(events)
+            for _, when, event, _ in _proven(rows, 0, digest):
+                events.append((_moment(when), EVENT.validate_json(event).model_dump_json()))
     if events:
-        return facts, events
+        return facts | _labels(database), events
     path = folder / STUDY_FILE
     text = _unsealed(path)
     if text is None:
@@ -527,6 +526,21 @@ def rescued(folder: Path) -> tuple[dict[str, str], list[tuple[float, str]]]:
     study = _parsed(text, str(path), folder)
     created = repr(_moment(path.stat().st_mtime))
     return {"created": created, "study": study.name, "hash": study.hash, "toml": text}, []
+
+
+def _labels(database: Path) -> dict[str, str]:
+    """Return the facts of a damaged run that are its proven title and note."""
+    labels: dict[str, str] = {}
+    for name in ("title", "note"):
+        with (
+            suppress(sqlite3.Error, ValueError, TypeError, AttributeError, OSError),
+            closing(_opened(database)) as found,
+        ):
+            (value,) = found.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+            digest, _, text = value.partition(" ")
+            if _believed(digest, name, text):
+                labels[name] = value
+    return labels
 
 
 def restore_study_file(folder: Path) -> str:

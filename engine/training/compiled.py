@@ -47,7 +47,7 @@ def prove_programs() -> None:
     from jax._src import compilation_cache
 
     if hasattr(compilation_cache, "get_file_cache"):
-        compilation_cache.get_file_cache = lambda path: (ProgramCache(path), path)  # type: ignore[attr-defined]
+        vars(compilation_cache)["get_file_cache"] = lambda path: (ProgramCache(path), path)
     else:
         jax.config.update("jax_enable_compilation_cache", False)  # type: ignore[no-untyped-call]
 

@@ -318,6 +318,8 @@ def test_a_dry_run_changes_nothing_and_says_what_a_repair_would_do(home: Path) -
     database = home / "runs" / "ref" / "run.db"
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("UPDATE events SET time = time + 1 WHERE id = 20")
+    with Store(home).open("ref") as folder:
+        folder.describe(title="kept", note="as well")
     before = snapshot(home)
     (problem,) = find_problems(Store(home))
     assert "19 events are proven and kept; `lth-tui resume ref` adds the others" in problem.remedy
@@ -325,6 +327,7 @@ def test_a_dry_run_changes_nothing_and_says_what_a_repair_would_do(home: Path) -
     repair(home)
     with Store(home).open("ref") as folder:
         assert len(folder.events()) == 19
+        assert (folder.title, folder.note) == ("kept", "as well")
     assert (database.parent / "run.db.damaged-1").read_bytes() == before[database]
 
 
