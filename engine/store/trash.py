@@ -46,7 +46,7 @@ class Trash:
         known = [Deleted(match[2], int(match[1]) / 1e9, path) for match, path in found if match]
         return sorted(known, key=lambda item: item.folder.name, reverse=True)
 
-    def take(self, folder: Path) -> None:
+    def add(self, folder: Path) -> None:
         """Move the run in `folder` to the trash. Raises BadInput while a process writes it, Unwritable."""
         # By number in order of deletion, also where the clock was set back.
         newest = max((int(item.folder.name[:19]) for item in self.runs()), default=0)
@@ -68,7 +68,7 @@ class Trash:
                 path = self._checkpoints.path(key)
                 _carry(path, place / _CHECKPOINTS / path.name)
 
-    def give_back(self, deleted: Deleted, folder: Path) -> None:
+    def restore(self, deleted: Deleted, folder: Path) -> None:
         """Move a run from the trash to `folder`. Raises Unwritable."""
         for path in sorted(deleted.folder.glob(f"{_CHECKPOINTS}/*")):
             with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""The events of a run from elsewhere, held against its study: what views and claims take for granted is so."""
+"""Validate imported events and rounds against the study."""
 
 import math
 import re
@@ -34,7 +34,7 @@ _LARGEST_NUMBER = 2**53
 _BYTES, _BYTES_OF_A_ROUND, _BYTES_OF_A_LAYER = 2_000_000, 20_000, 8_000
 """Most bytes of the events of a run: to begin with, for each round, and for each layer of a round. Real ones have some
 thousand for a round and a layer."""
-# Of rounding, in what is at most 1.
+# Tolerance for values up to 1.
 _ROUNDING = 1e-6
 
 
@@ -45,12 +45,12 @@ class EventLine(Model):
     event: Annotated[Event, Field(discriminator="event")]
 
 
-class Unlikely(Exception):
-    """No run of the study says so; the text tells what was found."""
+class Inconsistent(Exception):
+    """An event or round is inconsistent with the study; the message says what was found."""
 
 
-class Account:
-    """The events of one run so far. `keys`: the finished rounds, with the weights left in each layer.
+class EventValidator:
+    """Validates the events of one run in order. `keys`: the results of finished rounds, by key.
 
     `left` is the number of bytes of events that may follow: what a run of the study has at most. So an account takes
     time and memory by the size of its study, whatever it is given.
@@ -68,7 +68,7 @@ class Account:
         _expect(self.left >= 0, "more bytes of events than a run of this study can have")
 
     def check(self, event: Event) -> None:
-        """Take the next event. Raises Unlikely."""
+        """Check the next event. Raises Inconsistent."""
         _check_values(event.model_dump())
         match event:
             case RunStarted():
@@ -102,13 +102,13 @@ class Account:
             counted = (int(mask.sum()), mask.size)
             _expect(counted == (layers[name].survivors, layers[name].size), f"{counted[0]} weights of {counted[1]}")
         shapes = {name: array.shape for name, array in stored.final.params.items()}
-        for snapshot in (stored.final, stored.best, *stored.marks.values()):
+        for snapshot in (stored.final, stored.best, *stored.snapshots.values()):
             _expect({name: it.shape for name, it in snapshot.params.items()} == shapes, "weights of several shapes")
             for name, array in (*snapshot.params.items(), *snapshot.state.items()):
                 _expect(array.dtype == "float32", f"{name} of {array.dtype}")
             for name, mask in stored.masks.items():
                 _expect(shapes.get(name) == mask.shape, f"{name} of {shapes.get(name)} under a mask of {mask.shape}")
-        _expect(all(type(mark) is int and mark > 0 for mark in stored.marks), "a mark that is no iteration")
+        _expect(all(type(mark) is int and mark > 0 for mark in stored.snapshots), "a mark that is no iteration")
         for point in stored.curve:
             _check_values(point.model_dump())
             _expect(point.iteration >= 0, "an iteration below 0")
@@ -135,7 +135,7 @@ class Account:
 
     def _check_place(self, event: RoundStarted | RoundFinished | Diverged | Signal) -> RunStarted:
         if self._state.started is None:
-            raise Unlikely("a round before the run started")
+            raise Inconsistent("a round before the run started")
         arm = next((arm for arm in self._state.arms if arm.name == event.arm), None)
         found = arm is not None and 0 <= event.trial < len(arm.seeds) and event.round in arm.rounds
         _expect(found, f"arm {event.arm[:64]!r}, trial {event.trial}, round {event.round}")
@@ -156,11 +156,11 @@ def _alike(one: RoundResult, other: RoundResult) -> bool:
 
 def _expect(so: bool, otherwise: str) -> None:
     if not so:
-        raise Unlikely(otherwise)
+        raise Inconsistent(otherwise)
 
 
 def _check_values(value: Any) -> None:
-    """No number is absurd and no text endless, however deep."""
+    """Check the size of all numbers and texts, recursively."""
     for item in _plain(value):
         if isinstance(item, str):
             _expect(len(item) <= _LONGEST_TEXT, f"a text of {len(item)} characters")
