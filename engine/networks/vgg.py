@@ -1,8 +1,8 @@
 """VGG-11/16/19 with batch normalisation for small images.
 
 Simonyan & Zisserman 2015 (arXiv 1409.1556), table 1, with one output layer after the mean of each channel, as in
-open_lth (Frankle et al. 2020) and Frankle & Carbin 2019. Weights of the kernels at 3 channels and 10 classes: VGG-11 9,222,848,
-VGG-16 14,715,584, VGG-19 20,024,000, of which the output has 5,120.
+open_lth (Frankle et al. 2020) and Frankle & Carbin 2019. Weights of the kernels at 3 channels and 10 classes:
+VGG-11 9,222,848, VGG-16 14,715,584, VGG-19 20,024,000, of which the output has 5,120.
 """
 
 from typing import TYPE_CHECKING
