@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from engine.networks import LayerShape
 from engine.pruning.schedule import PruningSchedule
-from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation
+from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation, sample
 
 Masks = dict[str, NDArray[np.bool_]]
 """By path of the kernel, shaped as it; True where the weight survives. Parameters without a mask are never pruned."""
@@ -90,6 +90,6 @@ def random_masks(like: Masks, seed: int) -> Masks:
     drawn = {}
     for depth, (name, mask) in enumerate(like.items()):
         chosen = np.zeros(mask.size, np.bool_)
-        chosen[permutation(mask.size, seed, MASK_STREAM, depth)[: np.count_nonzero(mask)]] = True
+        chosen[sample(mask.size, int(np.count_nonzero(mask)), seed, MASK_STREAM, depth)] = True
         drawn[name] = chosen.reshape(mask.shape)
     return drawn
