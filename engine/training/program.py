@@ -1,7 +1,7 @@
 """The static part of a training, and the order and learning rates of its steps."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Program:
     """What one compilation serves: lanes with equal programs run the same compiled code.
 
-    **Arguments:** `image_shape`, `[H, W, C]`; `evaluate_every`, steps between validations; `optimizer`, a name in the
-    registry, and `settings`, the values of its parameters by name; `weight_decay`, the L2 coefficient.
+    **Arguments:** `network`, a name in the registry, and `parameters`, the values of its parameters by name;
+    `image_shape`, `[H, W, C]`; `evaluate_every`, steps between validations; `optimizer`, a name in the registry, and
+    `settings`, the values of its parameters by name; `weight_decay`, the L2 coefficient.
     """
 
     network: str
@@ -31,13 +32,21 @@ class Program:
     evaluate_every: int
     optimizer: str
     settings: tuple[tuple[str, Any], ...] = ()
+    parameters: tuple[tuple[str, Any], ...] = ()
     weight_decay: float = 0.0
     dropout: float = 0.0
     augment: bool = False
 
     @classmethod
-    def of(cls, network: str, image_shape: tuple[int, int, int], classes: int, train: Train) -> "Program":
-        """The program of a recipe."""
+    def of(
+        cls,
+        network: str,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        train: Train,
+        parameters: Mapping[str, Any] = {},
+    ) -> "Program":
+        """The program of a recipe; `parameters` are the network's."""
         return cls(
             network=network,
             image_shape=image_shape,
@@ -46,6 +55,7 @@ class Program:
             evaluate_every=train.evaluate_every,
             optimizer=train.optimizer,
             settings=tuple(_fields(registry.optimizer[train.optimizer], train).items()),
+            parameters=tuple(sorted(registry.network.entry(network).arguments(parameters).items())),
             weight_decay=train.weight_decay,
             dropout=train.dropout,
             augment=train.augment,
