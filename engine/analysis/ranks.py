@@ -5,12 +5,17 @@ correlation is one product of two arrays. Pruned weights are never sorted: over 
 every survivor.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Float64
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +33,7 @@ class RankedLayer:
     order: NDArray[np.intp]
 
     @classmethod
-    def of(cls, survivors: NDArray[np.float32], mask: NDArray[np.bool_]) -> "RankedLayer":
+    def of(cls, survivors: Float32[NDArray[np.float32], " n"], mask: Bool[NDArray[np.bool_], " ..."]) -> RankedLayer:
         """Sort the `survivors [n]` that a mask of any shape and at most 2^32 weights leaves, in the order of the flat
         layer."""
         flat = mask.ravel()
@@ -69,7 +74,7 @@ class RankedLayer:
         found[self.order[:zeros]] = lowest
         return found
 
-    def ranks_among(self, chosen: NDArray[np.bool_]) -> Floats:
+    def ranks_among(self, chosen: Bool[NDArray[np.bool_], " size"]) -> Float64[NDArray[np.float64], " size"]:
         """The same as `ranks` for the survivors that are `chosen [size]` too, among themselves."""
         mine = chosen[self.order]
         return self.ranks if mine.all() else self._placed(self.order[mine], self.values[mine])
@@ -112,7 +117,7 @@ def spearman_all(first: RankedLayer, second: RankedLayer) -> float | None:
     return correlations(first, second).all
 
 
-def _mean_ranks(values: NDArray[np.float32]) -> Floats:
+def _mean_ranks(values: Float32[NDArray[np.float32], " n"]) -> Float64[NDArray[np.float64], " n"]:
     """Return the positions of sorted `[n]` values, ties at their mean position, less the mean of all."""
     ranks: Floats = np.arange(values.size, dtype=np.float64)
     ranks -= (values.size - 1) / 2
@@ -127,11 +132,11 @@ def _mean_ranks(values: NDArray[np.float32]) -> Floats:
     return ranks
 
 
-def _correlation(first: Floats, second: Floats) -> float | None:
+def _correlation(first: Float64[NDArray[np.float64], " N"], second: Float64[NDArray[np.float64], " N"]) -> float | None:
     scale = float(np.sqrt(_dot(first, first) * _dot(second, second)))
     return min(1.0, max(-1.0, _dot(first, second) / scale)) if scale > 0 else None
 
 
-def _dot(first: Floats, second: Floats) -> float:
+def _dot(first: Float64[NDArray[np.float64], " N"], second: Float64[NDArray[np.float64], " N"]) -> float:
     """The sum of products, in an order that does not depend on the number of threads as that of BLAS does."""
     return float(np.einsum("i,i->", first, second))

@@ -17,6 +17,8 @@ from engine.store import Store
 
 _BYTES_PER_SURVIVOR = 8
 """In a stored round: the value at the end and at the early stop, in float32. Each mask takes a bit a weight."""
+_BYTES_PER_ROUND = 5000
+"""In a stored round: its result, its curve and the names of its arrays."""
 _BYTES_PER_WEIGHT = 4
 """Of a snapshot to rewind to, which is dense."""
 
@@ -97,14 +99,15 @@ def check_room(study: Study, store: Store) -> None:
 
 
 def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
-    """The bytes that these rounds take on disk: their survivors, masks and snapshots to rewind to."""
-    weights = weight_count(plan.layers)
+    """The bytes that these rounds take on disk: their survivors, biases, masks and snapshots to rewind to."""
+    weights, biases = weight_count(plan.layers), sum(layer.shape[-1] for layer in plan.layers)
     total = 0
     for item in rounds:
         prunable = sum(item.schedule.survivors[0])
         survivors = weights - prunable + sum(item.schedule.survivors[item.number])
         snapshots = len(plan.rewind_points[item.key])
-        total += survivors * _BYTES_PER_SURVIVOR + -(-prunable // 8) + weights * _BYTES_PER_WEIGHT * snapshots
+        total += (survivors + biases) * _BYTES_PER_SURVIVOR + -(-prunable // 8) + _BYTES_PER_ROUND
+        total += (weights + biases) * _BYTES_PER_WEIGHT * snapshots
     return total
 
 

@@ -1,5 +1,7 @@
 """The static part of a training, and the order and learning rates of its steps."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from engine.spec import Train
 
 if TYPE_CHECKING:
     import optax
+    from jaxtyping import Float32, Int32
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Program:
         classes: int,
         train: Train,
         parameters: Mapping[str, Any] = {},
-    ) -> "Program":
+    ) -> Program:
         """The program of a recipe; `parameters` are the network's."""
         return cls(
             network=network,
@@ -62,12 +65,12 @@ class Program:
         )
 
 
-def optimizer_of(program: Program) -> "optax.GradientTransformation":
+def optimizer_of(program: Program) -> optax.GradientTransformation:
     """The update rule, without the learning rate and the weight decay."""
     return registry.optimizer[program.optimizer](**dict(program.settings))
 
 
-def learning_rates(train: Train) -> NDArray[np.float32]:
+def learning_rates(train: Train) -> Float32[NDArray[np.float32], " iterations"]:
     """The learning rate of every step, `[iterations]`: the schedule, under a linear warm-up."""
     steps = np.arange(train.iterations)
     schedule = registry.schedule[train.schedule]
@@ -77,7 +80,9 @@ def learning_rates(train: Train) -> NDArray[np.float32]:
     return rates.astype(np.float32)
 
 
-def batch_order(train: NDArray[np.int32], batch: int, iterations: int, seed: int) -> NDArray[np.int32]:
+def batch_order(
+    train: Int32[NDArray[np.int32], " N"], batch: int, iterations: int, seed: int
+) -> Int32[NDArray[np.int32], "{iterations} {batch}"]:
     """The examples of every step, `[iterations, batch]`: the indices `train`, shuffled anew each epoch.
 
     Epochs follow each other without a gap: a batch may end one and begin the next.
