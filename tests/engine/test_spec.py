@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -644,3 +644,32 @@ def test_any_settings_make_a_study_or_one_line(given: list[str]) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_name_is_a_study_or_one_line(name: str) -> None:
     assert study_or_line(lambda: load_study(name))
+
+
+# What an optimizer or a schedule takes
+
+
+@pytest.fixture
+def plug_ins() -> Iterator[None]:
+    """An optimizer with a momentum and a schedule with a decay, from elsewhere."""
+
+    def heavy(*, momentum: float = 0.5) -> None: ...
+
+    def falling(steps: Any, *, decay: float = 0.5) -> None: ...
+
+    origin = registry.Origin("test", "0")
+    with registry.registering(origin):
+        registry.optimizer.add("heavy", "for a test", heavy)
+        registry.schedule.add("falling", "for a test", falling)
+    yield
+    registry.optimizer.forget(origin)
+    registry.schedule.forget(origin)
+
+
+def test_fields_go_with_whatever_takes_them(plug_ins: None) -> None:
+    train = with_set("base.train.optimizer=heavy", "base.train.momentum=0.3").base.train
+    assert (train.optimizer, train.momentum) == ("heavy", 0.3)
+    assert with_set("base.train.schedule=falling", "base.train.decay=0.3").base.train.decay == 0.3
+    assert complaint("base.train.momentum=0.3").endswith("allowed: only with optimizer 'sgd' or 'heavy'")
+    assert "only with optimizer 'sgd' and" in complaint("base.train.optimizer=heavy", "base.train.nesterov=true")
+    assert "none with others" in complaint("base.train.schedule=falling", "base.train.milestones=[3]")
