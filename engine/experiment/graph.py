@@ -11,10 +11,11 @@ from engine.analysis import WINDOW
 from engine.errors import BadInput
 from engine.experiment.arms import ArmKind
 from engine.experiment.treatments import Reset, Treatment
-from engine.networks import LayerShape, Network, build
+from engine.networks import LayerShape, Network, build, image_problem
 from engine.pruning import PruningSchedule, pruned_layers, pruning_schedule
 from engine.registry import Registry
 from engine.spec import Arm, Data, EarlyBird, Prune, Recipe, Study, Train, digest, round_seed
+from engine.spec.problems import shown
 
 if TYPE_CHECKING:
     from engine.datasets import DatasetStatus
@@ -85,6 +86,7 @@ class Round:
     number: int
     data: Data
     network: str
+    network_parameters: Mapping[str, Any]
     train: Train
     prune: Prune
     schedule: PruningSchedule
@@ -201,11 +203,13 @@ def make_plan(study: Study, mark: DatasetInfo, numerics: str) -> Plan:
     `numerics` names the versions and the device that compute. Raises BadInput where the data or the network show
     that the study is impossible.
     """
-    name = study.base.network.name
+    name, parameters = study.base.network.name, study.base.network.parameters
     try:
-        network = build(name, mark.image_shape, mark.classes)
+        network = build(name, mark.image_shape, mark.classes, **parameters)
     except ValueError as problem:
-        raise BadInput(f"{study.name}: base.network.name: found {name!r}; {problem}") from None
+        own = bool(parameters) and image_problem(name, mark.image_shape) is None
+        found = f"parameters: found {shown(parameters)}" if own else f"name: found {name!r}"
+        raise BadInput(f"{study.name}: base.network.{found}; {problem}") from None
     rounds: dict[str, Round] = {}
     places: dict[Place, str] = {}
     for position, arm in enumerate(study.arm):
@@ -235,7 +239,7 @@ class _Arm:
             "format": KEY_FORMAT,
             "numerics": numerics,
             "data": {"fingerprint": mark.fingerprint, **recipe.data.model_dump(mode="json", exclude={"name"})},
-            "network": _entry(registry.network, recipe.network.name, {}),
+            "network": _entry(registry.network, recipe.network.name, recipe.network.parameters),
             "train": recipe.train.model_dump(mode="json", exclude={"order"}),
             "plug-ins": [
                 registry.optimizer.entry(recipe.train.optimizer).key,
@@ -304,6 +308,7 @@ def _add_arm(
                     number=number,
                     data=recipe.data,
                     network=recipe.network.name,
+                    network_parameters=recipe.network.parameters,
                     train=recipe.train,
                     prune=recipe.prune,
                     schedule=common.schedule,
@@ -335,11 +340,7 @@ def _inputs(treatment: Treatment, roles: Mapping[str, str]) -> tuple[Input, ...]
 def _entry(entries: Registry[Any], name: str, given: Mapping[str, Any]) -> list[Any]:
     """What a key holds of a registered entry: its name, its parameters and the digest of a plug-in."""
     entry = entries.entry(name)
-    parameters: dict[str, Any] = {**entry.parameters, **given}
-    for key, default in entry.parameters.items():
-        if type(default) is float:
-            parameters[key] = float(parameters[key])
-    return [name, parameters, entry.key]
+    return [name, entry.arguments(given), entry.key]
 
 
 def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:

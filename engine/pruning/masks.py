@@ -1,6 +1,9 @@
 """Masks: which weights are pruned. Pure NumPy on the host, exact to the weight."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +11,9 @@ from numpy.typing import NDArray
 from engine.networks import LayerShape
 from engine.pruning.schedule import PruningSchedule
 from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation, sample
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32
 
 Masks = dict[str, NDArray[np.bool_]]
 """By path of the kernel, shaped as it; True where the weight survives. Parameters without a mask are never pruned."""
@@ -20,24 +26,24 @@ def full_masks(layers: tuple[LayerShape, ...]) -> Masks:
     return {layer.parameter: np.ones(layer.shape, np.bool_) for layer in layers}
 
 
-def counts_of(masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
+def counts_of(masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]]) -> dict[str, int]:
     """Survivors of each parameter."""
     return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
 
 
-def masked(weights: Weights, masks: Mapping[str, NDArray[np.bool_]]) -> Weights:
+def masked(weights: Weights, masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]]) -> Weights:
     """The weights with the pruned ones at exactly (positive) zero; parameters without a mask as they are."""
     return {
         name: np.where(masks[name], array, np.float32(0)) if name in masks else array for name, array in weights.items()
     }
 
 
-def magnitudes(weights: Weights, masks: Masks) -> dict[str, NDArray[np.float32]]:
+def magnitudes(weights: Weights, masks: Masks) -> dict[str, Float32[NDArray[np.float32], " ..."]]:
     """|w| of every parameter that has a mask."""
     return {name: np.abs(weights[name]) for name in masks}
 
 
-def lowest(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+def lowest(scores: Float32[NDArray[np.float32], " N"], count: int) -> Bool[NDArray[np.bool_], " N"]:
     """The `count` lowest of `scores` `[N]`: those that a stable sort puts first. Of equal scores the earlier ones."""
     if count == 0:
         return np.zeros(scores.shape, np.bool_)
@@ -48,7 +54,9 @@ def lowest(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, schedule: PruningSchedule, number: int) -> Masks:
+def prune(
+    scores: Mapping[str, Float32[NDArray[np.float32], " ..."]], masks: Masks, schedule: PruningSchedule, number: int
+) -> Masks:
     """The masks of round `number`: in each group the lowest scores are pruned until the schedule's count is left.
 
     Of equal scores the first are pruned first: in order of layers, and row-major within a layer. Scores of pruned
