@@ -1,5 +1,6 @@
 """What is damaged is noticed, said in a line, and made good: no number of it is believed."""
 
+import json
 import os
 import random
 import sqlite3
@@ -318,6 +319,22 @@ def test_a_run_without_database_and_study_is_beyond_help(home: Path, capsys: pyt
         well, lines = findings(home, capsys, repair=repair)
         assert (well, len(lines)) == (False, 1)
     assert "delete it, or bring its study.toml back" in lines[0]
+    assert snapshot(home) == before
+
+
+def test_a_run_whose_plugin_is_not_loaded_is_not_called_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "runs" / "r"
+    study = folder / "study.toml"
+    study.write_text(study.read_text().replace("[base.prune]", '[base.prune]\ncriterion = "mine"'))
+    assert "mine" in study.read_text()
+    (folder / "plugins.json").write_text(json.dumps([{"name": "/there/mine.py", "digest": "0" * 64}]))
+    before = snapshot(home)
+    for repair in (False, True):
+        well, lines = findings(home, capsys, repair=repair)
+        assert not well
+        assert lines == [
+            "FAIL  store      run 'r': not checked; it comes from the plug-in /there/mine.py: give it with --plugin"
+        ]
     assert snapshot(home) == before
 
 
