@@ -65,6 +65,12 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds are read from the store again when they are needed, as where there is little memory."""
+    monkeypatch.setattr("engine.runner.finished.SHARE_OF_MEMORY", 0.0)
+
+
 # Rounds
 
 
@@ -90,7 +96,7 @@ def test_a_damaged_round_is_trained_again_when_the_run_is_taken_up(
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_round_damaged_while_the_run_works_is_trained_again(
-    sound: Path, new_home: NewHome, damage: Damage, number: int
+    sound: Path, new_home: NewHome, forgetful: None, damage: Damage, number: int
 ) -> None:
     home, left = new_home(), [1]
     store = Store(home)
@@ -139,7 +145,9 @@ def told(home: Path) -> list[Any]:
         return [stamped.event for stamped in folder.events()]
 
 
-def test_a_round_that_is_lost_again_and_again_ends_the_run(new_home: NewHome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_that_is_lost_again_and_again_ends_the_run(
+    new_home: NewHome, monkeypatch: pytest.MonkeyPatch, forgetful: None
+) -> None:
     home = new_home()
     store = Store(home)
     write = type(store.rounds).write
