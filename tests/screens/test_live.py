@@ -207,6 +207,8 @@ async def test_pause_resume_and_stop_are_requests_in_the_store(tmp_path: Path):
             await until(pilot, lambda: "pausing…" in picture_of(app))
             folder.append(Paused())
             await until(pilot, lambda: "‖ paused" in picture_of(app) and "p Resume" in picture_of(app))
+            await pilot.press("r")
+            await until(pilot, lambda: any("p resumes it" in note.message for note in app._notifications))
             await pilot.press("p")
             await until(pilot, lambda: folder.requested() is Request.RESUME)
             folder.append(Resumed())
