@@ -239,7 +239,7 @@ def test_a_study_that_does_not_fit_on_the_disk_is_refused(
     assert cli.main() == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == (
-        f"lth-tui: {home}: 0.12 GB are needed, 0.05 GB are free; "
+        f"lth-tui: {home}: 0.07 GB are needed, 0.05 GB are free; "
         "allowed: a disk with room, in LTH_TUI_HOME, or a smaller study"
     )
     assert Store(home).runs() == []
