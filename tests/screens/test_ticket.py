@@ -193,7 +193,8 @@ def convolutions(home: Path) -> tuple[str, dict[str, np.ndarray], dict[str, np.n
     weights = {name: (random.normal(size=mask.shape) * mask).astype(np.float32) for name, mask in masks.items()}
     weights |= {f"{name}/bias": np.full(shape[-1], 0.25, np.float32) for name, shape in shapes.items()}
     begun = started("a", rounds=0)
-    begun = RunStarted.model_validate({**begun.model_dump(), "layers": {name: math.prod(shape) for name, shape in shapes.items()}})
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    begun = RunStarted.model_validate({**begun.model_dump(), "layers": sizes})
     done = round_finished(0).model_copy(update={"key": "c" * 40})
     result = RoundResult.model_validate(done.result.model_dump())
     Store(home).rounds.write(StoredRound(done.key, result, [], masks, Snapshot(weights), Snapshot(weights)))
