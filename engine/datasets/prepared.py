@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,15 +54,25 @@ class _File(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The JSON file; `state` and `classes` are those of the source."""
+    """The JSON file; `state` and `classes` are those of the source.
+
+    `notes` says what its images were converted from; `digest` is the SHA-256 of all other fields.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     fingerprint: str
     state: str
     classes: int
     arrays: dict[str, _File]
+    notes: tuple[str, ...] = ()
+    digest: str = ""
+
+    def signed(self) -> Self:
+        """Return a copy with its digest."""
+        facts = self.model_dump_json(exclude={"digest"})
+        return self.model_copy(update={"digest": hashlib.sha256(facts.encode()).hexdigest()})
 
 
 def fingerprint(arrays: Arrays) -> str:
@@ -81,7 +91,7 @@ def dataset(source: Source, arrays: Arrays, fingerprint: str) -> Dataset:
     return Dataset(source.name, *arrays, source.classes, source.validation_size, fingerprint)
 
 
-def write(folder: Path, source: Source, arrays: Arrays) -> None:
+def write(folder: Path, source: Source, arrays: Arrays, notes: tuple[str, ...] = ()) -> None:
     """Write the arrays into `folder`, the JSON file last."""
     files = {}
     for name, array in _named(arrays):
@@ -94,7 +104,8 @@ def write(folder: Path, source: Source, arrays: Arrays) -> None:
         state=source.state,
         classes=source.classes,
         arrays=files,
-    )
+        notes=notes,
+    ).signed()
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
@@ -107,6 +118,8 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValidationError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not the JSON of a prepared data set"
         raise Damaged(f"{MANIFEST}: {reason}") from error
+    if manifest.digest != manifest.signed().digest:
+        raise Damaged(f"{MANIFEST}: it is not what was written")
     if set(manifest.arrays) != set(Arrays._fields):
         raise Damaged(f"{MANIFEST}: it does not list {', '.join(Arrays._fields)}")
     if any(len(file.shape) != (4 if name.endswith("images") else 1) for name, file in manifest.arrays.items()):
@@ -139,28 +152,56 @@ def check(folder: Path, source: Source) -> str:
 
 
 def read(folder: Path, source: Source) -> Dataset:
-    """Map the arrays of a prepared folder. **Raises:** NotPrepared, Damaged."""
+    """Map the arrays of a prepared folder, once every byte is as it was prepared.
+
+    Each process reads the files in whole once, and again when their size, times or inodes have changed.
+
+    **Raises:** NotPrepared, Damaged.
+    """
     digest = check(folder, source)
+    arrays = _mapped(folder, source)
+    marks = _marks(folder)
+    if _VERIFIED.get(folder) != (digest, marks):
+        if fingerprint(arrays) != digest:
+            raise Damaged(f"the arrays are not those that were prepared")
+        _VERIFIED[folder] = digest, marks
+    return dataset(source, arrays, digest)
+
+
+_VERIFIED: dict[Path, tuple[str, tuple[tuple[int, ...], ...]]] = {}
+"""The fingerprint of each folder that this process has read in whole, and the marks of its files before."""
+
+
+def _marks(folder: Path) -> tuple[tuple[int, ...], ...]:
+    """What changes when a file does: size, time of change of content and of inode, inode and device."""
+    try:
+        found = [(folder / f"{name}.npy").stat() for name in Arrays._fields]
+    except OSError as error:
+        raise Damaged(f"{folder.name}: {error.strerror}") from error
+    return tuple((item.st_size, item.st_mtime_ns, item.st_ctime_ns, item.st_ino, item.st_dev) for item in found)
+
+
+def _mapped(folder: Path, source: Source) -> Arrays:
+    """The arrays of a prepared folder as they are. **Raises:** Damaged."""
     arrays = []
     for name, (dtype, shape) in _expected(source).items():
         try:
             array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # NumPy raises whatever its parser of headers raises
             raise Damaged(f"{name}.npy: not an array") from error
         if (array.dtype.str, array.shape) != (dtype, shape):
             raise Damaged(f"{name}.npy: {array.dtype.str} {array.shape}, expected {dtype} {shape}")
         arrays.append(array)
-    return dataset(source, Arrays(*arrays), digest)
+    return Arrays(*arrays)
 
 
 def sound(folder: Path, source: Source) -> bool:
     """Return whether every byte is as it was prepared."""
     try:
-        found = read(folder, source)
+        read(folder, source)
     except (NotPrepared, Damaged):
         return False
-    arrays = Arrays(found.train_images, found.train_labels, found.test_images, found.test_labels)
-    return fingerprint(arrays) == found.fingerprint
+    return True
 
 
 @contextmanager
