@@ -375,10 +375,17 @@ def list_data() -> None:
 @click.argument("name")
 @click.option("--from", "source", type=click.Path(path_type=Path), help="folder with the original files")
 def prepare_data(name: str, source: Path | None) -> None:
-    """Bring the data set NAME into the form that loads at once: downloaded, or from the original files."""
-    from lth_tui.headless import prepare_with_progress
+    """Bring the data set NAME into the form that loads at once: downloaded, or from the original files.
 
-    click.echo(f"{name} is ready in {prepare_with_progress(name, paths.home(), source)}")
+    Prints how many examples of each class its parts have, and what was left out, converted and guessed.
+    """
+    from engine import datasets
+    from lth_tui.headless import prepare_with_progress
+    from lth_tui.printing import print_contents
+
+    folder = prepare_with_progress(name, paths.home(), source)
+    print_contents(datasets.contents(name, paths.home()))
+    click.echo(f"{name} is ready in {folder}")
 
 
 @command_line.command()

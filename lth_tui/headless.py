@@ -24,7 +24,7 @@ from engine.training.probe import check_platform
 from engine.views import read_run
 from lth_tui import terminal
 from lth_tui.detach import attach_words, go_on_detached
-from lth_tui.printing import duration, print_run
+from lth_tui.printing import duration, print_notes, print_run
 from screens.lab import Follower
 
 _POLL = 0.25
@@ -121,9 +121,12 @@ def _goes_on(follower: Follower) -> bool:
 
 
 def prepare_data(study: Study, store: Store) -> None:
-    """See that the study's data set is ready. Raises BadInput."""
-    if not datasets.entry(study.base.data.name, store.home).ready:
-        prepare_with_progress(study.base.data.name, store.home, None)
+    """See that the study's data set is ready, and print what of it is left out, converted and guessed. Raises
+    BadInput."""
+    name = study.base.data.name
+    if not datasets.entry(name, store.home).ready:
+        prepare_with_progress(name, store.home, None)
+    print_notes(datasets.entry(name, store.home).notes, Console(stderr=True, highlight=False))
 
 
 def prepare_with_progress(name: str, home: Path, source: Path | None) -> Path:

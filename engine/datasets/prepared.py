@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.datasets.folder import listing
-from engine.datasets.source import Arrays, Original, Report, Source
+from engine.datasets.source import NOTES, Arrays, Original, Report, Source
 from engine.datasets.splits import Dataset
 from engine.errors import BadInput
 from engine.paths import make_folder
@@ -75,9 +75,10 @@ class Manifest(BaseModel):
         return self.model_copy(update={"digest": hashlib.sha256(facts.encode()).hexdigest()})
 
 
-def fingerprint(arrays: Arrays) -> str:
-    """Return the SHA-256 of names, types, shapes and values, in hexadecimal."""
-    digest = hashlib.sha256()
+def fingerprint(arrays: Arrays, validation: int = 0) -> str:
+    """Return the SHA-256 of names, types, shapes and values, in hexadecimal, and of the number of the training examples
+    that are for validation, if that is fixed."""
+    digest = hashlib.sha256(f"validation {validation}\n".encode() if validation else b"")
     for name, array in _named(arrays):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data.cast("B"))
@@ -88,24 +89,31 @@ def dataset(source: Source, arrays: Arrays, fingerprint: str) -> Dataset:
     """Return the arrays, made read-only, as a `Dataset`."""
     for array in arrays:
         array.flags.writeable = False
-    return Dataset(source.name, *arrays, source.classes, source.validation_size, fingerprint)
+    size, fixed = source.validation_size, source.fixed_validation
+    return Dataset(source.name, *arrays, source.classes, size, fingerprint, fixed)
 
 
-def write(folder: Path, source: Source, arrays: Arrays, notes: tuple[str, ...] = ()) -> None:
-    """Write the arrays into `folder`, the JSON file last."""
-    files = {}
+def fingerprint_of(source: Source, arrays: Arrays) -> str:
+    """Return the fingerprint of the arrays of `source`."""
+    return fingerprint(arrays, source.validation_size if source.fixed_validation else 0)
+
+
+def write(folder: Path, source: Source, arrays: Arrays) -> None:
+    """Write the arrays into `folder`, the JSON file last, which takes the place of `NOTES`."""
+    files, notes = {}, folder / NOTES
     for name, array in _named(arrays):
         path = folder / f"{name}.npy"
         np.save(path, array, allow_pickle=False)
         files[name] = _File(dtype=array.dtype.str, shape=array.shape, bytes=path.stat().st_size)
     manifest = Manifest(
         name=source.name,
-        fingerprint=fingerprint(arrays),
+        fingerprint=fingerprint_of(source, arrays),
         state=source.state,
         classes=source.classes,
         arrays=files,
-        notes=notes,
+        notes=tuple(notes.read_text(encoding="utf-8").splitlines()) if notes.exists() else (),
     ).signed()
+    notes.unlink(missing_ok=True)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
@@ -127,10 +135,10 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def check(folder: Path, source: Source) -> str:
+def check(folder: Path, source: Source) -> Manifest:
     """Compare the JSON file with `source` and with the sizes of the files; no array is read.
 
-    **Returns:** the fingerprint that was computed at preparation.
+    **Returns:** the JSON file.
     **Raises:** NotPrepared, Damaged, Outdated.
     """
     manifest = read_manifest(folder)
@@ -148,7 +156,7 @@ def check(folder: Path, source: Source) -> str:
             raise Damaged(f"{path.name}: {error.strerror}") from error
         if size != listed.bytes:
             raise Damaged(f"{path.name}: {size} bytes, expected {listed.bytes}")
-    return manifest.fingerprint
+    return manifest
 
 
 def read(folder: Path, source: Source) -> Dataset:
@@ -158,12 +166,12 @@ def read(folder: Path, source: Source) -> Dataset:
 
     **Raises:** NotPrepared, Damaged.
     """
-    digest = check(folder, source)
+    digest = check(folder, source).fingerprint
     arrays = _mapped(folder, source)
     marks = _marks(folder)
     if _VERIFIED.get(folder) != (digest, marks):
-        if fingerprint(arrays) != digest:
-            raise Damaged(f"the arrays are not those that were prepared")
+        if fingerprint_of(source, arrays) != digest:
+            raise Damaged("the arrays are not those that were prepared")
         _VERIFIED[folder] = digest, marks
     return dataset(source, arrays, digest)
 
