@@ -1,5 +1,7 @@
 """What is printed: tables by Rich, plots by plotext."""
 
+import errno
+import os
 import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -25,8 +27,15 @@ _MOST_STRETCHES = 4
 
 def console() -> Console:
     """Standard output; 100 columns where it is no terminal, so that tables keep their form in files and pipes."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=100)
+    found = PlainConsole(highlight=False)
+    return found if found.is_terminal else PlainConsole(highlight=False, width=100)
+
+
+class PlainConsole(Console):
+    """A console that ends no process: a pipe that is closed is an error as for everything else that is printed."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def table_of(*headers: str) -> Table:

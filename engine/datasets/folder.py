@@ -173,9 +173,8 @@ def _survey(path: str) -> _Survey:
             f"there is no test/: {len(test)} images of train/, one in {_TEST_SHARE} of each class, are the test set"
         )
     if not validation:
-        notes.append(
-            f"there is no val/: {validation_size(len(examples))} training images, drawn by data.seed, are the validation set"
-        )
+        drawn = f"{validation_size(len(examples))} training images, drawn by data.seed"
+        notes.append(f"there is no val/: {drawn}, are the validation set")
     return _Survey(examples, validation, test, names, f"{counted}, newest {newest} ns", tuple(notes))
 
 

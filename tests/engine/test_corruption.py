@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from resuming import SMALL, copied, execute, same_round, same_run, view_of
 
+from engine import datasets
 from engine.errors import BadInput, LabError
 from engine.runner import run
 from engine.spec import parse_study
