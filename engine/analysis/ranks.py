@@ -5,13 +5,18 @@ correlation is one product of two arrays. Pruned weights are never sorted: over 
 every survivor.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Float64
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +34,7 @@ class RankedLayer:
     order: NDArray[np.intp]
 
     @classmethod
-    def of(cls, survivors: NDArray[np.float32], mask: NDArray[np.bool_]) -> "RankedLayer":
+    def of(cls, survivors: Float32[NDArray[np.float32], " n"], mask: Bool[NDArray[np.bool_], " ..."]) -> RankedLayer:
         """Sort the `survivors [n]` that a mask of any shape and at most 2^32 weights leaves, in the order of the flat
         layer."""
         flat = mask.ravel()
@@ -80,7 +85,7 @@ class RankedLayer:
         zeros = int(np.searchsorted(self.values, 0.0, "right"))
         return (pruned + zeros - self.size) / 2 if pruned else 0.0
 
-    def among(self, chosen: NDArray[np.bool_]) -> "RankedLayer":
+    def among(self, chosen: Bool[NDArray[np.bool_], " size"]) -> RankedLayer:
         """The layer with the survivors alone that are `chosen [size]` too."""
         mine = chosen[self.order]
         return self if mine.all() else RankedLayer(self.mask & chosen, self.values[mine], self.order[mine])
@@ -124,7 +129,7 @@ def spearman_all(first: RankedLayer, second: RankedLayer) -> float | None:
     return correlations(first, second).all
 
 
-def _mean_ranks(values: NDArray[np.float32]) -> Floats:
+def _mean_ranks(values: Float32[NDArray[np.float32], " n"]) -> Float64[NDArray[np.float64], " n"]:
     """Return the positions of sorted `[n]` values, ties at their mean position, less the mean of all."""
     ranks: Floats = np.arange(values.size, dtype=np.float64)
     ranks -= (values.size - 1) / 2
@@ -154,6 +159,6 @@ def _correlation(together: float, first: float, second: float) -> float | None:
     return min(1.0, max(-1.0, together / scale)) if scale > 0 else None
 
 
-def _dot(first: Floats, second: Floats) -> float:
+def _dot(first: Float64[NDArray[np.float64], " n"], second: Float64[NDArray[np.float64], " n"]) -> float:
     """The sum of products, in an order that does not depend on the number of threads as that of BLAS does."""
     return float(np.einsum("i,i->", first, second))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from resuming import SMALL, copied, execute, same_round, same_run, view_of
 
+from engine import datasets
 from engine.errors import BadInput, LabError
 from engine.runner import run
 from engine.spec import parse_study
@@ -423,3 +424,13 @@ def test_a_file_system_without_shared_memory_will_do(
         assert folder._connection.execute("PRAGMA synchronous").fetchone() == (2,)
         folder.append(Paused())
         assert [stamped.event for stamped in other.events()] == [Paused()]
+
+
+def test_a_damaged_data_set_is_amiss(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    datasets.prepare("digits", home)
+    with (home / "data" / "digits" / "train_images.npy").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"\xee")
+    assert not doctor.examine(home)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert any(line.startswith("FAIL data digits: ") and "is damaged" in line for line in lines)
