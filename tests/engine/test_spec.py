@@ -646,7 +646,6 @@ def test_any_name_is_a_study_or_one_line(name: str) -> None:
     assert study_or_line(lambda: load_study(name))
 
 
-<<<<<<< HEAD
 # What an optimizer or a schedule takes
 
 
@@ -674,7 +673,8 @@ def test_fields_go_with_whatever_takes_them(plug_ins: None) -> None:
     assert complaint("base.train.momentum=0.3").endswith("allowed: only with optimizer 'sgd' or 'heavy'")
     assert "only with optimizer 'sgd' and" in complaint("base.train.optimizer=heavy", "base.train.nesterov=true")
     assert "none with others" in complaint("base.train.schedule=falling", "base.train.milestones=[3]")
-=======
+
+
 # Byte-order marks
 
 
@@ -749,4 +749,3 @@ def test_settings_of_other_types_are_one_line(field: str, value: str) -> None:
     with pytest.raises(BadInput) as caught:
         load_study("lenet-mnist-quick", (f"{field}={value}", "base.prune.rounds=2"))
     assert "\n" not in str(caught.value)
->>>>>>> x-inout
