@@ -16,10 +16,10 @@ class Unwritable(LabError):
 class InvariantViolated(LabError):
     """A law that every round must obey does not hold. The run stops.
 
-    **Arguments:** `law`, what must hold; `layer` and `round`, where it does not; `found`, what was seen.
+    **Arguments:** `invariant`, what must hold; `layer` and `round`, where it does not; `found`, what was seen.
     """
 
-    def __init__(self, law: str, *, round: int, layer: str | None, found: str):
+    def __init__(self, invariant: str, *, round: int, layer: str | None, found: str):
         where = f"round {round}" if layer is None else f"layer {layer}, round {round}"
-        super().__init__(f"guard broken at {where}: {law} ({found})")
-        self.law, self.layer, self.round, self.found = law, layer, round, found
+        super().__init__(f"guard broken at {where}: {invariant} ({found})")
+        self.invariant, self.layer, self.round, self.found = invariant, layer, round, found

@@ -133,7 +133,7 @@ class Registry(Generic[T]):
         """Remove all entries of `origin`."""
         self._entries = {name: entry for name, entry in self._entries.items() if entry.origin != origin}
 
-    def known(self, name: str) -> str:
+    def checked_name(self, name: str) -> str:
         """`name`, if it is registered. Raises ValueError with what is allowed, the nearest name last."""
         if name in self:
             return name

@@ -25,7 +25,7 @@ class EarlyBirdWatch:
     found: int | None = None
     recent: list[dict[str, NDArray[np.bool_]]] = field(default_factory=list)
 
-    def take(self, iteration: int, mask: dict[str, NDArray[np.bool_]]) -> None:
+    def observe(self, iteration: int, mask: dict[str, NDArray[np.bool_]]) -> None:
         """The mask drawn at the end of an epoch, after so many iterations."""
         if self.recent:
             self.distances.append(mask_distance(mask, self.recent[-1]))

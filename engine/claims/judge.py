@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import registry
 from engine.claims.measures import NotMeasured, measured
-from engine.claims.model import Claim, RankCorrelation, ShareAbove, all_claims, in_logarithms, unit
+from engine.claims.model import Claim, FractionAboveDense, RankCorrelation, all_claims, in_logarithms, unit
 from engine.claims.verdict import MANY, Outcome, decide
 from engine.spec import QUICK, Study, load_study, preset_names
 from engine.views import RunView
@@ -119,7 +119,7 @@ def _why_not(claim: Claim, study: Study) -> str:
     """Why the study's arms cannot be the claim's; empty when they are."""
     names = {arm.name for arm in study.arm}
     missing = [arm for arm in claim.measure.arms if arm not in names]
-    if isinstance(claim.measure, ShareAbove) and not names & set(claim.measure.among):
+    if isinstance(claim.measure, FractionAboveDense) and not names & set(claim.measure.among):
         missing.append(claim.measure.among[0])
     if missing:
         return f"no arm {missing[0]!r}"

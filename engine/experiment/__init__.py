@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.experiment.arms import ArmKind
     from engine.experiment.cost import Forecast, bytes_of, check_room, forecast, rate_name
-    from engine.experiment.graph import DatasetInfo, Input, Place, Plan, Round, make_plan
+    from engine.experiment.graph import DatasetInfo, Input, Plan, Round, RoundId, make_plan
     from engine.experiment.sources import RoundSources
     from engine.experiment.treatments import Read, Treatment
 
@@ -19,10 +19,10 @@ __all__ = [
     "DatasetInfo",
     "Forecast",
     "Input",
-    "Place",
     "Plan",
     "Read",
     "Round",
+    "RoundId",
     "RoundSources",
     "Treatment",
     "bytes_of",

@@ -59,22 +59,22 @@ class Forecast:
 def rate_name(plan: Plan) -> str:
     """The name under which the rate of such a study is stored for this machine."""
     train = plan.study.base.train
-    shape = "x".join(map(str, plan.mark.image_shape))
+    shape = "x".join(map(str, plan.dataset.image_shape))
     return f"{plan.study.base.network.name} {shape} batch {train.batch} {train.optimizer}"
 
 
 def forecast(study: Study, store: Store) -> Forecast:
     """The cost of `study`. Raises BadInput where the data show that the study is impossible."""
-    mark = DatasetInfo.of(datasets.entry(study.base.data.name, store.home))
+    dataset = DatasetInfo.of(datasets.entry(study.base.data.name, store.home))
     machine = store.machine
-    plan = make_plan(study, mark, machine.numerics)
+    plan = make_plan(study, dataset, machine.numerics)
     to_train = [item for item in plan.rounds.values() if not store.rounds.has(item.key)]
     iterations = sum(item.iterations for item in to_train)
     rate, guessed_by = _rate(rate_name(plan), machine.rates)
     lanes = min(machine.lanes, plan.most_at_once)
     likely = lanes or min(os.cpu_count() or 1, plan.most_at_once)
     return Forecast(
-        rounds=len(plan.places),
+        rounds=len(plan.round_keys),
         distinct=len(plan.rounds),
         stored=len(plan.rounds) - len(to_train),
         iterations=iterations,
@@ -108,17 +108,17 @@ def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
 
 def memory_of(plan: Plan, lanes: int, devices: int) -> int:
     """The bytes of memory that so many lanes on so many devices take, roughly and at most."""
-    mark = plan.mark
+    dataset = plan.dataset
     outputs = [layer.outputs for layer in plan.network.layers]
     batch = max(item.train.batch for item in plan.rounds.values())
     # Training keeps the outputs of all layers, evaluation one layer's input and output.
     training = batch * sum(outputs) * _COPIES_IN_TRAINING
-    pixels = math.prod(mark.image_shape)
+    pixels = math.prod(dataset.image_shape)
     widest = max(map(sum, zip([pixels, *outputs], outputs, strict=False)))
     evaluation = round(EVALUATED_AT_ONCE * widest * _COPIES_IN_EVALUATION)
     order = max(item.iterations for item in plan.rounds.values()) * batch
     lane = 4 * (weight_count(plan.layers) * _COPIES_OF_WEIGHTS + max(training, evaluation) + order)
-    return lanes * lane + devices * pixels * (mark.train + mark.validation + mark.test)
+    return lanes * lane + devices * pixels * (dataset.train + dataset.validation + dataset.test)
 
 
 def _rate(name: str, measured: Mapping[str, float]) -> tuple[float | None, str]:

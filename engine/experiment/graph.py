@@ -49,7 +49,7 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True)
-class Place:
+class RoundId:
     """Where a round stands in the study: arm, trial (from 0), number (0 is dense)."""
 
     arm: str
@@ -100,7 +100,7 @@ class Round:
     stop_on_collapse: bool
 
     @property
-    def needs(self) -> frozenset[str]:
+    def dependencies(self) -> frozenset[str]:
         """The keys of the rounds that must be finished first."""
         return frozenset(item.key for item in self.inputs)
 
@@ -110,14 +110,14 @@ class Round:
         return next((item.key for item in self.inputs if item.role == "parent"), None)
 
     @property
-    def first(self) -> int:
+    def start_iteration(self) -> int:
         """The iteration of the schedule at which it starts."""
         return self.treatment.start_iteration
 
     @property
     def iterations(self) -> int:
         """The steps that it trains for."""
-        return self.train.iterations - self.first
+        return self.train.iterations - self.start_iteration
 
     @property
     def group(self) -> tuple[int, bool]:
@@ -133,13 +133,13 @@ class Round:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All rounds of a study: `rounds` by key in an order that can be trained in, `places` in the study's order."""
+    """All rounds of a study: `rounds` by key in an order that can be trained in, `round_keys` in the study's order."""
 
     study: Study
-    mark: DatasetInfo
+    dataset: DatasetInfo
     network: Network
     rounds: dict[str, Round]
-    places: dict[Place, str]
+    round_keys: dict[RoundId, str]
 
     @property
     def layers(self) -> tuple[LayerShape, ...]:
@@ -168,10 +168,10 @@ class Plan:
         return max(Counter(item.number for item in self.rounds.values()).values())
 
     @cached_property
-    def places_of(self) -> dict[str, list[Place]]:
+    def ids_of(self) -> dict[str, list[RoundId]]:
         """Where each round stands, by key."""
-        found: dict[str, list[Place]] = {key: [] for key in self.rounds}
-        for place, key in self.places.items():
+        found: dict[str, list[RoundId]] = {key: [] for key in self.rounds}
+        for place, key in self.round_keys.items():
             found[key].append(place)
         return found
 
@@ -180,7 +180,7 @@ class Plan:
         """The rounds that need each round directly, by key, in the plan's order."""
         found: dict[str, list[str]] = {key: [] for key in self.rounds}
         for item in self.rounds.values():
-            for key in item.needs:
+            for key in item.dependencies:
                 found[key].append(item.key)
         return {key: tuple(keys) for key, keys in found.items()}
 
@@ -195,30 +195,30 @@ class Plan:
         return {key: frozenset(iterations) for key, iterations in found.items()}
 
 
-def make_plan(study: Study, mark: DatasetInfo, numerics: str) -> Plan:
-    """The rounds of `study` on the data set of `mark`, with keys that hold everything that decides their results.
+def make_plan(study: Study, dataset: DatasetInfo, numerics: str) -> Plan:
+    """The rounds of `study` on the data set of `dataset`, with keys that hold everything that decides their results.
 
     `numerics` names the versions and the device that compute. Raises BadInput where the data or the network show
     that the study is impossible.
     """
     name = study.base.network.name
     try:
-        network = build(name, mark.image_shape, mark.classes)
+        network = build(name, dataset.image_shape, dataset.classes)
     except ValueError as problem:
         raise BadInput(f"{study.name}: base.network.name: found {name!r}; {problem}") from None
     rounds: dict[str, Round] = {}
-    places: dict[Place, str] = {}
+    round_keys: dict[RoundId, str] = {}
     for position, arm in enumerate(study.arm):
         recipe = study.recipe(arm)
-        _fits(study, position, recipe, mark, network.layers)
-        _add_arm(study, arm, recipe, _Arm(arm, recipe, network, mark, numerics), rounds, places)
-    return Plan(study, mark, network, rounds, places)
+        _fits(study, position, recipe, dataset, network.layers)
+        _add_arm(study, arm, recipe, _Arm(arm, recipe, network, dataset, numerics), rounds, round_keys)
+    return Plan(study, dataset, network, rounds, round_keys)
 
 
 class _Arm:
     """What all rounds of an arm have in common, computed once."""
 
-    def __init__(self, arm: Arm, recipe: Recipe, network: Network, mark: DatasetInfo, numerics: str):
+    def __init__(self, arm: Arm, recipe: Recipe, network: Network, dataset: DatasetInfo, numerics: str):
         self.kind: ArmKind = registry.arm[arm.kind](**arm.parameters)
         self.layers = pruned_layers(network.layers, recipe.prune)
         self.schedule = pruning_schedule(network.layers, recipe.prune)
@@ -234,7 +234,7 @@ class _Arm:
         self._dense = {
             "format": KEY_FORMAT,
             "numerics": numerics,
-            "data": {"fingerprint": mark.fingerprint, **recipe.data.model_dump(mode="json", exclude={"name"})},
+            "data": {"fingerprint": dataset.fingerprint, **recipe.data.model_dump(mode="json", exclude={"name"})},
             "network": _entry(registry.network, recipe.network.name, {}),
             "train": recipe.train.model_dump(mode="json", exclude={"order"}),
             "plug-ins": [
@@ -271,7 +271,7 @@ class _Arm:
 
 
 def _add_arm(
-    study: Study, arm: Arm, recipe: Recipe, common: _Arm, rounds: dict[str, Round], places: dict[Place, str]
+    study: Study, arm: Arm, recipe: Recipe, common: _Arm, rounds: dict[str, Round], round_keys: dict[RoundId, str]
 ) -> None:
     kind = common.kind
     initial: Treatment = Reset()
@@ -284,18 +284,18 @@ def _add_arm(
             inputs: tuple[Input, ...] = ()
             if number:
                 treatment = common.treatment
-                roles = {"dense": places[Place(arm.of if kind.control else arm.name, ticket_trial, 0)]}
+                roles = {"dense": round_keys[RoundId(arm.of if kind.control else arm.name, ticket_trial, 0)]}
                 if kind.control:
-                    roles["ticket"] = places[Place(arm.of, ticket_trial, number)]
+                    roles["ticket"] = round_keys[RoundId(arm.of, ticket_trial, number)]
                 else:
                     earlier = before if kind.prunes == "previous" else 0
-                    roles["parent"] = places[Place(arm.name, trial, earlier)]
+                    roles["parent"] = round_keys[RoundId(arm.name, trial, earlier)]
                 inputs = _inputs(treatment, roles)
             weights_seed = own if number and kind.fresh_weights else seed
             own_seed = own if number and kind.draws else 0
             order_seed = round_seed(noise, number) if per_round else noise
             key = common.key(number, (seed, own_seed, weights_seed, order_seed), inputs)
-            places[Place(arm.name, trial, number)] = key
+            round_keys[RoundId(arm.name, trial, number)] = key
             before = number
             found = rounds.get(key)
             if found is None:
@@ -342,7 +342,7 @@ def _entry(entries: Registry[Any], name: str, given: Mapping[str, Any]) -> list[
     return [name, parameters, entry.key]
 
 
-def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:
+def _fits(study: Study, position: int, recipe: Recipe, dataset: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:
     """Raises BadInput where an arm's recipe is impossible with this data set or network."""
     arm = study.arm[position]
 
@@ -357,13 +357,13 @@ def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers
     kinds = dict.fromkeys(layer.kind for layer in layers)
     if unknown := [kind for kind in recipe.prune.rates if kind not in kinds]:
         raise refuse("prune", "rates", unknown[0], f"kinds of the network's layers: {', '.join(kinds)}")
-    examples = round(mark.train * recipe.data.fraction)
-    stratified = recipe.data.subset == "stratified" and examples < mark.train
-    if stratified and min(examples, mark.train - examples) < mark.classes:
-        allowed = f"one that takes and leaves out {mark.classes} or more of the {mark.train} training examples"
-        raise refuse("data", "fraction", f"{recipe.data.fraction:g}", f"{allowed} of {mark.name}")
+    examples = round(dataset.train * recipe.data.fraction)
+    stratified = recipe.data.subset == "stratified" and examples < dataset.train
+    if stratified and min(examples, dataset.train - examples) < dataset.classes:
+        allowed = f"one that takes and leaves out {dataset.classes} or more of the {dataset.train} training examples"
+        raise refuse("data", "fraction", f"{recipe.data.fraction:g}", f"{allowed} of {dataset.name}")
     if recipe.train.batch > examples:
-        allowed = f"at most the {examples} training examples of {mark.name} that arm {arm.name!r} learns from"
+        allowed = f"at most the {examples} training examples of {dataset.name} that arm {arm.name!r} learns from"
         raise refuse("train", "batch", recipe.train.batch, allowed)
     epochs, every = -(-WINDOW * examples // recipe.train.batch), recipe.train.evaluate_every
     if recipe.prune.early_bird == "stop" and every > epochs < recipe.train.iterations:

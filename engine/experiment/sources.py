@@ -57,4 +57,4 @@ class RoundSources:
 
     def snapshot(self, role: str, iteration: int) -> Snapshot:
         """The weights of another round after `iteration`."""
-        return self.finished(self.keys[role]).marks[iteration]
+        return self.finished(self.keys[role]).snapshots[iteration]

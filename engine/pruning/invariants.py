@@ -11,7 +11,7 @@ from engine.pruning.masks import Masks, Weights, counts_of
 from engine.pruning.schedule import PruningSchedule
 
 
-def dead_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> None:
+def pruned_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> None:
     """Check that pruned weights are exactly zero. `what` names the arrays: weights or optimizer moments."""
     for name, mask in masks.items():
         # NaN counts as nonzero.
@@ -29,17 +29,17 @@ def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> 
         unequal = _bits(started[name]) != _bits(source)
         differ = np.count_nonzero(unequal[masks[name]] if name in masks else unequal)
         if differ:
-            law = "survivors start at the weights that the treatment names"
-            raise InvariantViolated(law, round=number, layer=layer_of(name), found=f"{differ} differ")
-    dead_are_zero("weights", started, masks, number)
+            invariant = "survivors start at the weights that the treatment names"
+            raise InvariantViolated(invariant, round=number, layer=layer_of(name), found=f"{differ} differ")
+    pruned_are_zero("weights", started, masks, number)
 
 
-def same_masks(law: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks, number: int) -> None:
-    """Check that two sets of masks are equal, bit for bit. `law` is the invariant that an error names."""
+def same_masks(invariant: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks, number: int) -> None:
+    """Check that two sets of masks are equal, bit for bit. `invariant` is the invariant that an error names."""
     for name, mask in expected.items():
         differ = np.count_nonzero(masks[name] != mask)
         if differ:
-            raise InvariantViolated(law, round=number, layer=layer_of(name), found=f"{differ} places differ")
+            raise InvariantViolated(invariant, round=number, layer=layer_of(name), found=f"{differ} places differ")
 
 
 def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
@@ -83,14 +83,14 @@ def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], e
     held_out[validation] = True
     seen = int(np.count_nonzero(held_out[order]))
     if seen:
-        law = "validation examples are in no training batch"
-        raise InvariantViolated(law, round=number, layer=None, found=f"{seen} places hold one")
+        invariant = "validation examples are in no training batch"
+        raise InvariantViolated(invariant, round=number, layer=None, found=f"{seen} places hold one")
 
 
-def all_dead_zero(what: str, many: Iterable[Weights], masks: Masks, number: int) -> None:
-    """Run `dead_are_zero` on several sets of arrays."""
+def all_pruned_zero(what: str, many: Iterable[Weights], masks: Masks, number: int) -> None:
+    """Run `pruned_are_zero` on several sets of arrays."""
     for weights in many:
-        dead_are_zero(what, weights, masks, number)
+        pruned_are_zero(what, weights, masks, number)
 
 
 def _bits(array: NDArray[np.float32]) -> NDArray[np.uint32]:

@@ -10,7 +10,7 @@ from engine.registry import Entry, Registry
 from engine.spec.problems import impossible, not_registered
 
 
-def known(entries: Registry[Any]) -> Callable[[str], str]:
+def registered_in(entries: Registry[Any]) -> Callable[[str], str]:
     """A validator for pydantic: the name if it is registered.
 
     Raises PydanticCustomError that lists what is allowed, and the nearest name.
@@ -18,7 +18,7 @@ def known(entries: Registry[Any]) -> Callable[[str], str]:
 
     def check(name: str) -> str:
         try:
-            return entries.known(name)
+            return entries.checked_name(name)
         except ValueError as error:
             raise not_registered(str(error)) from None
 
@@ -49,10 +49,10 @@ _KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
     tuple: ((list, tuple), "a list"),
 }
 
-NetworkName = Annotated[str, AfterValidator(known(registry.network))]
-CriterionName = Annotated[str, AfterValidator(known(registry.criterion))]
-TreatmentName = Annotated[str, AfterValidator(known(registry.treatment))]
-ArmKindName = Annotated[str, AfterValidator(known(registry.arm))]
-MeasureName = Annotated[str, AfterValidator(known(registry.measure))]
-OptimizerName = Annotated[str, AfterValidator(known(registry.optimizer))]
-ScheduleName = Annotated[str, AfterValidator(known(registry.schedule))]
+NetworkName = Annotated[str, AfterValidator(registered_in(registry.network))]
+CriterionName = Annotated[str, AfterValidator(registered_in(registry.criterion))]
+TreatmentName = Annotated[str, AfterValidator(registered_in(registry.treatment))]
+ArmKindName = Annotated[str, AfterValidator(registered_in(registry.arm))]
+MeasureName = Annotated[str, AfterValidator(registered_in(registry.measure))]
+OptimizerName = Annotated[str, AfterValidator(registered_in(registry.optimizer))]
+ScheduleName = Annotated[str, AfterValidator(registered_in(registry.schedule))]

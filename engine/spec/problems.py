@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Impossible(PydanticCustomError):
     """A combination that no study can have; it names the field itself, since only the whole shows it."""
 
     @classmethod
-    def within(cls, error: ValidationError, root: Any, place: Place) -> Self:
+    def within(cls, error: ValidationError, root: Any, place: FieldPath) -> Self:
         """The first problem of `error`, which is in the fields of `root`, moved below `place`."""
         first = _problem(error.errors(include_url=False)[0], FieldsAt(root))
         return cls("impossible", "{allowed}", _context(f"{dotted(place)}.{first.field}", first.found, first.allowed))
@@ -40,7 +40,7 @@ def _context(field: str, found: str, allowed: str) -> dict[str, Any]:
     return {"place": field, "found": found, "allowed": allowed}
 
 
-def impossible(place: str | Place, found: Any, allowed: str) -> Impossible:
+def impossible(place: str | FieldPath, found: Any, allowed: str) -> Impossible:
     where = (place,) if isinstance(place, str) else place
     return Impossible("impossible", "{allowed}", _context(dotted(where), shown(found), allowed))
 

@@ -17,7 +17,7 @@ _HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?")
 _KEY = re.compile(r"""\s*([A-Za-z0-9_."' -]+?)\s*=""")
 
 
-def rewritten(text: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, bool]:
+def update_toml(text: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, bool]:
     """The TOML `text` of a study with the tables `before`, made to say `after`; and whether its comments and order
     could be kept. They are lost where the text has its tables in ways that cannot be changed in place."""
     wanted = _merged(tomllib.loads(text), before, after)
@@ -31,10 +31,10 @@ def rewritten(text: str, before: Mapping[str, Any], after: Mapping[str, Any]) ->
             return changed, True
     except Exception:  # the library's own slips on text that is valid
         pass
-    return written(wanted), "#" not in text
+    return tables_to_toml(wanted), "#" not in text
 
 
-def written(tables: Mapping[str, Any]) -> str:
+def tables_to_toml(tables: Mapping[str, Any]) -> str:
     """The tables of a study as TOML."""
     document = tomlkit.document()
     _change(document, tables)
@@ -43,10 +43,10 @@ def written(tables: Mapping[str, Any]) -> str:
 
 def to_toml(study: Study) -> str:
     """The study as TOML that reads back equal to it."""
-    return written(study.model_dump(mode="json", exclude_none=True, exclude_unset=True))
+    return tables_to_toml(study.model_dump(mode="json", exclude_none=True, exclude_unset=True))
 
 
-def told_problem(text: str) -> str:
+def toml_problem(text: str) -> str:
     """What is wrong with the TOML of a study, in one line with its place in it; '' where it is sound."""
     try:
         problems = study_problems(read_tables(text))

@@ -89,7 +89,7 @@ class Store:
         other runs share them. Raises BadInput for an unknown run or while a process writes it, Unwritable."""
         self.check_name(run)
         self.trash.sweep()
-        self.trash.take(self.home / "runs" / run)
+        self.trash.add(self.home / "runs" / run)
 
     def restore(self, run: str | None = None) -> str:
         """Restore the run that was deleted last (of that name) and return its name, with -2 if the old name is taken.
@@ -103,7 +103,7 @@ class Store:
             what = "there is no deleted run" if run is None else f"run {run!r}: no deleted run has that name"
             raise BadInput(f"{what}; allowed: {names}")
         name = self.free_name(found.run)
-        self.trash.give_back(found, self.home / "runs" / name)
+        self.trash.restore(found, self.home / "runs" / name)
         return name
 
     @property

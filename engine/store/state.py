@@ -22,7 +22,7 @@ from engine.store.events import (
 )
 from engine.store.run_db import Stamped
 
-Place: TypeAlias = tuple[str, int, int]
+ArmTrialRound: TypeAlias = tuple[str, int, int]
 """Arm, trial and round."""
 
 
@@ -40,8 +40,8 @@ class RunState:
     status: str = "new"
     started: RunStarted | None = None
     started_at: float | None = None
-    rounds: dict[Place, RoundFinished] = field(default_factory=dict)
-    training: set[Place] = field(default_factory=set)
+    rounds: dict[ArmTrialRound, RoundFinished] = field(default_factory=dict)
+    training: set[ArmTrialRound] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     signals: list[Signal] = field(default_factory=list)
     diverged: list[Diverged] = field(default_factory=list)
@@ -53,7 +53,7 @@ class RunState:
     _worked: float = 0.0
     _since: float | None = None
 
-    def take(self, stamped: Stamped) -> None:
+    def add(self, stamped: Stamped) -> None:
         """Take the next event from the store."""
         self.apply(stamped.event, stamped.time)
         self.last_event = stamped.id
@@ -132,11 +132,11 @@ class RunState:
         return len(self.rounds) - self.reused
 
 
-def mean_of_known(values: Iterable[float | None]) -> float | None:
+def mean_or_none(values: Iterable[float | None]) -> float | None:
     """Return the mean of the values that are not None; None without any."""
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
 
 
-def _place(event: RoundStarted | RoundFinished | Diverged) -> Place:
+def _place(event: RoundStarted | RoundFinished | Diverged) -> ArmTrialRound:
     return event.arm, event.trial, event.round

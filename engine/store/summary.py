@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.store.events import ArmPlan
-from engine.store.state import RunState, mean_of_known
+from engine.store.state import RunState, mean_or_none
 
 STATUSES = ("new", "running", "paused", "interrupted", "stopped", "failed", "done", "damaged")
 """What a run can be."""
@@ -99,7 +99,7 @@ def _means(state: RunState, arm: ArmPlan) -> Iterator[RoundMean]:
     for number in arm.rounds:
         places = ((arm.name, trial, number) for trial in range(len(arm.seeds)))
         found = [state.rounds[place] for place in places if place in state.rounds]
-        accuracy = mean_of_known(event.result.test_accuracy for event in found)
-        validation = mean_of_known(event.result.validation_accuracy for event in found)
+        accuracy = mean_or_none(event.result.test_accuracy for event in found)
+        validation = mean_or_none(event.result.validation_accuracy for event in found)
         if accuracy is not None:
             yield RoundMean(number, found[0].p_m, accuracy, validation)

@@ -340,16 +340,16 @@ def train(
     batch: LaneBatch,
     timer: StepTimer,
     between: Callable[[int, list[list[Evaluation]], DeviceSnapshot | None], bool],
-    marks: frozenset[int] = frozenset(),
+    rewind_points: frozenset[int] = frozenset(),
     due: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Train a batch to the end of its round, one call ahead of the devices.
 
     `between(iteration, evaluations of each lane, snapshot)` runs after each call; when it returns False training ends
-    there, and `train` returns False. A snapshot is taken at the iterations `marks`, and after a call that is sent while
-    `due()`. The timer decides how the round is divided into calls, which changes no result.
+    there, and `train` returns False. A snapshot is taken at each of the `rewind_points`, and after a call that is sent
+    while `due()`. The timer decides how the round is divided into calls, which changes no result.
     """
-    calls = _calls(batch, timer, marks)
+    calls = _calls(batch, timer, rewind_points)
     ahead: list[InFlight] = []
 
     def send() -> None:
@@ -372,14 +372,14 @@ def train(
     return going
 
 
-def _calls(batch: LaneBatch, timer: StepTimer, marks: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
+def _calls(batch: LaneBatch, timer: StepTimer, rewind_points: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
     """(intervals, steps, evaluate, marked) of each call of the rest of a round; calls end at every mark.
 
     On accelerators each number of steps is a compilation: there they are a whole interval, or a power of two.
     """
     every, on_cpu, done = batch.program.evaluate_every, machine().on_cpu, batch.iteration
     while done < batch.iterations:
-        end = min((mark for mark in marks if mark > done), default=batch.iterations)
+        end = min((point for point in rewind_points if point > done), default=batch.iterations)
         left = min(end, batch.iterations) - done
         if done % every == 0 and every <= min(left, batch.most_steps) and (timer.fitting >= every or not on_cpu):
             steps = every
@@ -389,7 +389,7 @@ def _calls(batch: LaneBatch, timer: StepTimer, marks: frozenset[int]) -> Iterato
             intervals, boundary = 1, min(every - done % every, left, batch.most_steps)
             steps = min(boundary, timer.fitting) if on_cpu else 1 << (boundary.bit_length() - 1)
         done += intervals * steps
-        yield intervals, steps, done % every == 0 or done == batch.iterations, done in marks
+        yield intervals, steps, done % every == 0 or done == batch.iterations, done in rewind_points
 
 
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:

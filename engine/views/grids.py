@@ -83,7 +83,7 @@ def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") 
     marks = {
         (row, numbers.index(number)): kind
         for row, name in enumerate(rows)
-        for number, kind in _turns(signals, name).items()
+        for number, kind in _transitions(signals, name).items()
         if between
     }
     title = f"{measure_words(measure)}: each round with the one before" if between else measure_words(measure)
@@ -115,7 +115,7 @@ def round_grid(
     values = tuple(tuple(cells.get((row, column), math.nan) for column in planned) for row in planned)
     labels = tuple(map(str, planned))
     marks: dict[tuple[int, int], SignalKind] = {}
-    for number, kind in _turns(signals_of(view, arm, trial), layer).items():
+    for number, kind in _transitions(signals_of(view, arm, trial), layer).items():
         place = planned.index(number)
         marks[place, place - 1] = marks[place - 1, place] = kind
     axis = _round_marks(rounds, planned)
@@ -133,7 +133,7 @@ def similarity_of(rounds: Mapping[int, RoundFinished], pair: tuple[int, int], pa
     return pairs.get((rounds[later].key, rounds[earlier].key), {})
 
 
-def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
+def early_bird_grid(view: RunView, arm: str, trial: int) -> Grid:
     """Round by epoch: the distance (0 to 1) of the next round's mask, drawn after that epoch, from the one drawn
     after the epoch before. Without columns where no early bird was watched for."""
     rounds = view.arm(arm).trials[trial].rounds
@@ -188,9 +188,9 @@ def layer_lines(view: RunView, arm: str, trial: int, measure: Measure = "alive")
     ]
 
 
-def bird_lines(view: RunView, arm: str, trial: int) -> list[GridLine]:
+def early_bird_lines(view: RunView, arm: str, trial: int) -> list[GridLine]:
     """The grid of mask distances as lines, one for each round that was watched, against the epoch."""
-    grid = bird_grid(view, arm, trial)
+    grid = early_bird_grid(view, arm, trial)
     return [
         GridLine(
             f"r{number}",
@@ -208,7 +208,7 @@ def _marks_at(grid: Grid, row: int, column: int) -> tuple[SignalKind, ...]:
     return (grid.marks[row, column],) if (row, column) in grid.marks else ()
 
 
-def _turns(signals: Mapping[int, tuple[Signal, ...]], layer: str) -> dict[int, SignalKind]:
+def _transitions(signals: Mapping[int, tuple[Signal, ...]], layer: str) -> dict[int, SignalKind]:
     """The rounds in which a layer's ranking stabilised or collapsed."""
     return {number: signal.kind for number, told in signals.items() for signal in told if signal.layer == layer}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.store.events import Diverged, Event, InvariantFailed, RoundFinished, RunStarted, Signal
-from engine.store.state import RunState, mean_of_known
+from engine.store.state import RunState, mean_or_none
 
 LEVELS = ("detail", "info", "good", "warning", "error")
 
@@ -37,12 +37,12 @@ class RoundWords:
         self._take(event)
         arm, trial, number, result = event.arm, event.trial, event.round, event.result
         found, dense = self._accuracies[arm, number], self._accuracies.get((arm, 0), {})
-        whence = ("; shared with another arm" if known else "; stored before") if event.reused else ""
+        origin = ("; shared with another arm" if known else "; stored before") if event.reused else ""
         words = _found(found[trial], dense.get(trial), number, result.p_m)
-        yield "detail", f"{_where(arm, trial, number)}: {words}{whence}"
+        yield "detail", f"{_where(arm, trial, number)}: {words}{origin}"
         trials = next((len(it.seeds) for it in self._state.arms if it.name == arm), 0)
         if len(found) == trials > 1 and (number or not event.reused):
-            mean, usual = mean_of_known(found.values()), mean_of_known(dense.values())
+            mean, usual = mean_or_none(found.values()), mean_or_none(dense.values())
             above = number > 0 and mean is not None and usual is not None and mean >= usual
             which = f"r{number}" if number else "dense"
             words = _found(mean, usual, number, result.p_m)
@@ -73,13 +73,13 @@ def signal_words(event: Signal) -> tuple[str, str]:
     return level, f"{_where(event.arm, event.trial, event.round)}: {event.text.rpartition(' (')[0] or event.text}"
 
 
-def guard_words(event: InvariantFailed) -> str:
+def invariant_words(event: InvariantFailed) -> str:
     """What was not as it always must be."""
     where = f"round {event.round}" if event.layer is None else f"layer {event.layer}, round {event.round}"
     return f"guard broken at {where}: {event.law} ({event.found})"
 
 
-def sifted(log: Sequence[LogLine], words: str) -> list[int]:
+def filter_log(log: Sequence[LogLine], words: str) -> list[int]:
     """The places of the lines that have all the words, whatever their case; a word that is a level's name stands for
     that level."""
     wanted = words.lower().split()

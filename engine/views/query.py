@@ -80,7 +80,7 @@ def parse_filter(text: str) -> Filter:
     return Filter(tuple(_test(token) for token in _TOKEN.findall(text)))
 
 
-def suggested(text: str, runs: Sequence[RunSummary]) -> str | None:
+def suggestions(text: str, runs: Sequence[RunSummary]) -> str | None:
     """`text` with its last word completed to a field, or to a value that some of `runs` have; None where none fits."""
     token = (_TOKEN.findall(text) or [""])[-1]
     word = token.removeprefix("-")

@@ -11,7 +11,7 @@ KINDS: tuple[SignalKind, ...] = ("stabilised", "ranks-collapsed", "early-bird", 
 
 
 @dataclass(frozen=True)
-class Finding:
+class SignalSummary:
     """Signals of one kind, of an arm and one of its layers (None: the whole network).
 
     `first` and `last` are rounds; `trials` of the arm's `of` have the signal; `rule` is what it goes by.
@@ -27,14 +27,14 @@ class Finding:
     rule: str
 
 
-def findings(view: RunView) -> list[Finding]:
+def signal_summaries(view: RunView) -> list[SignalSummary]:
     """All signals of a run, those of all trials and rounds as one; by arm, then kind, then depth of the layer."""
     groups: dict[tuple[str, SignalKind, str | None], list[Signal]] = {}
     for signal in view.signals:
         groups.setdefault((signal.arm, signal.kind, signal.layer), []).append(signal)
     order = [(arm.name, kind, layer) for arm in view.arms for kind in KINDS for layer in (None, *view.layers)]
     return [
-        Finding(
+        SignalSummary(
             kind=kind,
             arm=arm,
             layer=layer,
@@ -89,7 +89,7 @@ def stabilised_first(view: RunView, arm: str, trial: int) -> list[tuple[str, int
     return sorted(dict(reversed(told)).items(), key=lambda item: (item[1], depth.index(item[0])))
 
 
-def bird_epochs(view: RunView, arm: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def early_bird_epochs(view: RunView, arm: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """(first and last round, earliest and latest epoch) of an arm's early birds over its trials; rounds that follow
     each other and found theirs in the same epochs are one."""
     stretches: list[tuple[tuple[int, int], tuple[int, int]]] = []

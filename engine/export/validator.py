@@ -42,11 +42,11 @@ class EventLine(Model):
     event: Annotated[Event, Field(discriminator="event")]
 
 
-class Unlikely(Exception):
+class Inconsistent(Exception):
     """No run of the study says so; the text tells what was found."""
 
 
-class Account:
+class EventValidator:
     """The events of one run so far. `keys`: the finished rounds, with the weights left in each layer."""
 
     def __init__(self, study: Study):
@@ -83,13 +83,13 @@ class Account:
             counted = (int(mask.sum()), mask.size)
             _expect(counted == (layers[name].survivors, layers[name].size), f"{counted[0]} weights of {counted[1]}")
         shapes = {name: array.shape for name, array in stored.final.params.items()}
-        for snapshot in (stored.final, stored.best, *stored.marks.values()):
+        for snapshot in (stored.final, stored.best, *stored.snapshots.values()):
             _expect({name: it.shape for name, it in snapshot.params.items()} == shapes, "weights of several shapes")
             for name, array in (*snapshot.params.items(), *snapshot.state.items()):
                 _expect(array.dtype == "float32", f"{name} of {array.dtype}")
             for name, mask in stored.masks.items():
                 _expect(shapes.get(name) == mask.shape, f"{name} of {shapes.get(name)} under a mask of {mask.shape}")
-        _expect(all(type(mark) is int and mark > 0 for mark in stored.marks), "a mark that is no iteration")
+        _expect(all(type(mark) is int and mark > 0 for mark in stored.snapshots), "a mark that is no iteration")
         for point in stored.curve:
             _check_values(point.model_dump())
             _expect(point.iteration >= 0, "an iteration below 0")
@@ -115,7 +115,7 @@ class Account:
 
     def _check_place(self, event: RoundStarted | RoundFinished | Diverged | Signal) -> RunStarted:
         if self._state.started is None:
-            raise Unlikely("a round before the run started")
+            raise Inconsistent("a round before the run started")
         arm = next((arm for arm in self._state.arms if arm.name == event.arm), None)
         found = arm is not None and 0 <= event.trial < len(arm.seeds) and event.round in arm.rounds
         _expect(found, f"arm {event.arm[:64]!r}, trial {event.trial}, round {event.round}")
@@ -126,7 +126,7 @@ class Account:
 
 def _expect(so: bool, otherwise: str) -> None:
     if not so:
-        raise Unlikely(otherwise)
+        raise Inconsistent(otherwise)
 
 
 def _check_values(value: Any) -> None:
