@@ -1,4 +1,4 @@
-"""What is measured in a run: one value a trial, each measure a pure function of the view."""
+"""The measures of claims: pure functions of a view that return one value per trial."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ from engine.views.statistics import Quantity, Replicates, accuracy, matched_roun
 
 
 class NotMeasured(Exception):
-    """The run has nothing to measure; the text says what is missing."""
+    """The run lacks data for the measure; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Measured:
 
 
 def measured(measure: Measure, view: RunView, study: Study, deepest: float = 100.0) -> Measured:
-    """The measure in each trial, in its unit. Raises NotMeasured.
+    """Return the measure in each trial, in its unit. Raises NotMeasured.
 
     `deepest`: the P_m, percent, that an arm must have been pruned to for its smallest matching one to be known.
 
-    Several controls of one ticket are no independent trials: their mean is one value. A trial counts only where
-    all rounds that the measure looks at are known and have finite numbers.
+    Controls of one ticket are not independent, so their mean is one value. A trial counts only if all rounds of the
+    measure are finished with finite numbers.
     """
     run = StudyRun(view, study)
     match measure:

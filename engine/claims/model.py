@@ -1,4 +1,4 @@
-"""A claim: what somebody found, how it is measured here, and how near is near enough. Data, read from TOML."""
+"""The claims, read from TOML: a statement, its measure, and its bounds."""
 
 import tomllib
 from functools import cache
@@ -35,7 +35,7 @@ class OfArm(Model):
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms that it cannot do without."""
+        """The arms that the measure requires."""
         return (self.arm,)
 
 
@@ -97,7 +97,7 @@ class SpeedUp(AtDensity):
 class BestGain(OfArm):
     """Test accuracy of the arm's best round less its dense one's, points.
 
-    Which round is best is told, for each trial, by the mean of the other trials: none picks its own.
+    The best round of each trial is chosen by the mean of the other trials.
     """
 
     kind: Literal["best-gain"]
@@ -181,7 +181,7 @@ Measure = Annotated[
 
 
 def unit(measure: Measure) -> str:
-    """What the measure counts in, as it is written after a number."""
+    """Return the unit of a measure."""
     match measure:
         case Accuracy() | FractionAboveDense():
             return "%"
@@ -196,7 +196,7 @@ def unit(measure: Measure) -> str:
 
 
 def in_logarithms(measure: Measure) -> bool:
-    """Whether values are ratios in nature: averaged and tested as logarithms."""
+    """Return whether values are ratios, which are averaged and tested as logarithms."""
     return isinstance(measure, SpeedUp | SmallestMatchingDensity)
 
 

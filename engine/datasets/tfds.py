@@ -26,7 +26,7 @@ _REPORT_EVERY = 1000
 
 @dataclass(frozen=True)
 class Citation:
-    """What TFDS keeps beside the records; `version` is that of TFDS's own builder of the same data."""
+    """The metadata of TFDS records; `version` is that of TFDS's own builder of the same data."""
 
     version: str
     description: str

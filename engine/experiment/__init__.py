@@ -1,7 +1,7 @@
-"""The experiment: a study becomes a graph of rounds, each with a content key, so that no round is trained twice.
+"""The experiment: a study becomes a graph of rounds with content keys, so no round is trained twice.
 
-An *arm kind* makes the masks of a round, a *treatment* its first weights, both from other rounds, its *inputs*. Names
-are loaded when they are first used, so that arm kinds and treatments can be listed without NumPy.
+An *arm kind* makes the masks of a round and a *treatment* its start weights, both from other rounds, the *inputs*.
+Names are imported on first use, so arm kinds and treatments can be listed without NumPy.
 """
 
 from importlib import import_module

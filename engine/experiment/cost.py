@@ -1,4 +1,4 @@
-"""Forecasts: what a study costs in time, disk and memory, before it starts."""
+"""Forecasts of a study's time, disk and memory."""
 
 import math
 import os
@@ -33,7 +33,7 @@ _RATE_NAME = re.compile(r"(\S+) (\d+)x(\d+)x(\d+) batch (\d+) \S+")
 
 @dataclass(frozen=True)
 class Forecast:
-    """The cost of a study here and now.
+    """The forecast cost of a study on this machine.
 
     `rounds` of all arms and trials; `distinct` ones of them; `stored` ones from earlier runs. `iterations` to train, of
     all lanes together; `lanes` at once (0 before the first run); `rate` in iterations of all lanes a second and
@@ -64,7 +64,7 @@ def rate_name(plan: Plan) -> str:
 
 
 def forecast(study: Study, store: Store) -> Forecast:
-    """The cost of `study`. Raises BadInput where the data show that the study is impossible."""
+    """Return the forecast of `study`. Raises BadInput if the study does not fit its data set."""
     dataset = DatasetInfo.of(datasets.entry(study.base.data.name, store.home))
     machine = store.machine
     plan = make_plan(study, dataset, machine.numerics)
@@ -90,12 +90,12 @@ def forecast(study: Study, store: Store) -> Forecast:
 
 
 def check_room(study: Study, store: Store) -> None:
-    """Raises BadInput where `study` cannot start: its data do not allow it, or the store has no room for it."""
+    """Raise BadInput if `study` cannot start: it does not fit its data set, or the disk is too full."""
     store.check_room(forecast(study, store).bytes)
 
 
 def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
-    """The bytes that these rounds take on disk: their survivors, masks and snapshots to rewind to."""
+    """Return the bytes of these rounds on disk: survivors, masks and rewind snapshots."""
     weights = weight_count(plan.layers)
     total = 0
     for item in rounds:
@@ -107,7 +107,7 @@ def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
 
 
 def memory_of(plan: Plan, lanes: int, devices: int) -> int:
-    """The bytes of memory that so many lanes on so many devices take, roughly and at most."""
+    """Return a rough upper bound of the memory of so many lanes on so many devices, in bytes."""
     dataset = plan.dataset
     outputs = [layer.outputs for layer in plan.network.layers]
     batch = max(item.train.batch for item in plan.rounds.values())

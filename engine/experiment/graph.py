@@ -1,4 +1,4 @@
-"""The graph of rounds: what each round is made from, and its content key."""
+"""The graph of rounds: the inputs and the content key of each round."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from engine.datasets import DatasetStatus
 
 KEY_FORMAT = 3
-"""Part of every key. Raise it when the engine computes something else from the same study."""
+"""Part of every key. Increment it when the engine's results for the same study change."""
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a plan needs of a data set: its name, its content and the sizes of its parts; images are `[H, W, C]`."""
+    """The facts of a data set in a plan: name, fingerprint, image shape `[H, W, C]`, classes, sizes of splits."""
 
     name: str
     fingerprint: str
@@ -50,7 +50,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class RoundId:
-    """Where a round stands in the study: arm, trial (from 0), number (0 is dense)."""
+    """The position of a round in the study: arm, trial (from 0), number (0 is dense)."""
 
     arm: str
     trial: int
@@ -59,11 +59,10 @@ class RoundId:
 
 @dataclass(frozen=True)
 class Input:
-    """Another round that a round is made from: its role, its key, and the iteration at which its weights are read (None
-    for its masks and final weights).
+    """A round that another round depends on: its role, its key, and the iteration of the weights that are read (None
+    for masks and final weights).
 
-    Roles: `parent`, which the masks are pruned from; `ticket`, whose masks a control is made from; `dense`, the
-    trial's round 0.
+    Roles: `parent`, whose masks are pruned; `ticket`, whose masks a control uses; `dense`, the trial's round 0.
     """
 
     role: str
@@ -73,7 +72,7 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One network to train, wherever the study needs it.
+    """One network to train. Several arms can share it.
 
     Seeds: `seed` is the trial's, from which subsets, bounds and scores are drawn; `own_seed` the arm kind's;
     `weights_seed` draws the initial weights; `order_seed` draws the order of examples, crops and dropout. `arm` makes
@@ -111,29 +110,29 @@ class Round:
 
     @property
     def start_iteration(self) -> int:
-        """The iteration of the schedule at which it starts."""
+        """The iteration of the schedule at which the round starts."""
         return self.treatment.start_iteration
 
     @property
     def iterations(self) -> int:
-        """The steps that it trains for."""
+        """Steps of training."""
         return self.train.iterations - self.start_iteration
 
     @property
     def group(self) -> tuple[int, bool]:
-        """Rounds of one program can train in one batch of lanes only if this is equal: iterations, and whether weights
-        are clamped."""
+        """Iterations, and whether weights are clamped. Only rounds of one program and one group can share a batch of
+        lanes."""
         return self.iterations, self.train.clamp is not None
 
     @property
     def early_bird(self) -> EarlyBird:
-        """Whether the masks of its epochs are compared; never in the last round, which no other is pruned from."""
+        """The early-bird mode; off in the last round, which is not pruned further."""
         return self.prune.early_bird if self.number + 1 < len(self.schedule.survivors) else "off"
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All rounds of a study: `rounds` by key in an order that can be trained in, `round_keys` in the study's order."""
+    """All rounds of a study: `rounds` by key in topological order, `round_keys` in the study's order."""
 
     study: Study
     dataset: DatasetInfo
@@ -151,11 +150,11 @@ class Plan:
         return self._recipes[arm.name]
 
     def arm_seeds(self, arm: Arm) -> tuple[int, ...]:
-        """What each trial of the arm draws from: the trial's seed, or each copy's own."""
+        """Return the seed of each network of the arm: the trial's, or the copy's own."""
         return tuple(own for _, _, own in self.study.copies(arm))
 
     def arm_rounds(self, arm: Arm) -> tuple[int, ...]:
-        """The numbers of the arm's rounds; every arm has 0, the dense one."""
+        """Return the numbers of the arm's rounds, including 0, the dense round."""
         return _numbers(arm, self._recipes[arm.name])
 
     @cached_property
@@ -164,12 +163,12 @@ class Plan:
 
     @cached_property
     def most_at_once(self) -> int:
-        """How many rounds can be ready at the same time: as many as share a number."""
+        """The maximum number of rounds that can train at the same time: those with one number."""
         return max(Counter(item.number for item in self.rounds.values()).values())
 
     @cached_property
     def ids_of(self) -> dict[str, list[RoundId]]:
-        """Where each round stands, by key."""
+        """The ids of each round, by key."""
         found: dict[str, list[RoundId]] = {key: [] for key in self.rounds}
         for place, key in self.round_keys.items():
             found[key].append(place)
@@ -177,7 +176,7 @@ class Plan:
 
     @cached_property
     def dependents(self) -> dict[str, tuple[str, ...]]:
-        """The rounds that need each round directly, by key, in the plan's order."""
+        """The rounds that depend directly on each round, by key, in the plan's order."""
         found: dict[str, list[str]] = {key: [] for key in self.rounds}
         for item in self.rounds.values():
             for key in item.dependencies:
@@ -196,10 +195,9 @@ class Plan:
 
 
 def make_plan(study: Study, dataset: DatasetInfo, numerics: str) -> Plan:
-    """The rounds of `study` on the data set of `dataset`, with keys that hold everything that decides their results.
+    """Return the rounds of `study` on `dataset`. Keys cover everything that affects results.
 
-    `numerics` names the versions and the device that compute. Raises BadInput where the data or the network show
-    that the study is impossible.
+    `numerics` names versions and devices. Raises BadInput if the study does not fit the data set or the network.
     """
     name = study.base.network.name
     try:
@@ -216,7 +214,7 @@ def make_plan(study: Study, dataset: DatasetInfo, numerics: str) -> Plan:
 
 
 class _Arm:
-    """What all rounds of an arm have in common, computed once."""
+    """The parts that all rounds of an arm share, computed once."""
 
     def __init__(self, arm: Arm, recipe: Recipe, network: Network, dataset: DatasetInfo, numerics: str):
         self.kind: ArmKind = registry.arm[arm.kind](**arm.parameters)
@@ -261,7 +259,7 @@ class _Arm:
         return digest([self._bases[number], seeds, [[item.role, item.key, item.iteration] for item in inputs]])
 
     def _facts(self, number: int) -> dict[str, Any]:
-        # Only the steps that are taken: a longer schedule of the same rates shares its first rounds.
+        # Only the steps taken so far, so schedules of different length share their first rounds.
         steps = self.schedule.survivors
         facts = {**(self._later if number else self._dense), "number": number}
         facts["schedule"] = [self.schedule.groups, steps[number]] if number else None
@@ -319,7 +317,7 @@ def _add_arm(
                     stop_on_collapse=recipe.prune.stop_on_collapse,
                 )
             elif found.stop_on_collapse and not recipe.prune.stop_on_collapse:
-                # It is trained if any of the arms that share it continues.
+                # The round is trained if any arm that shares it continues.
                 rounds[key] = replace(found, stop_on_collapse=False)
 
 
@@ -333,7 +331,7 @@ def _inputs(treatment: Treatment, roles: Mapping[str, str]) -> tuple[Input, ...]
 
 
 def _entry(entries: Registry[Any], name: str, given: Mapping[str, Any]) -> list[Any]:
-    """What a key holds of a registered entry: its name, its parameters and the digest of a plug-in."""
+    """Return the part of a key for a registry entry: its name, its parameters and the digest of its plug-in."""
     entry = entries.entry(name)
     parameters: dict[str, Any] = {**entry.parameters, **given}
     for key, default in entry.parameters.items():
@@ -343,7 +341,7 @@ def _entry(entries: Registry[Any], name: str, given: Mapping[str, Any]) -> list[
 
 
 def _fits(study: Study, position: int, recipe: Recipe, dataset: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:
-    """Raises BadInput where an arm's recipe is impossible with this data set or network."""
+    """Raise BadInput if an arm's recipe does not fit the data set or the network."""
     arm = study.arm[position]
 
     def refuse(table: str, field: str, found: object, allowed: str) -> BadInput:

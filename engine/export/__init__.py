@@ -1,4 +1,4 @@
-"""What leaves the store and comes back: a run as one file, a bundle."""
+"""Export and import of runs as *bundles*: one file with the study, the events and the rounds of a run."""
 
 from engine.export.bundles import ExportReport, ImportReport, Report, open_bundle, write_bundle
 

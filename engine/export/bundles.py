@@ -1,8 +1,7 @@
 """A run as one file that another machine can open: its study, events and rounds.
 
-Events travel as JSON and are validated as typed events; rounds, which hold their curves, are read by the round store
-and written again. No database and no other file of a stranger is kept, only what this program could read and would
-write.
+Events are JSON and validated as typed events; rounds are read by the round store and written again. No other file
+of a bundle enters the store.
 """
 
 import os
@@ -29,7 +28,7 @@ from engine.store import Event, RoundStore, RunStarted, Store, StoredRound
 from engine.store.files import sync_folder
 
 Report = Callable[[str, float], None]
-"""Told the stage and the fraction done, 0 to 1."""
+"""Called with the stage and the fraction done, 0 to 1."""
 
 _BLOCK = 1 << 20
 _STAGING, _ABANDONED = ".opening-", 24 * 3600.0
@@ -37,7 +36,7 @@ _STAGING, _ABANDONED = ".opening-", 24 * 3600.0
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What a bundle holds: events, validations of curves and rounds; `missing` rounds had no file that can be believed.
+    """The contents of a new bundle: events, points of curves and rounds; `missing` rounds had no valid file.
     `unpacked` and `size` in bytes."""
 
     run: str
@@ -51,7 +50,7 @@ class ExportReport:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """The run as it is called here; of its rounds, those that are `new` and those that the store had. Size in bytes."""
+    """An imported run: its name in this store, its `new` rounds and those that the store had. Size in bytes."""
 
     run: str
     events: int
@@ -61,9 +60,9 @@ class ImportReport:
 
 
 def write_bundle(run: str, store: Store, path: Path, report: Report) -> ExportReport:
-    """Put `run`, as it is now, into the new file `path`, whole or not at all and for its owner's eyes only.
+    """Write `run` to the new file `path`, atomically and readable by its owner only.
 
-    Raises BadInput for a run that there is not or that is damaged, and for a path that cannot be written.
+    Raises BadInput for an unknown or damaged run, and for a path that cannot be written.
     """
     with store.open(run) as folder, _new_file(path) as part:
         study, events = folder.study(), folder.events()
@@ -108,9 +107,8 @@ def write_bundle(run: str, store: Store, path: Path, report: Report) -> ExportRe
 def open_bundle(path: Path, store: Store, report: Report) -> ImportReport:
     """Bring the run of a bundle into the store, all or nothing, under its own name or that with -2 where it is taken.
 
-    Nothing in the bundle is believed: sizes, names and hashes are checked, events are held against the study, rounds
-    must be what their digest and key say. A round that the store has stays. Raises BadInput, and LabError for a disk
-    that takes no more.
+    The bundle is untrusted: sizes, names and hashes are checked, events are validated against the study, and rounds
+    against their digests and keys. Existing rounds stay. Raises BadInput, and LabError if the disk is full.
     """
     with Bundle(path) as bundle:
         study = _study(bundle)
@@ -240,7 +238,7 @@ def _take_round(bundle: Bundle, key: str, validator: EventValidator, staged: Rou
 
 
 def _publish(staged: Store, store: Store, name: str, keys: list[str]) -> int:
-    """Take rounds and run into the store, the run last; the number of rounds that it did not have."""
+    """Move rounds, then the run, into the store; return the number of new rounds."""
     added: list[Path] = []
     try:
         for key in keys:
@@ -259,7 +257,7 @@ def _publish(staged: Store, store: Store, name: str, keys: list[str]) -> int:
 
 
 def _inconsistency(validator: EventValidator, stored: StoredRound) -> str:
-    """Why a round is none that the events tell of; empty where it is."""
+    """Return why a round is inconsistent with the events; empty if it is consistent."""
     try:
         validator.check_round(stored)
     except Inconsistent as error:

@@ -1,4 +1,4 @@
-"""The events of a run from elsewhere, held against its study: what views and claims take for granted is so."""
+"""Validate imported events and rounds against the study."""
 
 import math
 import re
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_ROUNDS = 100
 _LONGEST_TEXT = 10_000
 _LARGEST_NUMBER = 2**53
-# Of rounding, in what is at most 1.
+# Tolerance for values up to 1.
 _ROUNDING = 1e-6
 
 
@@ -43,11 +43,11 @@ class EventLine(Model):
 
 
 class Inconsistent(Exception):
-    """No run of the study says so; the text tells what was found."""
+    """An event or round is inconsistent with the study; the message says what was found."""
 
 
 class EventValidator:
-    """The events of one run so far. `keys`: the finished rounds, with the weights left in each layer."""
+    """Validates the events of one run in order. `keys`: the results of finished rounds, by key."""
 
     def __init__(self, study: Study):
         self._study = study
@@ -55,7 +55,7 @@ class EventValidator:
         self.keys: dict[str, RoundResult] = {}
 
     def check(self, event: Event) -> None:
-        """Take the next event. Raises Unlikely."""
+        """Check the next event. Raises Inconsistent."""
         _check_values(event.model_dump())
         match event:
             case RunStarted():
@@ -74,7 +74,7 @@ class EventValidator:
         self._state.apply(event)
 
     def check_round(self, stored: StoredRound) -> None:
-        """A round's arrays fit each other and what the events say of it. Raises Unlikely."""
+        """Check a round's arrays against each other and the events. Raises Inconsistent."""
         layers = self.keys[stored.key].layers
         named = {layer_of(name): mask for name, mask in stored.masks.items()}
         _expect(named.keys() == layers.keys(), f"masks of the layers {', '.join(stored.masks)}")
@@ -130,7 +130,7 @@ def _expect(so: bool, otherwise: str) -> None:
 
 
 def _check_values(value: Any) -> None:
-    """No number is absurd and no text endless, however deep."""
+    """Check the size of all numbers and texts, recursively."""
     for item in _plain(value):
         if isinstance(item, str):
             _expect(len(item) <= _LONGEST_TEXT, f"a text of {len(item)} characters")

@@ -1,4 +1,4 @@
-"""Invariants: what holds in every round. Each check raises InvariantViolated with the layer and the round."""
+"""Invariants that hold in every round. Each check raises InvariantViolated with the layer and the round."""
 
 from collections.abc import Iterable, Mapping
 
@@ -23,8 +23,8 @@ def pruned_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> N
 
 
 def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> None:
-    """Check that survivors and parameters without a mask start bit for bit at the weights that the treatment names,
-    and pruned weights at zero."""
+    """Check, bit for bit, that survivors and unmasked parameters start at the treatment's weights, and pruned weights
+    at zero."""
     for name, source in named.items():
         unequal = _bits(started[name]) != _bits(source)
         differ = np.count_nonzero(unequal[masks[name]] if name in masks else unequal)
@@ -35,7 +35,7 @@ def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> 
 
 
 def same_masks(invariant: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks, number: int) -> None:
-    """Check that two sets of masks are equal, bit for bit. `invariant` is the invariant that an error names."""
+    """Check that two sets of masks are equal, bit for bit. `invariant`: the statement in the error."""
     for name, mask in expected.items():
         differ = np.count_nonzero(masks[name] != mask)
         if differ:
@@ -54,7 +54,7 @@ def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
 
 
 def on_schedule(masks: Masks, schedule: PruningSchedule, number: int) -> None:
-    """Check that a round has exactly as many survivors as the schedule says."""
+    """Check that a round has exactly the survivors of the schedule."""
     counts = counts_of(masks)
     for group, target in zip(schedule.groups, schedule.survivors[number], strict=True):
         found = sum(counts[name] for name in group)

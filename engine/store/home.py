@@ -1,4 +1,4 @@
-"""All that is kept below a home: runs, rounds, checkpoints, drafts, locks, trash."""
+"""The home folder: runs, rounds, checkpoints, drafts, locks, trash."""
 
 import shutil
 import tempfile
@@ -126,7 +126,7 @@ class Store:
             raise BadInput(f"{self.home}: {found}; allowed: a disk with room, in LTH_TUI_HOME, or a smaller study")
 
     def free_name(self, name: str) -> str:
-        """Return that name, with -2, -3... if it is taken."""
+        """Return `name`, with -2, -3... appended if it is taken."""
         return next(item for item in _names(name) if not (self.home / "runs" / item).exists())
 
     def adopt(self, built: Path) -> None:
@@ -140,6 +140,6 @@ class Store:
 
 
 def _names(name: str) -> Iterator[str]:
-    """Yield that name, then with -2, -3..., each a valid name of a run."""
+    """Yield `name`, then `name-2`, `name-3`..., each a valid run name."""
     yield name
     yield from (f"{name[:95]}-{more}" for more in range(2, 10_000))

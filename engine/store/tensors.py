@@ -1,6 +1,6 @@
 """Finished rounds and checkpoints: one safetensors file each, by content key.
 
-A round keeps the values of its survivors alone, and its masks as bits. The header of a file holds a digest of each
+A round stores only the values of survivors, and masks as bits. The header of a file holds a digest of each
 array and one of itself, so that any part can be read and proven without the rest. A file that is incomplete or does
 not match its digests does not count. `docs/file-formats.md` describes the format.
 
@@ -54,7 +54,7 @@ _DAMAGE = (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeE
 
 
 def check_key(key: str) -> None:
-    """Raises ValueError for text that is not a key: the events of strangers name some."""
+    """Raise ValueError for text that is not a key; keys in imported events are untrusted."""
     if not _KEY.fullmatch(key):
         raise ValueError(f"not a key of 40 hex digits: {key!r}")
 
@@ -274,7 +274,7 @@ def _numbers(text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class StoredRound:
-    """What a round leaves behind, as dense arrays.
+    """A finished round, with dense arrays.
 
     `masks`: by parameter in the order of layers, True where a weight is left. `final` and `best`: the network after the
     last iteration and at the lowest validation loss. `snapshots`: the network at each rewind point, by iteration.
@@ -368,7 +368,7 @@ class RoundStore(_KeyedFiles):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a round needs to continue bit for bit.
+    """Everything that a round needs to resume bit for bit.
 
     `state`: what training changes, after `iteration` steps, under the names of the lanes; `ended`: likewise for a round
     that ended early, None while it trains. `seconds` of training and the `curve` so far; `snapshots`: the network at

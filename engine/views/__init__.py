@@ -1,4 +1,8 @@
-"""A run as it is read: statistics, grids, tables and words made from its state. Pure."""
+"""Views: pure functions of a run's state for screens, the command line and exports.
+
+A *view* (`RunView`) is a run at one moment by arms and trials; a *grid* is a heatmap, a *series* a line over densities,
+a *table* rows for print, CSV, JSON and data frames.
+"""
 
 from engine.views.grids import (
     MEASURES,

@@ -1,4 +1,4 @@
-"""What happened in a run, in words."""
+"""The events of a run as log lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ LEVELS = ("detail", "info", "good", "warning", "error")
 
 @dataclass(frozen=True)
 class LogLine:
-    """One event in words. `time` in seconds since the epoch; `level` is one of LEVELS."""
+    """An event as text. `time` in seconds since the epoch; `level` is one of LEVELS."""
 
     time: float
     level: str
@@ -19,7 +19,7 @@ class LogLine:
 
 
 class RoundWords:
-    """Words of finished rounds, beside those that `state` has: dense rounds, other trials, shared rounds."""
+    """Describes finished rounds in relation to earlier ones: dense rounds, other trials, shared rounds."""
 
     def __init__(self, state: RunState):
         self._state = state
@@ -54,7 +54,7 @@ class RoundWords:
 
 
 def started_words(event: RunStarted) -> str:
-    """How large the run is."""
+    """Return the size of a started run as text."""
     rounds = sum(len(arm.seeds) * len(arm.rounds) for arm in event.arms)
     stored = f", {event.stored} of them stored before" if event.stored else ""
     networks = f"{rounds} rounds of {event.distinct} networks{stored}"
@@ -62,26 +62,26 @@ def started_words(event: RunStarted) -> str:
 
 
 def diverged_words(event: Diverged) -> str:
-    """What becomes of a trial whose loss is no number."""
+    """Return the text for a diverged trial."""
     where = _where(event.arm, event.trial, event.round)
     return f"{where}: the loss is no longer finite; later rounds of this trial are left out"
 
 
 def signal_words(event: Signal) -> tuple[str, str]:
-    """Level and text of what the numbers say, without the rule."""
+    """Return level and text of a signal, without its rule."""
     level = "good" if event.kind in ("stabilised", "early-bird") else "warning"
     return level, f"{_where(event.arm, event.trial, event.round)}: {event.text.rpartition(' (')[0] or event.text}"
 
 
 def invariant_words(event: InvariantFailed) -> str:
-    """What was not as it always must be."""
+    """Return the text for a violated invariant."""
     where = f"round {event.round}" if event.layer is None else f"layer {event.layer}, round {event.round}"
     return f"guard broken at {where}: {event.law} ({event.found})"
 
 
 def filter_log(log: Sequence[LogLine], words: str) -> list[int]:
-    """The places of the lines that have all the words, whatever their case; a word that is a level's name stands for
-    that level."""
+    """Return the indices of the lines that contain all words, ignoring case; the name of a level selects that
+    level."""
     wanted = words.lower().split()
     if not wanted:
         return list(range(len(log)))

@@ -1,4 +1,4 @@
-"""A run as screens, tables and claims read it."""
+"""The view of a run for screens, tables and claims."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -96,12 +96,12 @@ class RunView:
 
     @property
     def trained(self) -> int:
-        """Finished rounds that were trained for their place."""
+        """Finished rounds that this run trained."""
         return self.state.trained
 
     @property
     def reused(self) -> int:
-        """Finished rounds that were shared or stored before."""
+        """Finished rounds taken from another arm or run."""
         return self.state.reused
 
     @property
@@ -111,7 +111,7 @@ class RunView:
 
     @property
     def message(self) -> str:
-        """What was said at the end."""
+        """The final message."""
         return self.state.message
 
     @property

@@ -1,4 +1,4 @@
-"""What the numbers of a run say, gathered over its rounds and trials."""
+"""Signals of a run, aggregated over rounds and trials."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from engine.store.events import EarlyBird, RoundFinished, Signal, SignalKind
 from engine.views.run import RunView
 
 KINDS: tuple[SignalKind, ...] = ("stabilised", "ranks-collapsed", "early-bird", "collapsed")
-"""All kinds of signals, in the order in which they are told."""
+"""All kinds of signals, in display order."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SignalSummary:
 
 
 def signal_summaries(view: RunView) -> list[SignalSummary]:
-    """All signals of a run, those of all trials and rounds as one; by arm, then kind, then depth of the layer."""
+    """Summarise the signals of a run over trials and rounds, by arm, kind and depth of the layer."""
     groups: dict[tuple[str, SignalKind, str | None], list[Signal]] = {}
     for signal in view.signals:
         groups.setdefault((signal.arm, signal.kind, signal.layer), []).append(signal)
@@ -50,7 +50,7 @@ def signal_summaries(view: RunView) -> list[SignalSummary]:
 
 
 def round_marks(item: RoundFinished) -> tuple[SignalKind, ...]:
-    """What a round as a whole signals: its accuracy at chance, whether or not it is the first, and an early bird."""
+    """Return the signals of a round as a whole: accuracy at chance, an early bird."""
     bird: tuple[SignalKind, ...] = ("early-bird",) if item.result.early_bird and item.result.early_bird.found else ()
     return ("collapsed", *bird) if item.result.collapsed else bird
 

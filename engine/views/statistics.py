@@ -1,7 +1,7 @@
 """Statistics over the trials of runs: curves over density, arms against each other, arms on less data. Pure.
 
-A **level** is the P_m of a round, in percent. Rounds of two arms are compared at the same level and in trials of the
-same seed. Everything that is compared and claimed is measured by these functions alone.
+A **density** is the P_m of a round, in percent. Arms are compared at equal densities and in trials of the same seed.
+A **data sweep** is a set of arms that differ only in their share of the training examples.
 """
 
 import math
@@ -16,16 +16,16 @@ from engine.views.run import ArmView, RunView, TrialView
 from engine.views.signals import round_marks
 
 WITHIN = 0.15
-"""A round stands for a P_m when its own differs from it by no more than this part of it."""
+"""Relative tolerance for matching a round to a requested density."""
 SAME_DENSITY = 0.01
-"""Rounds of two arms are at the same P_m when these differ by no more than this part of it."""
+"""Relative tolerance for equal densities of two arms."""
 ROUNDING = 1e-9
-"""Differences, relative to 1 or to the values where these are greater, that are of arithmetic and not of seeds."""
+"""Differences up to this, relative to max(1, |values|), are rounding."""
 
 Quantity = Callable[[RoundFinished], float | None]
-"""What a round measured; None where it did not."""
+"""A number of a round; None if it has none."""
 Replicates = tuple[TrialView, ...]
-"""The networks of an arm in one trial of the study: one, or the controls drawn for its ticket."""
+"""The networks of an arm in one trial: one, or the controls of one ticket."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class StudyRun:
     study: Study
 
     def has(self, arm: str) -> bool:
-        """Whether the run has told of the arm."""
+        """Whether the run has the arm."""
         return any(item.name == arm for item in self.view.arms)
 
     def trials(self, arm: str) -> tuple[Replicates, ...]:
@@ -68,36 +68,36 @@ def early_stop(item: RoundFinished) -> float | None:
 
 
 def nearest(densities: Mapping[int, float], at: float, within: float = WITHIN) -> int | None:
-    """The round whose P_m is nearest to that one; None where none differs by no more than this part of it."""
+    """Return the round whose density is nearest to `at`; None if none is within the relative tolerance."""
     number = min(densities, key=lambda number: abs(densities[number] - at), default=None)
     return None if number is None or abs(densities[number] - at) > within * at else number
 
 
 def matched_rounds(densities: Mapping[int, float], others: Mapping[int, float]) -> dict[int, int]:
-    """By round of one arm that of the other at the same P_m, where there is one."""
+    """Return, by round of one arm, the other arm's round at the same density, if there is one."""
     found = {number: nearest(others, p_m, SAME_DENSITY) for number, p_m in densities.items()}
     return {number: its for number, its in found.items() if its is not None}
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """The mean; None where one is missing or there is none."""
+    """Return the mean; None if a value is missing or there are none."""
     return None if None in values else mean_or_none(values)
 
 
 def mean_over_copies(copies: Replicates, number: int, quantity: Quantity) -> float | None:
-    """The mean of a quantity in one round over the networks of a trial."""
+    """Return the mean of a quantity in one round over the networks of a trial."""
     return mean([quantity(trial.rounds[number]) if number in trial.rounds else None for trial in copies])
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and standard error; no error of one value."""
+    """Return mean and standard error; the error of one value is None."""
     average = mean_or_none(values)
     assert average is not None
     return average, None if len(values) < 2 else deviation(values) / math.sqrt(len(values))
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Sample standard deviation of two values or more; 0 of those that differ by rounding."""
+    """Return the sample standard deviation of two or more values; 0 if they differ by rounding only."""
     if alike(values):
         return 0.0
     average = math.fsum(values) / len(values)
@@ -105,7 +105,7 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def alike(values: Sequence[float]) -> bool:
-    """Whether values differ by no more than rounding, which is no spread to test by."""
+    """Return whether values differ by rounding only."""
     return max(values) - min(values) <= ROUNDING * max(1.0, *map(abs, values))
 
 
@@ -114,7 +114,7 @@ def alike(values: Sequence[float]) -> bool:
 
 @dataclass(frozen=True)
 class Point:
-    """What `count` trials have in round `round`, at `x` percent of the weights (P_m) or of the training examples.
+    """Statistics of `count` trials in round `round`, at `x` percent of the weights (P_m) or of the training examples.
 
     `error` is the standard error of the mean, None of one trial; `low` and `high` are the least and greatest.
     """
@@ -136,7 +136,7 @@ class Point:
 
 @dataclass(frozen=True)
 class ComparedArm:
-    """An arm of one of the runs that are laid over each other, under a name of its own among them."""
+    """An arm of one of the compared runs, with a unique name."""
 
     name: str
     run: StudyRun
@@ -144,7 +144,7 @@ class ComparedArm:
 
 
 def compared_arms(runs: Sequence[StudyRun]) -> tuple[ComparedArm, ...]:
-    """All arms of the runs; of several runs with the run's number, from 1, before the arm's name."""
+    """Return all arms; with several runs, names are prefixed by the run's number, from 1."""
     return tuple(
         ComparedArm(f"{number} {arm.name}" if len(runs) > 1 else arm.name, run, arm.name)
         for number, run in enumerate(runs, 1)
@@ -153,19 +153,19 @@ def compared_arms(runs: Sequence[StudyRun]) -> tuple[ComparedArm, ...]:
 
 
 def points(run: StudyRun, arm: str, quantity: Quantity) -> tuple[Point, ...]:
-    """A quantity of an arm in each round that a trial has it in, in falling P_m."""
+    """Return a quantity of an arm by round, in falling density."""
     return _in_rounds(run, arm, {number: run.by_seed(arm, number, quantity) for number in run.densities(arm)})
 
 
 def gains(run: StudyRun, arm: str, quantity: Quantity) -> tuple[Point, ...]:
-    """Each round less the dense round of the same trial."""
+    """Return each round minus the dense round of the same trial."""
     dense = run.by_seed(arm, 0, quantity)
     later = (number for number in run.densities(arm) if number > 0)
     return _in_rounds(run, arm, {number: _less(run.by_seed(arm, number, quantity), dense) for number in later})
 
 
 def margins(run: StudyRun, arm: str, base: StudyRun, its: str, quantity: Quantity) -> tuple[Point, ...]:
-    """An arm less another, of the same run or not, at the same P_m and in trials of the same seed alone."""
+    """Return an arm minus another, of any run, at equal densities and in trials of the same seed."""
     pairs = matched_rounds(run.densities(arm), base.densities(its))
     both = {
         number: _less(run.by_seed(arm, number, quantity), base.by_seed(its, other, quantity))
@@ -185,7 +185,7 @@ def _in_rounds(run: StudyRun, arm: str, found: Mapping[int, Mapping[int, float]]
 
 
 def margins_over(found: Sequence[ComparedArm], base: str, quantity: Quantity) -> list[tuple[Point, ...]]:
-    """Of each track its `margins` over the one of that name; none over itself."""
+    """Return the `margins` of each arm over the arm named `base`; empty for itself."""
     over = next(compared for compared in found if compared.name == base)
     return [
         () if compared is over else margins(compared.run, compared.arm, over.run, over.arm, quantity)
@@ -194,7 +194,7 @@ def margins_over(found: Sequence[ComparedArm], base: str, quantity: Quantity) ->
 
 
 def same_density(x: float, y: float) -> bool:
-    """Whether two P_m are the same one."""
+    """Return whether two densities are equal within the tolerance."""
     return abs(x - y) <= SAME_DENSITY * y
 
 
@@ -227,8 +227,8 @@ def aligned(lines: Sequence[Sequence[Point]]) -> list[tuple[float, tuple[Point |
 
 @dataclass(frozen=True)
 class DataSweep:
-    """Arms that differ in nothing but how much they learn from: their names by percentage of the training examples,
-    falling. Where a ticket found on all data is trained on less of it, the ticket itself is one of them."""
+    """Arms that differ only in their share of the training examples: names by percentage, falling. A ticket found on
+    all data and retrained on less belongs to the sweep."""
 
     name: str
     arms: Mapping[float, str]
@@ -236,7 +236,7 @@ class DataSweep:
 
 @dataclass(frozen=True)
 class SweepLine:
-    """The arms of a family at one P_m, or its dense networks: a point a budget, x in percent of the training examples.
+    """The arms of a data sweep at one density, or its dense networks; x in percent of the training examples.
 
     `gains`: each less the dense network of the same trial and budget; empty for dense networks.
     """
@@ -247,7 +247,7 @@ class SweepLine:
 
 
 def data_sweeps(study: Study) -> tuple[DataSweep, ...]:
-    """The families of a study's arms that have two budgets or more."""
+    """Return the data sweeps of a study with two or more sizes."""
     alike: dict[tuple[object, ...], list[Arm]] = {}
     for arm in study.arm:
         if _data_percent(study, arm) < 100:
@@ -272,7 +272,7 @@ def _data_percent(study: Study, arm: Arm) -> float:
 
 
 def _make(study: Study, arm: Arm) -> tuple[object, ...]:
-    """How an arm is made, but for the data that it learns from."""
+    """Return an arm's settings without its share of the data."""
     recipe = study.recipe(arm).model_dump_json(exclude={"data": {"fraction", "subset"}})
     of = _make(study, study.named(arm.of)) if arm.control else ()
     return arm.kind, of, arm.copies, recipe
@@ -287,7 +287,7 @@ def _source(study: Study, arm: Arm) -> Arm | None:
 
 
 def sweep_densities(run: StudyRun) -> tuple[float, ...]:
-    """P_m, percent, falling, of the pruned rounds that the most of the arms with less data have."""
+    """Return the densities, percent, falling, that most of the arms with less data have."""
     limited = {
         arm
         for sweep in data_sweeps(run.study)
@@ -324,7 +324,7 @@ def _dense_keys(run: StudyRun, arm: str) -> tuple[str, ...]:
 
 
 def _at(run: StudyRun, arms: Mapping[float, str], p_m: float, quantity: Quantity, *, gain: bool) -> tuple[Point, ...]:
-    """By budget, the arm's point at that P_m; `gain`, less its dense one."""
+    """Return, by percent of the data, the arm's point at that density; `gain`, less its dense one."""
     found: list[Point] = []
     for percent, arm in arms.items():
         line = gains(run, arm, quantity) if gain else points(run, arm, quantity)

@@ -1,4 +1,4 @@
-"""Tables: the numbers behind what is shown, for print, CSV, TSV, JSON and data frames. Pure."""
+"""Tables of numbers for print, CSV, TSV, JSON and data frames. Pure."""
 
 import csv
 import io
@@ -51,7 +51,7 @@ class Table:
 
 
 def csv_text(table: Table) -> str:
-    """The table as RFC 4180 has it. Numbers are written so that reading them gives the same ones.
+    """Return the table as CSV (RFC 4180). Numbers round-trip.
 
     Words that a spreadsheet would take for a formula have an apostrophe before them.
     """
@@ -270,7 +270,7 @@ def _distances(rounds: Sequence[RoundFinished], layer: str) -> str:
 
 
 def show_json(view: RunView, status: str) -> dict[str, Any]:
-    """The run as the contract of `show --json` has it."""
+    """Return the run in the format of `show --json`."""
     return {
         "run": view.run,
         "study": view.study,
@@ -330,7 +330,7 @@ def points_table(lines: Mapping[str, Sequence[Point]], x: str, unit: str) -> Tab
 
 
 def compare_json(runs: Sequence[StudyRun], base: str | None = None) -> dict[str, Any]:
-    """The comparison as the contract of `compare --json` has it."""
+    """Return the comparison in the format of `compare --json`."""
     found = compared_arms(runs)
     over = margins_over(found, base, accuracy) if base is not None else [()] * len(found)
     return {

@@ -1,6 +1,6 @@
-"""What survived in a round: its masks and weights as small pictures and counts.
+"""The survivors of a round: masks and weights as small images and counts.
 
-Of the views this one alone needs NumPy, for which what reads the others does not wait: it is not among their names.
+This view needs NumPy, so `engine.views` does not import it.
 """
 
 import math
@@ -18,7 +18,7 @@ from engine.views.run import TrialView
 from engine.views.tables import Table
 
 InputKind = Literal["pixels", "places", "units", "channels"]
-"""What the inputs of a layer are: pixels of the image, places of the last pool, units, or channels (a convolution)."""
+"""The kind of a layer's inputs: pixels, positions of the last pool, units, or channels (a convolution)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +206,7 @@ def _or_nothing(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How |w| of some weights of a layer is spread: `share[i]` percent of them for each step of |w|, at `x[i]`.
+    """Histogram of |w| of a layer: `share[i]` percent of the weights per step of |w|, at `x[i]`.
 
     `half` of them are smaller than that, to a part of a bin; `top` is the greatest; `distance` is Kolmogorov and
     Smirnov's from a uniform distribution up to there.
@@ -222,10 +222,10 @@ class Histogram:
 
 
 def histograms(trial: TrialView, number: int, layer: str) -> tuple[float, tuple[Histogram, ...]]:
-    """The step of |w|, and the spreads of the survivors of a round after and before its training and of all weights
-    before round 0, as far as they were measured.
+    """Return the step of |w|, and the measured histograms: survivors after and before training, and all weights before
+    round 0.
 
-    Each keeps the bins in which it was counted; for one step of |w| their shares can be compared.
+    Histograms keep their own bins; shares per step of |w| are comparable.
     """
     found: list[tuple[str, tuple[int, ...], float, float]] = []
     here, dense = (_magnitudes(trial, which, layer) for which in (number, 0))
