@@ -58,6 +58,9 @@ CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), time REAL NOT NU
 CREATE TABLE request (one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL);
 """
 
+_unwritten: dict[Path, tuple[float, Progress]] = {}
+"""By folder, the newest progress that this process could not write; its readers get this one."""
+
 _Row = tuple[int, float, str, str]
 """An event: number, time, JSON and digest."""
 
@@ -191,7 +194,10 @@ class RunReader:
             read()
 
     def progress(self) -> tuple[float, Progress] | None:
-        """Return the newest progress and its time. Raises BadInput if it is damaged."""
+        """Return the newest progress and its time; in the process that writes the run, also where the disk is full.
+        Raises BadInput if it is damaged."""
+        if (unwritten := _unwritten.get(self.folder)) is not None:
+            return unwritten
         with self._trusting("its progress"):
             row = self._connection.execute("SELECT time, progress FROM progress").fetchone()
             return (_moment(row[0]), Progress.model_validate_json(row[1])) if row else None
@@ -321,6 +327,7 @@ class RunFolder(RunReader):
     def release(self) -> None:
         """Release the run's lock, if this object has it."""
         if self._lock is not None:
+            _unwritten.pop(self.folder, None)
             lock, self._lock = self._lock, None
             lock.release()
 
@@ -365,10 +372,16 @@ class RunFolder(RunReader):
 
     def set_progress(self, progress: Progress) -> None:
         """Write where the run is."""
-        with self._writing():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (time.time(), progress.model_dump_json())
-            )
+        now = time.time()
+        try:
+            with self._writing():
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (now, progress.model_dump_json())
+                )
+        except Unwritable:
+            _unwritten[self.folder] = now, progress
+            raise
+        _unwritten.pop(self.folder, None)
 
     # What a person asks and writes
 

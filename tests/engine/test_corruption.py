@@ -1,5 +1,6 @@
 """What is damaged is noticed, said in a line, and made good: no number of it is believed."""
 
+import json
 import os
 import random
 import sqlite3
@@ -64,6 +65,12 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds are read from the store again when they are needed, as where there is little memory."""
+    monkeypatch.setattr("engine.runner.finished.SHARE_OF_MEMORY", 0.0)
+
+
 # Rounds
 
 
@@ -89,7 +96,7 @@ def test_a_damaged_round_is_trained_again_when_the_run_is_taken_up(
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_round_damaged_while_the_run_works_is_trained_again(
-    sound: Path, new_home: NewHome, damage: PruningDrop, number: int
+    sound: Path, new_home: NewHome, forgetful: None, damage: PruningDrop, number: int
 ) -> None:
     home, left = new_home(), [1]
     store = Store(home)
@@ -138,7 +145,9 @@ def told(home: Path) -> list[Any]:
         return [stamped.event for stamped in folder.events()]
 
 
-def test_a_round_that_is_lost_again_and_again_ends_the_run(new_home: NewHome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_that_is_lost_again_and_again_ends_the_run(
+    new_home: NewHome, monkeypatch: pytest.MonkeyPatch, forgetful: None
+) -> None:
     home = new_home()
     store = Store(home)
     write = type(store.rounds).write
@@ -318,6 +327,22 @@ def test_a_run_without_database_and_study_is_beyond_help(home: Path, capsys: pyt
         well, lines = signal_summaries(home, capsys, repair=repair)
         assert (well, len(lines)) == (False, 1)
     assert "delete it, or bring its study.toml back" in lines[0]
+    assert snapshot(home) == before
+
+
+def test_a_run_whose_plugin_is_not_loaded_is_not_called_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "runs" / "r"
+    study = folder / "study.toml"
+    study.write_text(study.read_text().replace("[base.prune]", '[base.prune]\ncriterion = "mine"'))
+    assert "mine" in study.read_text()
+    (folder / "plugins.json").write_text(json.dumps([{"name": "/there/mine.py", "digest": "0" * 64}]))
+    before = snapshot(home)
+    for repair in (False, True):
+        well, lines = signal_summaries(home, capsys, repair=repair)
+        assert not well
+        assert lines == [
+            "FAIL  store      run 'r': not checked; it comes from the plug-in /there/mine.py: give it with --plugin"
+        ]
     assert snapshot(home) == before
 
 
