@@ -1,7 +1,7 @@
 """Random numbers that are the same on every machine and with every version of NumPy.
 
-NumPy promises a bit generator's raw output and a stable sort for good, but not `Generator.permutation`. Everything that
-is drawn has a stream of its own, so that no two draws from one seed are related.
+NumPy guarantees the raw output of a bit generator and a stable sort across versions, but not `Generator.permutation`.
+Each kind of draw has its own *stream*, so two draws from one seed are independent.
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ GRADIENT_STREAM = 0x6EAD
 
 
 def permutation(size: int, seed: int, *stream: int) -> "NDArray[np.int32]":
-    """`0..size-1` in an order drawn from `seed`; different `stream` numbers give independent draws, `[size]`."""
+    """Return a permutation of `0..size-1`, `[size]`, drawn from `seed`. Different `stream` numbers are independent."""
     import numpy as np
 
     drawn, places = _drawn(size, seed, stream)
@@ -55,7 +55,7 @@ def _drawn(size: int, seed: int, stream: tuple[int, ...]) -> "tuple[NDArray[np.u
 
 
 def uniform(size: int, seed: int, *stream: int) -> "NDArray[np.float32]":
-    """`[size]` numbers in [0, 1), drawn from `seed` and `stream` as `permutation` does."""
+    """Return `[size]` numbers in [0, 1), drawn from `seed` and `stream` like `permutation`."""
     import numpy as np
 
     bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=stream))

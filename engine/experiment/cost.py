@@ -1,4 +1,4 @@
-"""Forecasts: what a study costs in time, disk and memory, before it starts."""
+"""Forecasts of a study's time, disk and memory."""
 
 import json
 import math
@@ -36,7 +36,7 @@ _RATE_NAME = re.compile(r"([^\s{]+)(\{.*\})? (\d+)x(\d+)x(\d+) batch (\d+) \S+")
 
 @dataclass(frozen=True)
 class Forecast:
-    """The cost of a study here and now.
+    """The forecast cost of a study on this machine.
 
     `rounds` of all arms and trials; `distinct` ones of them; `stored` ones from earlier runs. `iterations` to train, of
     all lanes together; `lanes` at once (0 before the first run); `rate` in iterations of all lanes a second and
@@ -62,23 +62,23 @@ class Forecast:
 def rate_name(plan: Plan) -> str:
     """The name under which the rate of such a study is stored for this machine; parameters of the network are JSON."""
     train, network = plan.study.base.train, plan.study.base.network
-    shape = "x".join(map(str, plan.mark.image_shape))
+    shape = "x".join(map(str, plan.dataset.image_shape))
     parameters = json.dumps(network.parameters, sort_keys=True) if network.parameters else ""
     return f"{network.name}{parameters} {shape} batch {train.batch} {train.optimizer}"
 
 
 def forecast(study: Study, store: Store) -> Forecast:
-    """The cost of `study`. Raises BadInput where the data show that the study is impossible."""
-    mark = DatasetInfo.of(datasets.entry(study.base.data.name, store.home))
+    """Return the forecast of `study`. Raises BadInput if the study does not fit its data set."""
+    dataset = DatasetInfo.of(datasets.entry(study.base.data.name, store.home))
     machine = store.machine
-    plan = make_plan(study, mark, machine.numerics)
+    plan = make_plan(study, dataset, machine.numerics)
     to_train = [item for item in plan.rounds.values() if not store.rounds.has(item.key)]
     iterations = sum(item.iterations for item in to_train)
     rate, guessed_by = _rate(rate_name(plan), machine.rates)
     lanes = min(machine.lanes, plan.most_at_once)
     likely = lanes or min(os.cpu_count() or 1, plan.most_at_once)
     return Forecast(
-        rounds=len(plan.places),
+        rounds=len(plan.round_keys),
         distinct=len(plan.rounds),
         stored=len(plan.rounds) - len(to_train),
         iterations=iterations,
@@ -94,7 +94,7 @@ def forecast(study: Study, store: Store) -> Forecast:
 
 
 def check_room(study: Study, store: Store) -> None:
-    """Raises BadInput where `study` cannot start: its data do not allow it, or the store has no room for it."""
+    """Raise BadInput if `study` cannot start: it does not fit its data set, or the disk is too full."""
     store.check_room(forecast(study, store).bytes)
 
 
@@ -112,18 +112,18 @@ def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
 
 
 def memory_of(plan: Plan, lanes: int, devices: int) -> int:
-    """The bytes of memory that so many lanes on so many devices take, roughly and at most."""
-    mark = plan.mark
+    """Return a rough upper bound of the memory of so many lanes on so many devices, in bytes."""
+    dataset = plan.dataset
     outputs = [layer.outputs for layer in plan.network.layers]
     batch = max(item.train.batch for item in plan.rounds.values())
     # Training keeps the outputs of all layers, evaluation one layer's input and output.
     training = batch * sum(outputs) * _COPIES_IN_TRAINING
-    pixels = math.prod(mark.image_shape)
+    pixels = math.prod(dataset.image_shape)
     widest = max(map(sum, zip([pixels, *outputs], outputs, strict=False)))
     evaluation = round(EVALUATED_AT_ONCE * widest * _COPIES_IN_EVALUATION)
     order = max(item.iterations for item in plan.rounds.values()) * batch
     lane = 4 * (weight_count(plan.layers) * _COPIES_OF_WEIGHTS + max(training, evaluation) + order)
-    return lanes * lane + devices * pixels * (mark.train + mark.validation + mark.test)
+    return lanes * lane + devices * pixels * (dataset.train + dataset.validation + dataset.test)
 
 
 def _rate(name: str, measured: Mapping[str, float]) -> tuple[float | None, str]:

@@ -17,7 +17,7 @@ from engine.analysis import (
 )
 from engine.analysis.measures import compare_rounds
 from engine.errors import Unwritable
-from engine.experiment import Place, Plan
+from engine.experiment import Plan, RoundId
 from engine.runner.finished import FinishedRounds
 from engine.runner.history import RunHistory
 from engine.runner.lost import Lost
@@ -40,7 +40,7 @@ class _Conclusion:
 class _Report:
     """A round of a trial that is to be reported next, once it is written and compared with the round before."""
 
-    place: Place
+    place: RoundId
     key: str
     batch: int
     before: str | None
@@ -52,7 +52,7 @@ class _Report:
 class _Trial:
     """The rounds of a trial in order, of which the first `reported` are reported or queued for it."""
 
-    rounds: list[tuple[Place, str]] = field(default_factory=list)
+    rounds: list[tuple[RoundId, str]] = field(default_factory=list)
     reported: int = 0
     collapsed: bool = False
     ranks: defaultdict[str, list[float | None]] = field(default_factory=lambda: defaultdict(list))
@@ -72,8 +72,8 @@ class RoundReporter:
         self._conclusions: dict[str, _Conclusion] = {}
         self._queue: deque[_Report] = deque()
         self._trials: defaultdict[tuple[str, int], _Trial] = defaultdict(_Trial)
-        self._owners: dict[str, Place] = {}
-        for place, key in plan.places.items():
+        self._owners: dict[str, RoundId] = {}
+        for place, key in plan.round_keys.items():
             self._owners.setdefault(key, place)
             self._trials[place.arm, place.trial].rounds.append((place, key))
 
@@ -89,7 +89,7 @@ class RoundReporter:
             for report in self._queue:
                 if report.lost == key:
                     report.lost = None
-        for place in self._plan.places_of[key]:
+        for place in self._plan.ids_of[key]:
             self._advance(self._trials[place.arm, place.trial], batch)
 
     def report(self, wait_for: int = -1) -> None:

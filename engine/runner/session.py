@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from engine.errors import Unwritable
-from engine.experiment import Place, Round
+from engine.experiment import Round, RoundId
 from engine.runner.resources import ResourceMonitor
 from engine.store import CurvePoint, Event, LaneProgress, Note, Paused, Progress, Request, Resumed, RunFolder, Stamped
 
@@ -146,7 +146,7 @@ class RunSession:
         """There are so many steps more (or fewer) to train."""
         self._show(steps_total=self._shown.steps_total + steps)
 
-    def begin_batch(self, rounds: Sequence[Round], places: Sequence[Place], *, compiling: bool) -> BatchProgress:
+    def begin_batch(self, rounds: Sequence[Round], places: Sequence[RoundId], *, compiling: bool) -> BatchProgress:
         """These rounds begin to train, each in a lane; `compiling`: their program is not compiled yet."""
         batch = BatchProgress(
             tuple(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Program:
-    """What one compilation serves: lanes with equal programs run the same compiled code.
+    """The static part of a training: lanes with equal programs share one compilation.
 
     **Arguments:** `network`, a name in the registry, and `parameters`, the values of its parameters by name;
     `image_shape`, `[H, W, C]`; `evaluate_every`, steps between validations; `optimizer`, a name in the registry, and
@@ -71,7 +71,7 @@ def optimizer_of(program: Program) -> optax.GradientTransformation:
 
 
 def learning_rates(train: Train) -> Float32[NDArray[np.float32], " iterations"]:
-    """The learning rate of every step, `[iterations]`: the schedule, under a linear warm-up."""
+    """Return the learning rate of every step, `[iterations]`: the schedule times a linear warm-up."""
     steps = np.arange(train.iterations)
     schedule = registry.schedule[train.schedule]
     rates = train.learning_rate * np.asarray(schedule(steps, **_fields(schedule, train)), np.float64)
@@ -83,9 +83,9 @@ def learning_rates(train: Train) -> Float32[NDArray[np.float32], " iterations"]:
 def batch_order(
     train: Int32[NDArray[np.int32], " N"], batch: int, iterations: int, seed: int
 ) -> Int32[NDArray[np.int32], "{iterations} {batch}"]:
-    """The examples of every step, `[iterations, batch]`: the indices `train`, shuffled anew each epoch.
+    """Return the examples of every step, `[iterations, batch]`: the indices `train`, reshuffled each epoch.
 
-    Epochs follow each other without a gap: a batch may end one and begin the next.
+    Epochs are concatenated: a batch can span two epochs.
     """
     epochs = -(-iterations * batch // len(train))
     stream = np.concatenate([train[permutation(len(train), seed, ORDER_STREAM, epoch)] for epoch in range(epochs)])
