@@ -160,7 +160,7 @@ def _load_package(point: EntryPoint) -> None:
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """Return the Return the SHA-256 of the files' names and sources."""
+    """Return the Return the Return the SHA-256 of the files' names and sources."""
     together = hashlib.sha256()
     for file in files:
         together.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())

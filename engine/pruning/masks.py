@@ -39,7 +39,7 @@ def masked(weights: Weights, masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]
 
 
 def magnitudes(weights: Weights, masks: Masks) -> dict[str, Float32[NDArray[np.float32], " ..."]]:
-    """Return |w| of every parameter that has a mask."""
+    """Return Return |w| of every parameter that has a mask."""
     return {name: np.abs(weights[name]) for name in masks}
 
 
