@@ -53,6 +53,14 @@ class Entry(Generic[T]):
     origin: Origin = Origin()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """All parameters with their values, those `given` and else the defaults, each of the type of its default.
+
+        Raises KeyError for a parameter that the entry does not have.
+        """
+        types = {name: type(default) for name, default in self.parameters.items()}
+        return {**self.parameters, **{name: types[name](value) for name, value in given.items()}}
+
     @property
     def key(self) -> str:
         """The digest of the plug-in's source, which is part of content keys."""

@@ -11,11 +11,31 @@ The names below are the public interface; what else the package holds is the com
 terminal. Importing it loads none of that, and JAX is loaded when something is trained.
 """
 
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.errors import BadInput, InvariantViolated, LabError
     from lth_tui.python import Lab, Run, open
+
+
+def _load_own(*names: str) -> None:
+    """Load the packages that are installed beside this one, whatever else has their names on the path."""
+    root = str(Path(__file__).resolve().parents[1])
+    for name in names:
+        if name in sys.modules:
+            continue
+        spec = PathFinder.find_spec(name, [root])
+        if spec is None or spec.loader is None:
+            raise ImportError(f"lth_tui: there is no package {name!r} in {root}; install lth-tui again")
+        module = sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+_load_own("engine", "screens")
 
 __all__ = ["BadInput", "InvariantViolated", "Lab", "LabError", "Run", "open"]
 

@@ -39,6 +39,9 @@ def open_interface(
     study = parse_study(toml, source=name)
     if not terminal.is_terminal():
         raise BadInput("the interface needs a terminal; without one: lth-tui run STUDY")
+    if not terminal.can_draw(os.environ):
+        found = os.environ.get("TERM")
+        raise BadInput(f"TERM={found}: the interface cannot be drawn there; in lines: lth-tui run STUDY")
     check_platform()
     file = SettingsFile(settings_file())
     settings = file.read()
@@ -46,6 +49,8 @@ def open_interface(
     ssh = _first(ssh, settings.ssh, terminal.is_remote(os.environ))
     # Read by Textual when it is imported. A key is drawn at the next frame, what it sets off at the one after.
     os.environ.setdefault("TEXTUAL_FPS", SSH_FRAMES if ssh else FRAMES)
+    for name in ("COLUMNS", "LINES"):  # Textual takes them for the size of the window, and for good
+        os.environ.pop(name, None)
     screen = terminal.prepare(log_file(home), ascii=ascii)
     try:
         from lth_tui.shell import LabApp

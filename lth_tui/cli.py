@@ -1,35 +1,70 @@
 """The command line."""
 
+import contextlib
+import errno
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
+from click.shell_completion import CompletionItem, get_completion_class, shell_complete
 
 from engine import paths, plugins
 from engine.errors import BadInput, InvariantViolated, LabError
-from engine.spec import load_study, preset_names, preset_text
+from engine.spec import MAX_STUDY_BYTES, Study, decode_study, load_study, parse_study, preset_names, preset_text
 from engine.store import KEPT_RUNS, Store, Unreadable
 from engine.store.reading import state_of
 from engine.views import StudyRun, compare_json, compared_arms, parse_filter, read_run, summary_json
 from lth_tui.python import open as open_lab
 from lth_tui.settings import SettingsFile
-from lth_tui.terminal import is_plain, is_terminal, outlive, print_what_can_be
+from lth_tui.terminal import is_plain, is_terminal, lose_output, outlive, print_what_can_be
 
 FIRST_STUDY = "quickstart"
-DONE, FAILED, BAD_INPUT, BROKEN_GUARD, STOPPED = 0, 1, 2, 3, 130
+DONE, FAILED, BAD_INPUT, BROKEN_GUARD, STOPPED, NO_READER = 0, 1, 2, 3, 130, 141
+STANDARD = "-"
+"""In the place of a file: standard input or output."""
+_COMPLETE = "_LTH_TUI_COMPLETE"
+"""The variable in which a shell asks for completion."""
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 def main() -> int:
-    """Run the command line; the exit code: 0 done, 2 bad input, 3 a guard broke, 130 stopped by the user;
+    """Run the command line; the exit code: 0 done, 2 bad input, 3 a guard broke, 130 stopped by the user, 141 nobody
+    reads its output any longer, as the shell has it;
     by SystemExit 143, stopped by SIGTERM, and 129, goes on without the terminal that has gone."""
     outlive()
     try:
-        outcome: Any = command_line.main(prog_name="lth-tui", standalone_mode=False)
+        code = _main()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing is left to be said, also not at interpreter exit.
+        lose_output()
+        return NO_READER
+    except OSError as error:
+        if error.filename is None and error.errno in _UNWRITABLE:
+            lose_output()
+            return _fail(f"standard output: cannot be written: {error.strerror}", FAILED)
+        state, detail = state_of(error, Path(error.filename or "."))
+        return _fail(str(Unreadable(state, error.filename or "a file", detail)), BAD_INPUT)
+
+
+def _main() -> int:
+    try:
+        if asked := os.environ.get(_COMPLETE):
+            return shell_complete(command_line, {}, "lth-tui", _COMPLETE, asked)
+        # Not its `main`, which ends the process with 1 where a pipe is closed.
+        with command_line.make_context("lth-tui", sys.argv[1:]) as context:
+            outcome: Any = command_line.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "lth-tui"
         return _fail(f"{error.format_message()} (see {command} --help)", BAD_INPUT)
@@ -43,18 +78,12 @@ def main() -> int:
         return _fail(str(error), FAILED)
     except KeyboardInterrupt:
         return STOPPED
-    except BrokenPipeError:
-        # Whoever read our output has gone: nothing is left to be said, also not at interpreter exit.
-        sys.stdout = None
-        return DONE
-    except OSError as error:
-        state, detail = state_of(error, Path(error.filename or "."))
-        return _fail(str(Unreadable(state, error.filename or "a file", detail)), BAD_INPUT)
     return outcome if isinstance(outcome, int) else DONE
 
 
 def _fail(line: str, code: int) -> int:
-    click.echo(f"lth-tui: {_one_line(line)}", err=True)
+    with contextlib.suppress(OSError):  # nobody hears it, but for the exit code
+        click.echo(f"lth-tui: {_one_line(line)}", err=True)
     return code
 
 
@@ -103,8 +132,29 @@ _plugin_option = click.option(
 )
 
 
+def _complete_runs(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The runs whose names begin so."""
+    try:
+        names = Store(paths.home()).names()
+    except (LabError, OSError):
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(begun)]
+
+
+def _complete_studies(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The presets whose names begin so, and files."""
+    found = [CompletionItem(name) for name in preset_names() if name.startswith(begun)]
+    return found if parameter.name == "name" else [*found, CompletionItem(begun, type="file")]
+
+
+def _complete_data(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The data sets whose names begin so."""
+    from engine import datasets
+
+    return [CompletionItem(name) for name in (*datasets.names(), "folder:") if name.startswith(begun)]
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="lth-tui")
 @_terminal_options
 @_plugin_option
 @click.pass_context
@@ -125,14 +175,14 @@ def command_line(context: click.Context, ascii: bool | None, ssh: bool | None) -
 
 
 @command_line.command()
-@click.argument("study")
+@click.argument("study", shell_complete=_complete_studies)
 @_plugin_option
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="e.g. base.train.iterations=2000")
 @click.option("--name", help="what to call the run")
 @click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
 @click.option("--detach", is_flag=True, help="in a process without this terminal; `lth-tui attach` follows it")
 def run(study: str, settings: tuple[str, ...], name: str | None, as_json: bool, detach: bool) -> int:
-    """Run STUDY, a preset's name or a TOML file, here in the terminal.
+    """Run STUDY, a preset's name or a TOML file, - for one on standard input, here in the terminal.
 
     Ctrl-c stops it at a checkpoint, from where `lth-tui resume` goes on; rounds that are done are never trained again.
     Where the terminal goes away, it goes on without.
@@ -144,7 +194,27 @@ def _run(study: str, settings: tuple[str, ...], name: str | None, *, as_json: bo
     from lth_tui.headless import run_headless
 
     _refuse_both(as_json, detach)
-    return _code(run_headless(load_study(study, settings), Store(paths.home()), name, as_json=as_json, detach=detach))
+    found = _study(study, settings)
+    return _code(run_headless(found, Store(paths.home()), name, as_json=as_json, detach=detach))
+
+
+def _study(name: str, settings: tuple[str, ...]) -> Study:
+    """The study of a preset's name or a file, or that on standard input; what is left out of it is printed."""
+
+    def note(words: str) -> None:
+        click.echo(f"note: {_one_line(words)}", err=True)
+
+    if name != STANDARD:
+        return load_study(name, settings, note)
+    source = "standard input"
+    text = decode_study(_standard_input().read(MAX_STUDY_BYTES + 1), source)
+    return parse_study(text, source=source, settings=settings, note=note)
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise BadInput("standard input: it is closed; allowed: a file")
+    return sys.stdin.buffer
 
 
 def _refuse_both(as_json: bool, detach: bool) -> None:
@@ -157,7 +227,7 @@ def _code(status: str) -> int:
 
 
 @command_line.command()
-@click.argument("run")
+@click.argument("run", shell_complete=_complete_runs)
 @_plugin_option
 @click.option("--json", "as_json", is_flag=True, help="one event a line on stdout, and nothing else")
 @click.option("--detach", is_flag=True, help="in a process without this terminal; `lth-tui attach` follows it")
@@ -174,7 +244,7 @@ def resume(run: str, as_json: bool, detach: bool) -> int:
 
 
 @command_line.command()
-@click.argument("run")
+@click.argument("run", shell_complete=_complete_runs)
 @_terminal_options
 @click.pass_obj
 def attach(before: dict[str, bool | None], run: str, **given: bool | None) -> int:
@@ -193,7 +263,7 @@ def attach(before: dict[str, bool | None], run: str, **given: bool | None) -> in
 
 
 @command_line.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_complete_studies)
 def presets(name: str | None) -> None:
     """List the presets, or print the TOML of the preset NAME."""
     if name is not None:
@@ -224,7 +294,7 @@ def runs(wanted: tuple[str, ...], as_json: bool) -> None:
 
 
 @command_line.command()
-@click.argument("run")
+@click.argument("run", shell_complete=_complete_runs)
 def delete(run: str) -> None:
     """Put RUN into the trash, from where `lth-tui restore` brings it back.
 
@@ -245,7 +315,7 @@ def restore(run: str | None) -> None:
 
 
 @command_line.command()
-@click.argument("run")
+@click.argument("run", shell_complete=_complete_runs)
 @_plugin_option
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def show(run: str, as_json: bool) -> None:
@@ -262,7 +332,7 @@ def show(run: str, as_json: bool) -> None:
 
 
 @command_line.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=_complete_runs)
 @click.option("--to", "base", metavar="ARM", help="compare with this arm; of several runs with a number, as '2 ticket'")
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def compare(runs: tuple[str, ...], base: str | None, as_json: bool) -> None:
@@ -287,7 +357,7 @@ def compare(runs: tuple[str, ...], base: str | None, as_json: bool) -> None:
 
 
 @command_line.command()
-@click.argument("run")
+@click.argument("run", shell_complete=_complete_runs)
 @click.option("--json", "as_json", is_flag=True, help="as JSON")
 def claims(run: str, as_json: bool) -> None:
     """Score what the paper and the article found against RUN."""
@@ -328,26 +398,49 @@ def reproduce(quick: bool, instead: tuple[str, ...], as_json: bool) -> int:
 
 
 @command_line.command()
-@click.argument("run")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("run", shell_complete=_complete_runs)
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 def bundle(run: str, file: Path) -> None:
-    """Put RUN into FILE, a bundle that another machine can open: its study, events, curves and rounds."""
+    """Put RUN into FILE, a bundle that another machine can open: its study, events, curves and rounds.
+
+    With - for FILE, it is written to standard output.
+    """
     from engine.export import write_bundle
     from lth_tui.headless import progress_bar
     from screens.text import size
 
     _warn_of_edits(run)
-    with progress_bar(f"bundling {run}") as report:
-        made = write_bundle(run, Store(paths.home()), file, report)
+    store, standard = Store(paths.home()), str(file) == STANDARD
+    if standard and (sys.stdout is None or sys.stdout.isatty()):
+        raise BadInput("bundle to standard output: it is a terminal or closed; allowed: a file or a pipe")
+    with _passing(store.home) if standard else contextlib.nullcontext(file) as path:
+        with progress_bar(f"bundling {run}") as report:
+            made = write_bundle(run, store, path, report)
+        if standard:
+            with path.open("rb") as packed:
+                shutil.copyfileobj(packed, sys.stdout.buffer)
     missing = f" ({made.missing} more are missing or damaged here)" if made.missing else ""
     held = f"{made.events} events, {made.points} validations and {made.rounds} rounds{missing}, {size(made.unpacked)}"
-    click.echo(_one_line(f"{made.run}: {held}, are in {file}, {size(made.size)}"))
+    where = "on standard output" if standard else f"in {file}"
+    click.echo(_one_line(f"{made.run}: {held}, are {where}, {size(made.size)}"), err=standard)
+
+
+@contextlib.contextmanager
+def _passing(home: Path) -> Iterator[Path]:
+    """A name for a file on its way from or to a pipe, below the home, gone at the end."""
+    try:
+        paths.make_folder(home)
+        folder = tempfile.TemporaryDirectory(dir=home, prefix=".passing-")
+    except OSError as error:
+        raise BadInput(f"{home}: cannot be written: {error.strerror}") from None
+    with folder as name:
+        yield Path(name) / "bundle"
 
 
 @command_line.command("open")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 def open_run(file: Path) -> None:
-    """Bring the run of the bundle FILE into the store, once all of it is checked.
+    """Bring the run of the bundle FILE, - for one on standard input, into the store, once all of it is checked.
 
     Later studies take its rounds for known ones, as they do those that were trained here: open the bundles of people
     whose results you would build on.
@@ -356,8 +449,16 @@ def open_run(file: Path) -> None:
     from lth_tui.headless import progress_bar
     from screens.text import size
 
-    with progress_bar("opening") as report:
-        found = open_bundle(file, Store(paths.home()), report)
+    store, standard = Store(paths.home()), str(file) == STANDARD
+    with _passing(store.home) if standard else contextlib.nullcontext(file) as path:
+        if standard:
+            try:
+                with path.open("xb") as packed:
+                    shutil.copyfileobj(_standard_input(), packed)
+            except OSError as error:
+                raise LabError(f"standard input: cannot be kept below {store.home}: {error.strerror}") from None
+        with progress_bar("opening") as report:
+            found = open_bundle(path, store, report)
     click.echo(
         f"{found.run}: {found.events} events and {found.new + found.known} rounds, {found.known} of them known before, "
         f"{size(found.size)}; look at it: lth-tui show {found.run}"
@@ -390,13 +491,20 @@ def list_data() -> None:
 
 
 @data.command("prepare")
-@click.argument("name")
+@click.argument("name", shell_complete=_complete_data)
 @click.option("--from", "source", type=click.Path(path_type=Path), help="folder with the original files")
 def prepare_data(name: str, source: Path | None) -> None:
-    """Bring the data set NAME into the form that loads at once: downloaded, or from the original files."""
-    from lth_tui.headless import prepare_with_progress
+    """Bring the data set NAME into the form that loads at once: downloaded, or from the original files.
 
-    click.echo(f"{name} is ready in {prepare_with_progress(name, paths.home(), source)}")
+    Prints how many examples of each class its parts have, and what was left out, converted and guessed.
+    """
+    from engine import datasets
+    from lth_tui.headless import prepare_with_progress
+    from lth_tui.printing import print_contents
+
+    folder = prepare_with_progress(name, paths.home(), source)
+    print_contents(datasets.contents(name, paths.home()))
+    click.echo(f"{name} is ready in {folder}")
 
 
 @command_line.command()
@@ -425,3 +533,25 @@ def doctor(repair: bool, dry_run: bool) -> int:
     from lth_tui.doctor import examine
 
     return DONE if examine(paths.home(), repair=repair and not dry_run, dry_run=dry_run) else FAILED
+
+
+@command_line.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what completes commands, options, runs, presets and data sets in SHELL.
+
+    bash and zsh: eval "$(lth-tui completion SHELL)" in ~/.bashrc or ~/.zshrc; fish: lth-tui completion fish | source
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(command_line, {}, "lth-tui", _COMPLETE).source())
+
+
+def _with_version(command: click.Command) -> None:
+    """Let a command, and those below it, print the version."""
+    click.version_option(package_name="lth-tui")(command)
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_version(below)
+
+
+_with_version(command_line)

@@ -37,7 +37,8 @@ def examine(home: Path, *, repair: bool = False, dry_run: bool = False) -> bool:
     say(True, "memory", f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free")
     say(*_home(home))
     for entry in datasets.catalogue(home):
-        say(True, "data", f"{entry.name}: {'ready' if entry.ready else entry.advice}")
+        damage = datasets.damage(entry.name, home) if entry.ready else ""
+        say(not damage, "data", f"{entry.name}: {damage or ('ready' if entry.ready else entry.advice)}")
     store = Store(home)
     say(True, "store", f"{len(store.names())} runs, {len(store.rounds.kept())} rounds")
     for found in list(find_problems(store)):

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from engine import datasets, plugins
@@ -24,7 +23,7 @@ from engine.training.probe import check_platform
 from engine.views import read_run
 from lth_tui import terminal
 from lth_tui.detach import attach_words, go_on_detached
-from lth_tui.printing import duration, print_run
+from lth_tui.printing import PlainConsole, duration, print_notes, print_run
 from screens.lab import Follower
 
 _POLL = 0.25
@@ -121,9 +120,12 @@ def _goes_on(follower: Follower) -> bool:
 
 
 def prepare_data(study: Study, store: Store) -> None:
-    """See that the study's data set is ready. Raises BadInput."""
-    if not datasets.entry(study.base.data.name, store.home).ready:
-        prepare_with_progress(study.base.data.name, store.home, None)
+    """See that the study's data set is ready, and print what of it is left out, converted and guessed. Raises
+    BadInput."""
+    name = study.base.data.name
+    if not datasets.entry(name, store.home).ready:
+        prepare_with_progress(name, store.home, None)
+    print_notes(datasets.entry(name, store.home).notes, PlainConsole(stderr=True, highlight=False))
 
 
 def prepare_with_progress(name: str, home: Path, source: Path | None) -> Path:
@@ -141,14 +143,29 @@ def progress_bar(doing: str) -> Iterator[Callable[[str, float], None]]:
 
 
 def _as_json(folder: RunFolder, store: Store) -> str:
+    """Print one event a line. Where nobody takes them any longer, the run is stopped, and the error raised."""
     from engine.runner import run
 
-    def line(stamped: Stamped) -> None:
-        facts = stamped.event.model_dump_json()
-        sys.stdout.write(f'{{"id":{stamped.id},"time":{stamped.time!r},{facts[1:]}\n')
-        sys.stdout.flush()
+    lost: list[OSError] = []
 
-    return run(folder, store, line)
+    def line(stamped: Stamped) -> None:
+        if lost:
+            return
+        facts = stamped.event.model_dump_json()
+        try:
+            sys.stdout.write(f'{{"id":{stamped.id},"time":{stamped.time!r},{facts[1:]}\n')
+            sys.stdout.flush()
+        except OSError as error:
+            lost.append(error)
+            folder.request(Request.STOP)
+
+    status = run(folder, store, line)
+    if lost:
+        gone = "nobody reads its events any longer" if isinstance(lost[0], BrokenPipeError) else str(lost[0].strerror)
+        hint = "" if status == "done" else f"; to go on where it was: lth-tui resume {folder.id}"
+        sys.stderr.write(f"{folder.id} is {status}: {gone}{hint}\n")
+        raise lost[0]
+    return status
 
 
 def _with_progress(folder: RunFolder, store: Store) -> str:
@@ -159,7 +176,7 @@ def _with_progress(folder: RunFolder, store: Store) -> str:
 
 
 def _bars() -> Progress:
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True, highlight=False)
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),

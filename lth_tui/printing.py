@@ -1,5 +1,7 @@
 """What is printed: tables by Rich, plots by plotext."""
 
+import errno
+import os
 import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -9,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.datasets import DatasetStatus
+from engine.datasets import Contents, DatasetStatus
 from engine.spec import Study
 from engine.store import RunSummary
 from engine.views import (
@@ -25,13 +27,21 @@ from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, percent, plain
 
 PLOT_HEIGHT = 18
 MOST_OF_TITLE = 30
+MOST_CLASSES = 40
 _MOST_STRETCHES = 4
 
 
 def console() -> Console:
     """Standard output; 100 columns where it is no terminal, so that tables keep their form in files and pipes."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=100)
+    found = PlainConsole(highlight=False)
+    return found if found.is_terminal else PlainConsole(highlight=False, width=100)
+
+
+class PlainConsole(Console):
+    """A console that ends no process: a pipe that is closed is an error as for everything else that is printed."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def table_of(*headers: str) -> Table:
@@ -110,6 +120,27 @@ def print_data(entries: Sequence[DatasetStatus]) -> None:
         told = "ready" if entry.ready else entry.advice
         table.add_row(*map(text_of, (entry.name, shape, *map(str, counts), told)))
     console().print(table)
+
+
+def print_contents(found: Contents) -> None:
+    """A line a class, the first ones where there are many, and the sum; below, what was left out and guessed."""
+    out = console()
+    table = table_of("class", *found.parts)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for label, name in enumerate(found.classes[:MOST_CLASSES]):
+        table.add_row(*map(text_of, (name, *(str(counts[label]) for counts in found.parts.values()))))
+    if len(found.classes) > MOST_CLASSES:
+        table.add_row(text_of(f"and {len(found.classes) - MOST_CLASSES} more"))
+    table.add_row(*map(text_of, (f"all {len(found.classes)}", *(str(sum(each)) for each in found.parts.values()))))
+    out.print(table)
+    print_notes(found.notes, out)
+
+
+def print_notes(notes: Sequence[str], out: Console) -> None:
+    """A line a note on what was left out, converted or guessed."""
+    for note in notes:
+        out.print(text_of(f"note: {note}"), soft_wrap=True)
 
 
 def print_run(view: RunView, status: str, study: Study | None = None, said: Sequence[str] = ()) -> None:

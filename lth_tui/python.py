@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -97,8 +98,8 @@ class Lab:
         """Read and check a study without running it; arguments as of `run`. **Raises:** BadInput."""
         settings = tuple(f"{field}={_toml(field, value)}" for field, value in (set or {}).items())
         if isinstance(study, Study):
-            return parse_study(to_toml(study), source=study.name, settings=settings) if settings else study
-        return load_study(os.fspath(study), settings)
+            return parse_study(to_toml(study), source=study.name, settings=settings, note=_warn) if settings else study
+        return load_study(os.fspath(study), settings, _warn)
 
     def runs(self) -> Frame:
         """Return a table of all runs, the newest first: name, title, study, status, dataset, device, trials, created
@@ -302,7 +303,13 @@ class Run:
         base = self.study.base
         data = datasets.entry(base.data.name, self.lab.home)
         prepare_jax(paths.cache_folder(self.lab.home))
-        return initial_weights(build(base.network.name, data.image_shape, data.classes), seed).params
+        network = build(base.network.name, data.image_shape, data.classes, **base.network.parameters)
+        return initial_weights(network, seed).params
+
+
+def _warn(words: str) -> None:
+    """Warn of what is left out of a study."""
+    warnings.warn(words, stacklevel=5)
 
 
 def round_rows(view: RunView) -> list[dict[str, Any]]:

@@ -94,6 +94,14 @@ class LabApp(App[None]):
             show=False,
             tooltip="The whole screen anew, where something else has written on it",
         ),
+        Binding(
+            "ctrl+z",
+            "suspend",
+            "Suspend",
+            id="suspend",
+            show=False,
+            tooltip="Back to the shell for a while, where fg returns; in a form it undoes",
+        ),
         Binding("ctrl+c", "quit", "Quit", id="quit.interrupt", show=False, system=True),
         Binding(
             "ctrl+p",
@@ -256,6 +264,16 @@ class LabApp(App[None]):
         """Leave once the worker has ended its work."""
         self._leaving = True
         self.push_screen(LeavingDialog())
+
+    def action_suspend(self) -> None:
+        """Halt this process and return to the shell; but not a run that is at work in it."""
+        if self.worker.active:
+            words = f"{self.worker.run} is at work here and would stand still: "
+            self._complain(words + keyed(self, "{detach} detaches it first"))
+        elif self._driver is None or not self._driver.can_suspend:
+            self._complain("this terminal has no shell to go back to")
+        else:
+            self.action_suspend_process()
 
     def action_detach(self) -> None:
         """Hand the run at work to a process without this terminal."""

@@ -44,6 +44,14 @@ def outlive() -> None:
             setattr(sys, name, _lasting(stream.fileno(), close=False))
 
 
+def lose_output() -> None:
+    """Let what is still to be printed be lost, also at the end of the interpreter."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def print_what_can_be(*, ascii: bool) -> None:
     """Print ASCII alone, or else what has no place in the encoding of the standard streams as ASCII."""
     for stream in (sys.stdout, sys.stderr):
@@ -116,6 +124,11 @@ def prepare(log: Path, *, ascii: bool = False) -> Terminal:
 def is_terminal() -> bool:
     """Whether there is a keyboard to read from and a screen to draw on."""
     return os.isatty(0) and (os.isatty(2) or os.isatty(1))
+
+
+def can_draw(environment: Mapping[str, str]) -> bool:
+    """Whether the terminal can move its cursor, as far as `TERM` says."""
+    return environment.get("TERM") not in ("dumb", "unknown", "emacs")
 
 
 def can_be_lost() -> bool:

@@ -58,6 +58,7 @@ def costs_words(costs: Costs) -> Content:
     if costs.data:
         data = costs.data
         lines.append(("data", f"{plain(data.name)}, {amount(data.train)}+{amount(data.test)}"))
+        lines += [("", plain(note)) for note in data.notes]
         if not data.ready:
             lines.append(("", plain(data.advice)))
     width = max((len(label) for label, _ in lines), default=0) + 1

@@ -188,7 +188,8 @@ def layer_table(view: TicketView, here: str) -> Text:
     lines.append(f"\n{'layer':<{label}}     % inputs  in out", "dim")
     for name, layer in view.layers.items():
         no_outputs = "-" if layer.no_outputs is None else str(layer.no_outputs)
-        words = f"\n{name:<{label}} {100 * layer.left / layer.size:5.1f} {layer.unused:>6}{layer.no_inputs:>4}{no_outputs:>4}"
+        units = f"{layer.unused:>6}{layer.no_inputs:>4}{no_outputs:>4}"
+        words = f"\n{name:<{label}} {100 * layer.left / layer.size:5.1f} {units}"
         lines.append(words, "bold" if name == here else "")
     return lines
 

@@ -155,6 +155,7 @@ def _other_arm(study: Study, reference: Study, name: str) -> str:
     pairs: list[tuple[str, object, object]] = [
         ("kind", mine.kind, its.kind),
         ("of", mine.of, its.of),
+        ("network.parameters", a.network.parameters, b.network.parameters),
         ("prune.criterion", a.prune.criterion, b.prune.criterion),
         ("prune.scope", a.prune.scope, b.prune.scope),
         ("restart.treatment", a.restart.treatment, b.restart.treatment),

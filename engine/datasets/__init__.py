@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.datasets.loading import catalogue, entry, load, names, prepare
-    from engine.datasets.source import DatasetStatus
+    from engine.datasets.loading import catalogue, contents, damage, entry, load, names, prepare
+    from engine.datasets.source import Contents, DatasetStatus
     from engine.datasets.splits import (
         Dataset,
         Split,
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Contents",
     "Dataset",
     "DatasetStatus",
     "Split",
     "catalogue",
+    "contents",
+    "damage",
     "entry",
     "load",
     "majority",
@@ -39,12 +42,12 @@ __all__ = [
     "stratified_subset",
 ]
 
-_LOADING = ("catalogue", "entry", "load", "names", "prepare")
+_LOADING = ("catalogue", "contents", "damage", "entry", "load", "names", "prepare")
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = "loading" if name in _LOADING else "source" if name == "DatasetStatus" else "splits"
+        module = "loading" if name in _LOADING else "source" if name in ("Contents", "DatasetStatus") else "splits"
         return getattr(import_module(f"{__name__}.{module}"), name)

@@ -1,5 +1,8 @@
 """An image folder as a data set: `folder:PATH`, with `train/<class>/*.png` and so on below PATH.
 
+Whatever is left out, converted or guessed is counted and described: the source's `notes`, and `NOTES` of the
+preparation.
+
 Pillow is imported when the first image is opened.
 """
 
@@ -18,16 +21,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.datasets.source import Arrays, Report, Source, validation_size
+from engine.datasets.source import NOTES, Arrays, Report, Source, validation_size
 from engine.errors import BadInput
 from engine.rng import TEST_STREAM, permutation
 
 if TYPE_CHECKING:
+    from PIL.Image import Transpose
     from PIL.ImageFile import ImageFile
 
 NAME_PREFIX = "folder:"
 KEPT_PREFIX = "folder-"
-_WANTED = "expected train/<class>/ with .png, .jpg or .jpeg files, and test/<class>/ or no test/"
+_WANTED = "expected train/<class>/ with .png, .jpg or .jpeg files, and val/<class>/ and test/<class>/ or none of them"
+_PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+# Names that a line lists at the most.
+_LISTED = 5
 # Without test/, one image in so many is held out, by a draw with this seed.
 _TEST_SHARE = 6
 _TEST_SEED = 0
@@ -45,9 +52,10 @@ _SAMPLE = 200
 def folder_source(name: str) -> Source:
     """Describe the folder that `name` names: the names and sizes of its files are read, and one image header.
 
-    The classes are the folders below `train/`, by name, the same below `test/`. Without `test/`, one image in
-    six of each class, to the nearest and at least one, becomes the test set: a draw that depends on the sorted
-    file names only. Hidden files, files of other kinds and other folders beside `train/` are ignored.
+    The classes are the folders below `train/`, by name, the same below `test/` and `val/`, which is also called
+    `valid/` or `validation/`. Without `test/`, one image in six of each class, to the nearest and at least one, becomes
+    the test set: a draw that depends on the sorted file names only. Without `val/`, the study draws the validation
+    examples. Hidden files, files of other kinds and other folders beside `train/` are left out, and `notes` says so.
 
     **Raises:** BadInput for a folder of another layout, naming the place.
     """
@@ -56,15 +64,18 @@ def folder_source(name: str) -> Source:
     form = image_form(found.train[0].path)
     return Source(
         name=NAME_PREFIX + path,
-        about=f"images of {found.classes} classes in {shown(path)}",
+        about=f"images of {len(found.classes)} classes in {shown(path)}",
         image_shape=form.shape,
-        train=len(found.train),
+        train=len(found.train) + len(found.validation),
         test=len(found.test),
-        classes=found.classes,
-        validation_size=validation_size(len(found.train)),
+        classes=len(found.classes),
+        validation_size=len(found.validation) or validation_size(len(found.train)),
+        fixed_validation=bool(found.validation),
         build=partial(_build, found),
         state=found.state,
         folder=_folder_name(path),
+        class_names=tuple(map(shown, found.classes)),
+        notes=found.notes,
     )
 
 
@@ -74,12 +85,17 @@ class _Example(NamedTuple):
 
 
 class _Survey(NamedTuple):
-    """`state` holds the number of files, their bytes and the newest time of change, also that of their folders."""
+    """`state` holds the number of files, their bytes and the newest time of change, also that of their folders.
+
+    `notes` describes what was left out and guessed, a line each.
+    """
 
     train: list[_Example]
+    validation: list[_Example]
     test: list[_Example]
-    classes: int
+    classes: list[str]
     state: str
+    notes: tuple[str, ...]
 
 
 class _Class(NamedTuple):
@@ -90,10 +106,12 @@ class _Class(NamedTuple):
 
 
 def _build(found: _Survey, source: Source, draft: Path, originals: Path, report: Report) -> Arrays:
-    images = read_images([example.path for example in found.train + found.test], report)
+    examples = found.train + found.validation + found.test
+    images, notes = read_images([example.path for example in examples], report)
     if images.shape[1:] != source.image_shape:
         raise BadInput(f"{source.name}: the images changed while they were read; try again")
-    labels = np.array([example.label for example in found.train + found.test], np.int32)
+    labels = np.array([example.label for example in examples], np.int32)
+    (draft / NOTES).write_text("".join(f"{note}\n" for note in notes), encoding="utf-8")
     return Arrays(images[: source.train], labels[: source.train], images[source.train :], labels[source.train :])
 
 
@@ -114,51 +132,87 @@ def _folder_name(path: str) -> str:
 
 
 def _survey(path: str) -> _Survey:
-    parts = {item.name for item in listing(path, _WANTED) if item.name in ("train", "test")}
+    parts: dict[str, str] = {}
+    beside = []
+    for item in listing(path, _WANTED):
+        part = _PARTS.get(item.name)
+        if part is None:
+            beside.append(item.name + ("/" if item.is_dir() else ""))
+        elif part in parts:
+            raise BadInput(f"{shown(path)}: {parts[part]}/ and {item.name}/ in it; allowed: one {part} part")
+        else:
+            parts[part] = item.name
     if "train" not in parts:
         raise BadInput(f"{shown(path)}: no train/ in it; {_WANTED}")
-    train = list(_classes(os.path.join(path, "train")))
+    left_out = {name: Counter[str]() for name in parts.values()}
+    found = {part: list(_classes(os.path.join(path, name), left_out[name])) for part, name in parts.items()}
+    train = found["train"]
     names = [item.name for item in train]
     if len(names) < 2:
         raise BadInput(f"{shown(os.path.join(path, 'train'))}: {len(names)} class folders, at least 2 are needed")
-    test = list(_classes(os.path.join(path, "test"))) if "test" in parts else []
-    if test and [item.name for item in test] != names:
-        odd = sorted({item.name for item in test} ^ set(names))[0]
-        where, other = ("train", "test") if odd in names else ("test", "train")
-        raise BadInput(f"{shown(os.path.join(path, where, odd))}: no such class in {other}/; the classes must be equal")
-    whole = train + test
+    for part, classes in found.items():
+        if [item.name for item in classes] != names:
+            odd = sorted({item.name for item in classes} ^ set(names))[0]
+            where, other = ("train", parts[part]) if odd in names else (parts[part], "train")
+            raise BadInput(
+                f"{shown(os.path.join(path, where, odd))}: no such class in {other}/; the classes must be equal"
+            )
+    whole = [item for classes in found.values() for item in classes]
     counted = f"{sum(len(item.files) for item in whole)} files, {sum(item.bytes for item in whole)} bytes"
-    state = f"{counted}, newest {max(item.newest for item in whole)} ns"
-    if test:
-        return _Survey(_examples(train), _examples(test), len(names), state)
-    return _Survey(*_divided(train), len(names), state)
+    newest = max(_facts(path).st_mtime_ns, *(item.newest for item in whole))
+    notes = [f"left out beside train/: {_named(beside)}"] if beside else []
+    for name, reasons in left_out.items():
+        if reasons:
+            notes.append(f"left out in {name}/: {', '.join(f'{count} {why}' for why, count in reasons.items())}")
+    validation = _examples(found.get("validation", []))
+    if "test" in found:
+        examples, test = _examples(train), _examples(found["test"])
+    else:
+        examples, test = _divided(train)
+        notes.append(
+            f"there is no test/: {len(test)} images of train/, one in {_TEST_SHARE} of each class, are the test set"
+        )
+    if not validation:
+        drawn = f"{validation_size(len(examples))} training images, drawn by data.seed"
+        notes.append(f"there is no val/: {drawn}, are the validation set")
+    return _Survey(examples, validation, test, names, f"{counted}, newest {newest} ns", tuple(notes))
 
 
-def _classes(part: str) -> Iterator[_Class]:
-    """The class folders of `train/` or `test/`, by name. **Raises:** BadInput."""
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(map(shown, names[:_LISTED])) + more
+
+
+def _classes(part: str, left_out: Counter[str]) -> Iterator[_Class]:
+    """The class folders of `train/` or another part, by name; files that are no images are counted in `left_out`, by
+    their kind. **Raises:** BadInput."""
     empty = True
     found, changed = listing(part, _WANTED), _facts(part).st_mtime_ns
     for item in found:
         if item.name.startswith("."):
-            continue
-        if item.is_dir():
+            left_out["hidden"] += 1
+        elif item.is_dir():
             empty = False
-            yield _class(item, changed)
+            yield _class(item, changed, left_out)
         elif _is_image(item.name):
             raise BadInput(f"{shown(item.path)}: an image outside of a class folder; {_WANTED}")
+        else:
+            left_out[_kind(item.name)] += 1
     if empty:
         raise BadInput(f"{shown(part)}: no class folder in it; {_WANTED}")
 
 
-def _class(folder: os.DirEntry[str], changed: int) -> _Class:
+def _class(folder: os.DirEntry[str], changed: int, left_out: Counter[str]) -> _Class:
     files, size, newest = [], 0, max(changed, _facts(folder).st_mtime_ns)
     for item in listing(folder.path, _WANTED):
         if item.name.startswith("."):
+            left_out["hidden"] += 1
             continue
         facts = _facts(item)
         if stat.S_ISDIR(facts.st_mode):
             raise BadInput(f"{shown(item.path)}: a folder among the images; {_WANTED}")
         if not _is_image(item.name):
+            left_out[_kind(item.name)] += 1
             continue
         if not stat.S_ISREG(facts.st_mode):
             raise BadInput(f"{shown(item.path)}: not a file; {_WANTED}")
@@ -168,6 +222,12 @@ def _class(folder: os.DirEntry[str], changed: int) -> _Class:
     if not files:
         raise BadInput(f"{shown(folder.path)}: no image in it; {_WANTED}")
     return _Class(folder.name, files, size, newest)
+
+
+def _kind(name: str) -> str:
+    """The ending of a file's name, as in `.gif`."""
+    ending = os.path.splitext(name)[1].lower()
+    return shown(ending[:20]) if ending else "without an ending"
 
 
 def _facts(path: str | os.DirEntry[str]) -> os.stat_result:
@@ -227,15 +287,17 @@ def image_form(path: str) -> Form:
     return found
 
 
-def read_images(files: Sequence[str], report: Report) -> NDArray[np.uint8]:
-    """Read the images as they are stored, `[N, H, W, C]`, without scaling, conversion or rotation.
+def read_images(files: Sequence[str], report: Report) -> tuple[NDArray[np.uint8], list[str]]:
+    """Read the images, `[N, H, W, C]`, turned upright by their EXIF orientation, and otherwise as they are stored.
 
+    **Returns:** the images, and a line for each thing that was changed or not heeded, with its number of images.
     **Raises:** BadInput that names a file that is unreadable or unlike the others, and for images that do not fit
     into free memory.
     """
     common = image_form(files[0])
     _check_memory(files, common)
     images = np.empty((len(files), *common.shape), np.uint8)
+    notes: Counter[str] = Counter()
     for index, path in enumerate(files):
         if index % _REPORT_EVERY == 0:
             report("reading images", index / len(files))
@@ -244,12 +306,59 @@ def read_images(files: Sequence[str], report: Report) -> NDArray[np.uint8]:
             if found != common:
                 raise _unlike(files, path, found, common)
             image.load()
-            images[index] = np.asarray(image).reshape(common.shape)
-    return images
+            turn = _turn(image)
+            upright = image if turn is None else image.transpose(turn)
+            images[index] = np.asarray(upright).reshape(common.shape)
+            notes.update(_notes(image, turned=turn is not None))
+    return images, [f"{count} of {len(files)} images: {what}" for what, count in notes.items()]
 
 
 def _form(image: "ImageFile") -> Form:
+    """The form of an image once it is upright."""
+    if _turn(image) in _SIDEWAYS:
+        return Form(image.width, image.height, image.mode)
     return Form(image.height, image.width, image.mode)
+
+
+_ORIENTATION = 0x0112
+# Pillow's numbers of transpositions, by EXIF orientation; of 5 to 8 height and width change places.
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+_SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
+
+
+def _turn(image: "ImageFile") -> "Transpose | None":
+    """How an image is turned upright; None where it is, or where its EXIF data cannot be read."""
+    from PIL.Image import Exif, Transpose
+
+    if "exif" not in image.info:
+        return None
+    try:
+        exif = Exif()
+        exif.load(image.info["exif"])
+        turn = _TURNS.get(exif.get(_ORIENTATION, 1))
+    except Exception:  # Pillow raises whatever its parser raises
+        image.info[_ODD_EXIF] = True
+        return None
+    return None if turn is None else Transpose(turn)
+
+
+_ODD_EXIF, _BITS = "lth-tui: odd exif", "lth-tui: bits"
+
+
+def _notes(image: "ImageFile", *, turned: bool) -> Iterator[str]:
+    """What was changed in an image, and what of it was not heeded."""
+    if turned:
+        yield "turned upright, as their EXIF orientation says"
+    if image.info.get(_ODD_EXIF):
+        yield "taken as they are stored, for their EXIF data cannot be read"
+    if image.info.get(_BITS, 8) < 8:
+        yield "of fewer than 8 bits a pixel, scaled to 8"
+    if "transparency" in image.info:
+        yield "with a transparent colour, taken as an opaque one"
+    if "icc_profile" in image.info:
+        yield "with a colour profile, which is not applied"
+    if getattr(image, "n_frames", 1) > 1:
+        yield "of several frames, of which the first is taken"
 
 
 @contextmanager
@@ -264,15 +373,18 @@ def _opened(path: str, *, whole: bool = False) -> Iterator["ImageFile"]:
             size = os.fstat(file.fileno()).st_size
             if size > _MOST_BYTES:
                 raise BadInput(f"{shown(path)}: {size} bytes, at most {_MOST_BYTES} are allowed")
-            start = file.read(8)
+            start = file.read(26)
             file.seek(0)
             # Not Image.open: it warns of large images, and warning filters are not safe in threads.
-            if start == b"\x89PNG\r\n\x1a\n":
+            if start.startswith(b"\x89PNG\r\n\x1a\n"):
                 kind: type[ImageFile] = PngImageFile
             elif start.startswith(b"\xff\xd8\xff"):
                 kind = JpegImageFile
             else:
                 raise BadInput(f"{shown(path)}: {'neither PNG nor JPEG' if start else 'empty'}")
+            bits = start[24] if kind is PngImageFile and start[12:16] == b"IHDR" and len(start) > 24 else 8
+            if bits > 8:
+                raise BadInput(f"{shown(path)}: {bits} bits a channel; allowed: 8, to which Pillow would cut it")
             image = kind(file)
             pixels = image.width * image.height
             if Image.MAX_IMAGE_PIXELS and pixels > Image.MAX_IMAGE_PIXELS:
@@ -281,6 +393,7 @@ def _opened(path: str, *, whole: bool = False) -> Iterator["ImageFile"]:
                 image.verify()
                 file.seek(0)
                 image = kind(file)
+            image.info[_BITS] = bits
             yield image
     except BadInput:
         raise

@@ -4,11 +4,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from engine import registry
 from engine.datasets import folder as image_folder
 from engine.datasets import prepared
 from engine.datasets.functions import function_source
-from engine.datasets.source import DatasetStatus, Report, Source, validation_size
+from engine.datasets.source import Contents, DatasetStatus, Report, Source, validation_size
 from engine.datasets.splits import Dataset
 from engine.errors import BadInput
 from engine.paths import data_folder
@@ -35,8 +37,10 @@ def entry(name: str, home: Path) -> DatasetStatus:
     """
     source = _source(name, home)
     advice = fingerprint = ""
+    notes = source.notes
     try:
-        fingerprint = prepared.check(_folder(source, home), source)
+        kept = prepared.check(_folder(source, home), source)
+        fingerprint, notes = kept.fingerprint, notes + kept.notes
     except prepared.NotPrepared:
         advice = f"not prepared; {source.command}"
     except prepared.Outdated:
@@ -56,6 +60,24 @@ def entry(name: str, home: Path) -> DatasetStatus:
         fingerprint=fingerprint,
         ready=not advice,
         advice=advice,
+        notes=notes,
+    )
+
+
+def contents(name: str, home: Path) -> Contents:
+    """Count the examples of each class of `name`, which is prepared where it is not. **Raises:** BadInput as `load`."""
+    found, source = load(name, home), _source(name, home)
+    held = found.validation_size if found.fixed_validation else 0
+    parts = {
+        "training": found.train_labels[: len(found.train_labels) - held],
+        **({"validation": found.train_labels[-held:]} if held else {}),
+        "test": found.test_labels,
+    }
+    return Contents(
+        name=source.name,
+        classes=source.class_names or tuple(map(str, range(found.classes))),
+        parts={part: tuple(np.bincount(labels, minlength=found.classes).tolist()) for part, labels in parts.items()},
+        notes=entry(name, home).notes,
     )
 
 
@@ -84,7 +106,21 @@ def load(name: str, home: Path) -> Dataset:
             raise
         # Without a writable home a built-in data set is only slower to load.
         arrays = source.build(source, folder, folder, _ignore)
-        return prepared.dataset(source, arrays, prepared.fingerprint(arrays))
+        return prepared.dataset(source, arrays, prepared.fingerprint_of(source, arrays))
+
+
+def damage(name: str, home: Path) -> str:
+    """Read all that is kept of `name` and return what is wrong with it, with advice; '' where it is sound or where
+    nothing is kept. **Raises:** BadInput as `entry` does."""
+    source = _source(name, home)
+    folder = _folder(source, home)
+    try:
+        prepared.read(folder, source)
+    except (prepared.NotPrepared, prepared.Outdated):
+        pass
+    except prepared.Damaged as found:
+        return _repair(source, home, found)
+    return ""
 
 
 def prepare(name: str, home: Path, originals: Path | None = None, report: Report | None = None) -> Path:

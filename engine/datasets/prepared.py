@@ -14,14 +14,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.datasets.folder import listing
-from engine.datasets.source import Arrays, Original, Report, Source
+from engine.datasets.source import NOTES, Arrays, Original, Report, Source
 from engine.datasets.splits import Dataset
 from engine.errors import BadInput
 from engine.paths import make_folder
@@ -54,20 +54,31 @@ class _File(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The JSON file; `state` and `classes` are those of the source."""
+    """The JSON file; `state` and `classes` are those of the source.
+
+    `notes` says what its images were converted from; `digest` is the SHA-256 of all other fields.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     fingerprint: str
     state: str
     classes: int
     arrays: dict[str, _File]
+    notes: tuple[str, ...] = ()
+    digest: str = ""
+
+    def signed(self) -> Self:
+        """Return a copy with its digest."""
+        facts = self.model_dump_json(exclude={"digest"})
+        return self.model_copy(update={"digest": hashlib.sha256(facts.encode()).hexdigest()})
 
 
-def fingerprint(arrays: Arrays) -> str:
-    """Return the SHA-256 of names, types, shapes and values, in hexadecimal."""
-    digest = hashlib.sha256()
+def fingerprint(arrays: Arrays, validation: int = 0) -> str:
+    """Return the SHA-256 of names, types, shapes and values, in hexadecimal, and of the number of the training examples
+    that are for validation, if that is fixed."""
+    digest = hashlib.sha256(f"validation {validation}\n".encode() if validation else b"")
     for name, array in _named(arrays):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data.cast("B"))
@@ -78,23 +89,31 @@ def dataset(source: Source, arrays: Arrays, fingerprint: str) -> Dataset:
     """Return the arrays, made read-only, as a `Dataset`."""
     for array in arrays:
         array.flags.writeable = False
-    return Dataset(source.name, *arrays, source.classes, source.validation_size, fingerprint)
+    size, fixed = source.validation_size, source.fixed_validation
+    return Dataset(source.name, *arrays, source.classes, size, fingerprint, fixed)
+
+
+def fingerprint_of(source: Source, arrays: Arrays) -> str:
+    """Return the fingerprint of the arrays of `source`."""
+    return fingerprint(arrays, source.validation_size if source.fixed_validation else 0)
 
 
 def write(folder: Path, source: Source, arrays: Arrays) -> None:
-    """Write the arrays into `folder`, the JSON file last."""
-    files = {}
+    """Write the arrays into `folder`, the JSON file last, which takes the place of `NOTES`."""
+    files, notes = {}, folder / NOTES
     for name, array in _named(arrays):
         path = folder / f"{name}.npy"
         np.save(path, array, allow_pickle=False)
         files[name] = _File(dtype=array.dtype.str, shape=array.shape, bytes=path.stat().st_size)
     manifest = Manifest(
         name=source.name,
-        fingerprint=fingerprint(arrays),
+        fingerprint=fingerprint_of(source, arrays),
         state=source.state,
         classes=source.classes,
         arrays=files,
-    )
+        notes=tuple(notes.read_text(encoding="utf-8").splitlines()) if notes.exists() else (),
+    ).signed()
+    notes.unlink(missing_ok=True)
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
@@ -107,6 +126,8 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, ValidationError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not the JSON of a prepared data set"
         raise Damaged(f"{MANIFEST}: {reason}") from error
+    if manifest.digest != manifest.signed().digest:
+        raise Damaged(f"{MANIFEST}: it is not what was written")
     if set(manifest.arrays) != set(Arrays._fields):
         raise Damaged(f"{MANIFEST}: it does not list {', '.join(Arrays._fields)}")
     if any(len(file.shape) != (4 if name.endswith("images") else 1) for name, file in manifest.arrays.items()):
@@ -114,10 +135,10 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def check(folder: Path, source: Source) -> str:
+def check(folder: Path, source: Source) -> Manifest:
     """Compare the JSON file with `source` and with the sizes of the files; no array is read.
 
-    **Returns:** the fingerprint that was computed at preparation.
+    **Returns:** the JSON file.
     **Raises:** NotPrepared, Damaged, Outdated.
     """
     manifest = read_manifest(folder)
@@ -135,32 +156,60 @@ def check(folder: Path, source: Source) -> str:
             raise Damaged(f"{path.name}: {error.strerror}") from error
         if size != listed.bytes:
             raise Damaged(f"{path.name}: {size} bytes, expected {listed.bytes}")
-    return manifest.fingerprint
+    return manifest
 
 
 def read(folder: Path, source: Source) -> Dataset:
-    """Map the arrays of a prepared folder. **Raises:** NotPrepared, Damaged."""
-    digest = check(folder, source)
+    """Map the arrays of a prepared folder, once every byte is as it was prepared.
+
+    Each process reads the files in whole once, and again when their size, times or inodes have changed.
+
+    **Raises:** NotPrepared, Damaged.
+    """
+    digest = check(folder, source).fingerprint
+    arrays = _mapped(folder, source)
+    marks = _marks(folder)
+    if _VERIFIED.get(folder) != (digest, marks):
+        if fingerprint_of(source, arrays) != digest:
+            raise Damaged("the arrays are not those that were prepared")
+        _VERIFIED[folder] = digest, marks
+    return dataset(source, arrays, digest)
+
+
+_VERIFIED: dict[Path, tuple[str, tuple[tuple[int, ...], ...]]] = {}
+"""The fingerprint of each folder that this process has read in whole, and the marks of its files before."""
+
+
+def _marks(folder: Path) -> tuple[tuple[int, ...], ...]:
+    """What changes when a file does: size, time of change of content and of inode, inode and device."""
+    try:
+        found = [(folder / f"{name}.npy").stat() for name in Arrays._fields]
+    except OSError as error:
+        raise Damaged(f"{folder.name}: {error.strerror}") from error
+    return tuple((item.st_size, item.st_mtime_ns, item.st_ctime_ns, item.st_ino, item.st_dev) for item in found)
+
+
+def _mapped(folder: Path, source: Source) -> Arrays:
+    """The arrays of a prepared folder as they are. **Raises:** Damaged."""
     arrays = []
     for name, (dtype, shape) in _expected(source).items():
         try:
             array = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # NumPy raises whatever its parser of headers raises
             raise Damaged(f"{name}.npy: not an array") from error
         if (array.dtype.str, array.shape) != (dtype, shape):
             raise Damaged(f"{name}.npy: {array.dtype.str} {array.shape}, expected {dtype} {shape}")
         arrays.append(array)
-    return dataset(source, Arrays(*arrays), digest)
+    return Arrays(*arrays)
 
 
 def sound(folder: Path, source: Source) -> bool:
     """Return whether every byte is as it was prepared."""
     try:
-        found = read(folder, source)
+        read(folder, source)
     except (NotPrepared, Damaged):
         return False
-    arrays = Arrays(found.train_images, found.train_labels, found.test_images, found.test_labels)
-    return fingerprint(arrays) == found.fingerprint
+    return True
 
 
 @contextmanager

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Report = Callable[[str, float], None]
 """Called with the stage and the fraction done, 0 to 1. An exception that it raises ends the preparation."""
 
+NOTES = "notes.txt"
+"""A file that a source's `build` may leave in its draft: what was converted, a line each."""
+
 _MOST_VALIDATION = 5_000
 
 
@@ -49,6 +52,10 @@ class Source:
     - `state`: the state of what the arrays are made from, where that may change: the files of an image folder, the code
       of a plug-in. When it differs from the state at preparation, the data set is prepared again.
     - `folder`: the name of its folder below the data folder, where `name` cannot be one.
+    - `fixed_validation`: the last `validation_size` training examples are the validation examples; else the study draws
+      them.
+    - `class_names`: in the order of the labels; empty where classes are numbers.
+    - `notes`: what is left out and what is guessed, a line each.
     """
 
     name: str
@@ -63,6 +70,9 @@ class Source:
     url: str = ""
     state: str = ""
     folder: str = ""
+    fixed_validation: bool = False
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def built_in(self) -> bool:
@@ -90,7 +100,8 @@ class DatasetStatus:
     """A data set in a list: its sizes, whether it can be loaded now, and a line of advice if it cannot.
 
     `image_shape` is `(H, W, C)`; `train` and `test` count examples; `validation` examples of `train` are held out.
-    `fingerprint` is the SHA-256 of the prepared arrays, empty before.
+    `fingerprint` is the SHA-256 of the prepared arrays, empty before. `notes` says what is left out, converted and
+    guessed, a line each; what is converted is known once it is prepared.
     """
 
     name: str
@@ -103,6 +114,21 @@ class DatasetStatus:
     fingerprint: str
     ready: bool
     advice: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """How many examples of each class the parts of a prepared data set have.
+
+    `parts` has "training" and "test", and "validation" where the study does not draw it: examples by class, in the
+    order of `classes`, the names. `notes` as in `DatasetStatus`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    parts: dict[str, tuple[int, ...]]
+    notes: tuple[str, ...]
 
 
 def validation_size(train: int) -> int:

@@ -27,7 +27,8 @@ class Dataset:
     """A data set: images `uint8` `[N, H, W, C]`, labels `int32` `[N]` in `0..classes-1`.
 
     The arrays are read-only and may be memory-mapped. `split` holds out `validation_size` training examples;
-    `fingerprint` is the SHA-256 of the arrays in hexadecimal.
+    `fingerprint` is the SHA-256 of the arrays in hexadecimal. With `fixed_validation` the last `validation_size`
+    training examples are held out, whatever the seed.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Dataset:
     classes: int
     validation_size: int
     fingerprint: str
+    fixed_validation: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -62,8 +64,14 @@ class Split:
 def split(dataset: Dataset, seed: int) -> Split:
     """Draw `dataset.validation_size` validation examples at random, not stratified, as Frankle and Carbin (2019) do.
 
+    A data set with validation examples of its own keeps them.
+
     **Arguments:** `seed`, zero or more.
     """
+    if dataset.fixed_validation:
+        rows = np.arange(len(dataset.train_labels), dtype=np.int32)
+        train, validation = np.split(rows, [len(rows) - dataset.validation_size])
+        return Split(train, validation, majority(dataset.train_labels, validation, dataset.classes))
     order = permutation(len(dataset.train_labels), seed, SPLIT_STREAM)
     validation = np.sort(order[: dataset.validation_size])
     train = np.sort(order[dataset.validation_size :])

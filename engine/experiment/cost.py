@@ -1,5 +1,6 @@
 """Forecasts of a study's time, disk and memory."""
 
+import json
 import math
 import os
 import re
@@ -16,6 +17,8 @@ from engine.store import Store
 
 _BYTES_PER_SURVIVOR = 8
 """In a stored round: the value at the end and at the early stop, in float32. Each mask takes a bit a weight."""
+_BYTES_PER_ROUND = 5000
+"""In a stored round: its result, its curve and the names of its arrays."""
 _BYTES_PER_WEIGHT = 4
 """Of a snapshot to rewind to, which is dense."""
 
@@ -28,7 +31,7 @@ _COPIES_IN_EVALUATION = 1.25
 EVALUATED_AT_ONCE = 1000
 """Examples that a lane evaluates together."""
 
-_RATE_NAME = re.compile(r"(\S+) (\d+)x(\d+)x(\d+) batch (\d+) \S+")
+_RATE_NAME = re.compile(r"([^\s{]+)(\{.*\})? (\d+)x(\d+)x(\d+) batch (\d+) \S+")
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,11 @@ class Forecast:
 
 
 def rate_name(plan: Plan) -> str:
-    """The name under which the rate of such a study is stored for this machine."""
-    train = plan.study.base.train
+    """The name under which the rate of such a study is stored for this machine; parameters of the network are JSON."""
+    train, network = plan.study.base.train, plan.study.base.network
     shape = "x".join(map(str, plan.dataset.image_shape))
-    return f"{plan.study.base.network.name} {shape} batch {train.batch} {train.optimizer}"
+    parameters = json.dumps(network.parameters, sort_keys=True) if network.parameters else ""
+    return f"{network.name}{parameters} {shape} batch {train.batch} {train.optimizer}"
 
 
 def forecast(study: Study, store: Store) -> Forecast:
@@ -95,14 +99,15 @@ def check_room(study: Study, store: Store) -> None:
 
 
 def bytes_of(plan: Plan, rounds: Iterable[Round]) -> int:
-    """Return the bytes of these rounds on disk: survivors, masks and rewind snapshots."""
-    weights = weight_count(plan.layers)
+    """Return the bytes of these rounds on disk: survivors, biases, masks and rewind snapshots."""
+    weights, biases = weight_count(plan.layers), sum(layer.shape[-1] for layer in plan.layers)
     total = 0
     for item in rounds:
         prunable = sum(item.schedule.survivors[0])
         survivors = weights - prunable + sum(item.schedule.survivors[item.number])
         snapshots = len(plan.rewind_points[item.key])
-        total += survivors * _BYTES_PER_SURVIVOR + -(-prunable // 8) + weights * _BYTES_PER_WEIGHT * snapshots
+        total += (survivors + biases) * _BYTES_PER_SURVIVOR + -(-prunable // 8) + _BYTES_PER_ROUND
+        total += (weights + biases) * _BYTES_PER_WEIGHT * snapshots
     return total
 
 
@@ -130,7 +135,8 @@ def _rate(name: str, measured: Mapping[str, float]) -> tuple[float | None, str]:
     if not wanted or not costs:
         return None, ""
     nearest = min(costs, key=lambda known: abs(math.log(costs[known] / wanted)))
-    return measured[nearest] * costs[nearest] / wanted, nearest.partition(" ")[0]
+    known = _RATE_NAME.fullmatch(nearest)
+    return measured[nearest] * costs[nearest] / wanted, known[1] if known else nearest
 
 
 def _multiplications(name: str) -> int:
@@ -138,9 +144,9 @@ def _multiplications(name: str) -> int:
     found = _RATE_NAME.fullmatch(name)
     if found is None or found[1] not in registry.network:
         return 0
-    height, width, channels, batch = map(int, found.groups()[1:])
+    height, width, channels, batch = map(int, found.groups()[2:])
     try:
-        layers = build(found[1], (height, width, channels), 10).layers
-    except ValueError:
+        layers = build(found[1], (height, width, channels), 10, **json.loads(found[2] or "{}")).layers
+    except (KeyError, TypeError, ValueError):
         return 0
     return batch * sum(layer.multiplications for layer in layers)

@@ -11,10 +11,11 @@ from engine.analysis import WINDOW
 from engine.errors import BadInput
 from engine.experiment.arms import ArmKind
 from engine.experiment.treatments import Reset, Treatment
-from engine.networks import LayerShape, Network, build
+from engine.networks import LayerShape, Network, build, image_problem
 from engine.pruning import PruningSchedule, pruned_layers, pruning_schedule
 from engine.registry import Registry
 from engine.spec import Arm, Data, EarlyBird, Prune, Recipe, Study, Train, digest, round_seed
+from engine.spec.problems import shown
 
 if TYPE_CHECKING:
     from engine.datasets import DatasetStatus
@@ -84,6 +85,7 @@ class Round:
     number: int
     data: Data
     network: str
+    network_parameters: Mapping[str, Any]
     train: Train
     prune: Prune
     schedule: PruningSchedule
@@ -199,11 +201,13 @@ def make_plan(study: Study, dataset: DatasetInfo, numerics: str) -> Plan:
 
     `numerics` names versions and devices. Raises BadInput if the study does not fit the data set or the network.
     """
-    name = study.base.network.name
+    name, parameters = study.base.network.name, study.base.network.parameters
     try:
-        network = build(name, dataset.image_shape, dataset.classes)
+        network = build(name, dataset.image_shape, dataset.classes, **parameters)
     except ValueError as problem:
-        raise BadInput(f"{study.name}: base.network.name: found {name!r}; {problem}") from None
+        own = bool(parameters) and image_problem(name, dataset.image_shape) is None
+        found = f"parameters: found {shown(parameters)}" if own else f"name: found {name!r}"
+        raise BadInput(f"{study.name}: base.network.{found}; {problem}") from None
     rounds: dict[str, Round] = {}
     round_keys: dict[RoundId, str] = {}
     for position, arm in enumerate(study.arm):
@@ -233,7 +237,7 @@ class _Arm:
             "format": KEY_FORMAT,
             "numerics": numerics,
             "data": {"fingerprint": dataset.fingerprint, **recipe.data.model_dump(mode="json", exclude={"name"})},
-            "network": _entry(registry.network, recipe.network.name, {}),
+            "network": _entry(registry.network, recipe.network.name, recipe.network.parameters),
             "train": recipe.train.model_dump(mode="json", exclude={"order"}),
             "plug-ins": [
                 registry.optimizer.entry(recipe.train.optimizer).key,
@@ -302,6 +306,7 @@ def _add_arm(
                     number=number,
                     data=recipe.data,
                     network=recipe.network.name,
+                    network_parameters=recipe.network.parameters,
                     train=recipe.train,
                     prune=recipe.prune,
                     schedule=common.schedule,
@@ -333,11 +338,7 @@ def _inputs(treatment: Treatment, roles: Mapping[str, str]) -> tuple[Input, ...]
 def _entry(entries: Registry[Any], name: str, given: Mapping[str, Any]) -> list[Any]:
     """Return the part of a key for a registry entry: its name, its parameters and the digest of its plug-in."""
     entry = entries.entry(name)
-    parameters: dict[str, Any] = {**entry.parameters, **given}
-    for key, default in entry.parameters.items():
-        if type(default) is float:
-            parameters[key] = float(parameters[key])
-    return [name, parameters, entry.key]
+    return [name, entry.arguments(given), entry.key]
 
 
 def _fits(study: Study, position: int, recipe: Recipe, dataset: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:

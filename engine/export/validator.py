@@ -52,7 +52,7 @@ class Inconsistent(Exception):
 class EventValidator:
     """Validates the events of one run in order. `keys`: the results of finished rounds, by key.
 
-    `left` is the number of bytes of events that may follow: what a run of the study has at most. So an account takes
+    `left` is the number of bytes of events that may follow: what a run of the study has at most. So a validator takes
     time and memory by the size of its study, whatever it is given.
     """
 
@@ -93,7 +93,7 @@ class EventValidator:
         self._state.apply(event)
 
     def check_round(self, stored: StoredRound) -> None:
-        """A round's arrays fit each other, and its numbers are those of the events. Raises Unlikely."""
+        """Check a round's arrays against each other, and its numbers against the events. Raises Inconsistent."""
         layers = self.keys[stored.key].layers
         named = {layer_of(name): mask for name, mask in stored.masks.items()}
         _expect(named.keys() == layers.keys(), f"masks of the layers {', '.join(stored.masks)}")

@@ -114,9 +114,10 @@ def weight_count(layers: tuple[LayerShape, ...]) -> int:
 def build(name: str, image_shape: tuple[int, int, int], classes: int, **parameters: Any) -> Network:
     """Return the network of that name for images `[H, W, C]`.
 
-    Raises KeyError for an unknown name, ValueError if the network cannot take such images.
+    Raises KeyError for an unknown name or parameter, ValueError if the network cannot take such images or values.
     """
-    return _build(registry.network.entry(name).value, image_shape, classes, tuple(sorted(parameters.items())))
+    entry = registry.network.entry(name)
+    return _build(entry.value, image_shape, classes, tuple(sorted(entry.arguments(parameters).items())))
 
 
 @lru_cache(64)

@@ -1,6 +1,9 @@
 """Invariants that hold in every round. Each check raises InvariantViolated with the layer and the round."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +12,9 @@ from engine.errors import InvariantViolated
 from engine.networks import layer_of
 from engine.pruning.masks import Masks, Weights, counts_of
 from engine.pruning.schedule import PruningSchedule
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int32, UInt32
 
 
 def pruned_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> None:
@@ -34,7 +40,9 @@ def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> 
     pruned_are_zero("weights", started, masks, number)
 
 
-def same_masks(invariant: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks, number: int) -> None:
+def same_masks(
+    invariant: str, masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]], expected: Masks, number: int
+) -> None:
     """Check that two sets of masks are equal, bit for bit. `invariant`: the statement in the error."""
     for name, mask in expected.items():
         differ = np.count_nonzero(masks[name] != mask)
@@ -77,7 +85,12 @@ def only_shrinks(masks: Masks, before: Masks, number: int) -> None:
             )
 
 
-def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], examples: int, number: int) -> None:
+def validation_unseen(
+    order: Int32[NDArray[np.int32], "iterations batch"],
+    validation: Int32[NDArray[np.int32], " V"],
+    examples: int,
+    number: int,
+) -> None:
     """Check that no validation example is in a training batch. `order`: examples of each step `[iterations, batch]`."""
     held_out = np.zeros(examples, np.bool_)
     held_out[validation] = True
@@ -93,5 +106,5 @@ def all_pruned_zero(what: str, many: Iterable[Weights], masks: Masks, number: in
         pruned_are_zero(what, weights, masks, number)
 
 
-def _bits(array: NDArray[np.float32]) -> NDArray[np.uint32]:
+def _bits(array: Float32[NDArray[np.float32], "*shape"]) -> UInt32[NDArray[np.uint32], "*shape"]:
     return np.ascontiguousarray(array, np.float32).view(np.uint32)

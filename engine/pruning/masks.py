@@ -1,13 +1,19 @@
 """Masks: which weights are pruned. Pure NumPy on the host, exact to the weight."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.networks import LayerShape
 from engine.pruning.schedule import PruningSchedule
-from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation
+from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation, sample
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32
 
 Masks = dict[str, NDArray[np.bool_]]
 """Masks by parameter, in the kernel's shape; True where the weight survives. Other parameters are never pruned."""
@@ -20,24 +26,24 @@ def full_masks(layers: tuple[LayerShape, ...]) -> Masks:
     return {layer.parameter: np.ones(layer.shape, np.bool_) for layer in layers}
 
 
-def counts_of(masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
+def counts_of(masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]]) -> dict[str, int]:
     """Return the number of survivors of each parameter."""
     return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
 
 
-def masked(weights: Weights, masks: Mapping[str, NDArray[np.bool_]]) -> Weights:
+def masked(weights: Weights, masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]]) -> Weights:
     """Return the weights with pruned ones set to (positive) zero; parameters without a mask are unchanged."""
     return {
         name: np.where(masks[name], array, np.float32(0)) if name in masks else array for name, array in weights.items()
     }
 
 
-def magnitudes(weights: Weights, masks: Masks) -> dict[str, NDArray[np.float32]]:
+def magnitudes(weights: Weights, masks: Masks) -> dict[str, Float32[NDArray[np.float32], " ..."]]:
     """Return |w| of every parameter that has a mask."""
     return {name: np.abs(weights[name]) for name in masks}
 
 
-def lowest(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+def lowest(scores: Float32[NDArray[np.float32], " N"], count: int) -> Bool[NDArray[np.bool_], " N"]:
     """Return a mask of the `count` lowest `scores` `[N]`; ties go to the earlier ones, as in a stable sort."""
     if count == 0:
         return np.zeros(scores.shape, np.bool_)
@@ -48,7 +54,9 @@ def lowest(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, schedule: PruningSchedule, number: int) -> Masks:
+def prune(
+    scores: Mapping[str, Float32[NDArray[np.float32], " ..."]], masks: Masks, schedule: PruningSchedule, number: int
+) -> Masks:
     """Return the masks of round `number`: in each group the lowest scores are pruned down to the schedule's count.
 
     Ties are pruned in order of layers, row-major within a layer. Scores of pruned weights are ignored; scores must not
@@ -90,6 +98,6 @@ def random_masks(like: Masks, seed: int) -> Masks:
     drawn = {}
     for depth, (name, mask) in enumerate(like.items()):
         chosen = np.zeros(mask.size, np.bool_)
-        chosen[permutation(mask.size, seed, MASK_STREAM, depth)[: np.count_nonzero(mask)]] = True
+        chosen[sample(mask.size, int(np.count_nonzero(mask)), seed, MASK_STREAM, depth)] = True
         drawn[name] = chosen.reshape(mask.shape)
     return drawn

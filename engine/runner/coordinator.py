@@ -436,16 +436,21 @@ class Coordinator:
 
     def _land(self, flight: _Flight) -> None:
         """All rounds of a batch are trained: prove them, hand out the next batch, and conclude them beside it."""
-        for item in flight.rounds:
-            if item.key in flight.trained:
-                try:
-                    self._trainer.prove(item, flight.trained[item.key])
-                except InvariantViolated:
-                    flight.close()
-                    self.remove_checkpoints(other.key for other in flight.rounds)
-                    raise
-                flight.stored[item.key] = self._trainer.result(item, flight.trained[item.key])
-                self._trainer.finished.add(flight.stored[item.key], written=False)
+        trained = [item for item in flight.rounds if item.key in flight.trained]
+        try:
+            for item in trained:
+                self._trainer.prove(item, flight.trained[item.key])
+        except InvariantViolated:
+            flight.close()
+            self.remove_checkpoints(other.key for other in flight.rounds)
+            raise
+        except Lost as lost:
+            self._give_up(flight)
+            self._train_again(lost)
+            return
+        for item in trained:
+            flight.stored[item.key] = self._trainer.result(item, flight.trained[item.key])
+            self._trainer.finished.add(flight.stored[item.key], written=False)
         for item in flight.rounds:
             self._finish(item, flight.stored[item.key], trained=item.key not in flight.reused)
         self._idle.append(flight.worker)

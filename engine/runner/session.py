@@ -1,5 +1,6 @@
 """Writes a run's events, curves and progress into its folder, and obeys requests to pause and stop."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -84,7 +85,8 @@ class RunSession:
             self._emit(event)
 
     def keep(self, write: Callable[[], Result]) -> Result:
-        """Return what `write` returns. While the disk refuses it, the run pauses and tries again.
+        """Return what `write` returns. While the disk refuses it, the run pauses and tries again; why is in its events
+        and its progress, or on standard error while these cannot be written either.
 
         Raises Stopped when a stop is requested meanwhile.
         """
@@ -92,14 +94,18 @@ class RunSession:
             return write()
         except Unwritable as error:
             problem = str(error)
-        since, noted = time.monotonic(), False
+        since, noted, said = time.monotonic(), False, False
         about = f"{problem}; goes on when it can be"
         while True:
             if not noted:
-                with suppress(Unwritable):
+                try:
                     self._write(self._progress(state="waiting", about=about, eta=None))
                     self._emit(Note(text=f"paused by itself: {about}"))
                     noted = True
+                except Unwritable:
+                    if not said:
+                        sys.stderr.write(f"{self.run_id} paused by itself: {about}\n")
+                        said = True
             self._bide(RETRY_SECONDS)
             with suppress(Unwritable):
                 kept = write()

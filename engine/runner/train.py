@@ -52,7 +52,8 @@ class Trainer:
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
-        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train)
+        data = self.dataset
+        return Program.of(item.network, data.image_shape, data.classes, item.train, item.network_parameters)
 
     def group(self, item: Round) -> Group:
         """What rounds must share to be trained in one batch."""

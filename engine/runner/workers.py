@@ -53,8 +53,8 @@ class Batch:
 class TrainedRound:
     """What training one round of a batch gave.
 
-    `iterations`: steps that it trained for; `marks`: its network at the rewind points; `test_accuracy_pruned`: of the
-    network that it was pruned from, under its masks and before training, 0 to 1; `seconds` of training.
+    `iterations`: steps of training; `snapshots`: the network at each rewind point; `test_accuracy_pruned`: accuracy,
+    0 to 1, of the parent's weights under the new masks, before training; `seconds` of training.
     """
 
     lane: LaneResult

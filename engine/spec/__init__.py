@@ -4,7 +4,9 @@ from engine.spec.differences import Difference, differences
 from engine.spec.problems import Problem
 from engine.spec.read import (
     EXPERIMENTS,
+    MAX_STUDY_BYTES,
     QUICK,
+    decode_study,
     load_study,
     parse_study,
     preset_names,
@@ -19,6 +21,7 @@ from engine.spec.text import line_of, to_toml, toml_problem, update_toml
 
 __all__ = [
     "EXPERIMENTS",
+    "MAX_STUDY_BYTES",
     "QUICK",
     "SEED_STRIDE",
     "Arm",
@@ -33,6 +36,7 @@ __all__ = [
     "Restart",
     "Study",
     "Train",
+    "decode_study",
     "differences",
     "digest",
     "line_of",

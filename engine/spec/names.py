@@ -41,6 +41,11 @@ def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) ->
             raise impossible((field, name), value, f"{words}, such as {default!r}")
 
 
+def takers(entries: Registry[Any], parameter: str) -> str:
+    """The names of the entries that have a parameter, quoted, for a message."""
+    return " or ".join(repr(entry.name) for entry in entries.entries() if parameter in entry.parameters)
+
+
 _KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),

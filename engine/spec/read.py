@@ -1,6 +1,8 @@
 """Read studies from TOML files and presets, with single settings from the command line."""
 
+import copy
 import tomllib
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import BadInput
-from engine.spec.problems import FieldsAt, Problem, dotted, problems_of
+from engine.spec.problems import FieldsAt, Problem, dotted, problems_of, shown
+from engine.spec.recipe import Prune
 from engine.spec.study import Study
 
 MAX_STUDY_BYTES = 100_000
@@ -61,8 +64,13 @@ def study_problems(tables: dict[str, Any]) -> list[Problem]:
     return []
 
 
-def parse_study(text: str, *, source: str, settings: tuple[str, ...] = ()) -> Study:
+def parse_study(
+    text: str, *, source: str, settings: tuple[str, ...] = (), note: Callable[[str], None] = lambda words: None
+) -> Study:
     """Return the study in TOML `text` with `settings` (`path.to.field=value`) applied.
+
+    Where settings leave a study fewer rounds, arms lose those of their `rounds` that are beyond, and arms without any
+    other are left out: `note` gets a line for each.
 
     Raises BadInput, one line naming `source`, the field, what was found and what is allowed.
     """
@@ -70,7 +78,58 @@ def parse_study(text: str, *, source: str, settings: tuple[str, ...] = ()) -> St
         tables = read_tables(text)
     except BadInput as error:
         raise BadInput(f"{source}: {error}") from None
-    return _validated(with_settings(tables, settings), source)
+    before = copy.deepcopy(tables)
+    tables = with_settings(tables, settings)
+    if settings:
+        for words in _shorten(before, tables):
+            note(f"{source}: {words}")
+    return _validated(tables, source)
+
+
+def _shorten(before: dict[str, Any], tables: dict[str, Any]) -> list[str]:
+    """Take from the arms of `tables` the rounds that were possible `before` and no longer are; a line for each arm."""
+    lines = []
+    for arm in list(_arms(tables)):
+        name, rounds = arm.get("name"), arm.get("rounds")
+        was = next((old for old in _arms(before) if old.get("name") == name), None)
+        if was is None or not isinstance(rounds, list) or was.get("rounds") != rounds or not all(map(_is_int, rounds)):
+            continue
+        steps = _steps(tables, arm)
+        beyond = [number for number in rounds if number > steps]
+        if not beyond or max(rounds) > _steps(before, was):
+            continue
+        listed = f"round{'s' if len(beyond) > 1 else ''} {', '.join(map(str, beyond))}, beyond the {steps} of prune"
+        kept = [number for number in rounds if number <= steps]
+        if kept:
+            arm["rounds"] = kept
+            lines.append(f"arm {shown(name)} is without {listed}")
+        elif len(tables["arm"]) > 1:
+            tables["arm"].remove(arm)
+            lines.append(f"arm {shown(name)} is left out: it has only {listed}")
+    return lines
+
+
+def _arms(tables: dict[str, Any]) -> list[dict[str, Any]]:
+    arms = tables.get("arm")
+    return [arm for arm in arms if isinstance(arm, dict)] if isinstance(arms, list) else []
+
+
+def _steps(tables: dict[str, Any], arm: dict[str, Any]) -> int:
+    """Times that the network of an arm is pruned, as its tables have it, sound or not."""
+    ticket = next((other for other in _arms(tables) if other.get("name") == arm.get("of", "ticket")), {})
+    base = tables.get("base")
+    steps = int(Prune.model_fields["rounds"].default)
+    for table in (base.get("prune") if isinstance(base, dict) else None, ticket.get("prune"), arm.get("prune")):
+        given = table if isinstance(table, dict) else {}
+        if isinstance(given.get("levels"), list) and given["levels"]:
+            steps = len(given["levels"])
+        elif _is_int(given.get("rounds")):
+            steps = given["rounds"]
+    return steps
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def read_tables(text: str) -> dict[str, Any]:
@@ -79,18 +138,19 @@ def read_tables(text: str) -> dict[str, Any]:
         if line.count(".") > MAX_DOTS:
             raise BadInput(f"line {number}: {line.count('.')} dots; allowed: at most {MAX_DOTS} in a line")
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except ValueError as error:  # TOML's own, and Python's for a number of thousands of digits
         raise BadInput(f"not TOML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise BadInput("not a study: nested too deeply") from None
 
 
-def load_study(name: str, settings: tuple[str, ...] = ()) -> Study:
-    """Return the study of a preset or a TOML file with `settings` applied. Raises BadInput."""
+def load_study(name: str, settings: tuple[str, ...] = (), note: Callable[[str], None] = lambda words: None) -> Study:
+    """The study of a preset's name or a TOML file's path, under `settings`; `note` as in `parse_study`. Raises
+    BadInput."""
     text = study_text(name)
     source = f"preset {name}" if name in preset_names() else _shown(name)
-    return parse_study(text, source=source, settings=settings)
+    return parse_study(text, source=source, settings=settings, note=note)
 
 
 def study_text(name: str) -> str:
@@ -114,13 +174,17 @@ def _shown(path: str) -> str:
 def read_study_file(path: Path) -> str:
     """Return the text of a study file, reading at most MAX_STUDY_BYTES. Raises BadInput, OSError, and ValueError for
     an invalid path."""
-    shown = _shown(str(path))
     with path.open("rb") as file:
-        text = file.read(MAX_STUDY_BYTES + 1)
+        return decode_study(file.read(MAX_STUDY_BYTES + 1), _shown(str(path)))
+
+
+def decode_study(text: bytes, shown: str) -> str:
+    """The text of a study from its bytes, without a byte-order mark; `shown` is where they are from. Raises BadInput
+    for more than `MAX_STUDY_BYTES` and for bytes that are not UTF-8."""
     if len(text) > MAX_STUDY_BYTES:
         raise BadInput(f"{shown}: more than {MAX_STUDY_BYTES} bytes; allowed: at most so many")
     try:
-        return text.decode("utf-8")
+        return text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(f"{shown}: not UTF-8 at byte {error.start}; allowed: a TOML file") from None
 

@@ -13,6 +13,7 @@ from engine.spec.names import (
     ScheduleName,
     TreatmentName,
     check_parameters,
+    takers,
 )
 from engine.spec.problems import impossible, printable
 
@@ -58,9 +59,16 @@ class Data(Model):
 
 
 class Network(Model):
-    """The network's architecture."""
+    """The network's architecture; `parameters` are the network's, such as `width`."""
 
     name: Annotated[NetworkName, Field(description="the architecture")] = "lenet-300-100"
+    parameters: Parameters = {}
+
+    @model_validator(mode="after")
+    def _combination(self) -> Self:
+        if self.parameters:
+            check_parameters(registry.network.entry(self.name), self.parameters, "parameters")
+        return self
 
 
 class Train(Model):
@@ -83,8 +91,8 @@ class Train(Model):
     batch: Annotated[int, Field(ge=1, le=65_536, description="examples in a step")] = 60
     optimizer: Annotated[OptimizerName, Field(description="the update rule")] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=100, description="before schedule and warm-up")] = 1.2e-3
-    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.9
-    nesterov: Annotated[bool, Field(description="Nesterov momentum, of sgd")] = False
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of the optimizer, such as sgd")] = 0.9
+    nesterov: Annotated[bool, Field(description="Nesterov momentum, of the optimizer")] = False
     weight_decay: Annotated[float, Field(ge=0, le=1, description="L2 coefficient, added to the gradients")] = 0.0
     schedule: Annotated[ScheduleName, Field(description="of the learning rate")] = "constant"
     milestones: Annotated[
@@ -105,17 +113,19 @@ class Train(Model):
 
     @model_validator(mode="after")
     def _combination(self) -> Self:
-        if (self.schedule == "step") != bool(self.milestones):
-            allowed = "one or more with schedule 'step', none with others"
+        rule, schedule = registry.optimizer.entry(self.optimizer), registry.schedule.entry(self.schedule)
+        if ("milestones" in schedule.parameters) != bool(self.milestones):
+            allowed = f"one or more with schedule {takers(registry.schedule, 'milestones')}, none with others"
             raise impossible("milestones", list(self.milestones), allowed)
         if list(self.milestones) != sorted(set(self.milestones)):
             raise impossible("milestones", list(self.milestones), "iterations in rising order, each once")
-        if "momentum" in self.model_fields_set and self.optimizer != "sgd":
-            raise impossible("momentum", self.momentum, "only with optimizer 'sgd'")
-        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
-            raise impossible("nesterov", self.nesterov, "only with optimizer 'sgd' and a momentum above 0")
-        if "decay" in self.model_fields_set and self.schedule != "step":
-            raise impossible("decay", self.decay, "only with schedule 'step'")
+        if "momentum" in self.model_fields_set and "momentum" not in rule.parameters:
+            raise impossible("momentum", self.momentum, f"only with optimizer {takers(registry.optimizer, 'momentum')}")
+        if self.nesterov and not ("nesterov" in rule.parameters and self.momentum):
+            allowed = f"only with optimizer {takers(registry.optimizer, 'nesterov')} and a momentum above 0"
+            raise impossible("nesterov", self.nesterov, allowed)
+        if "decay" in self.model_fields_set and "decay" not in schedule.parameters:
+            raise impossible("decay", self.decay, f"only with schedule {takers(registry.schedule, 'decay')}")
         if self.batch * self.iterations > MAX_EXAMPLES:
             allowed = f"at most {MAX_EXAMPLES // self.iterations} with {self.iterations} iterations"
             raise impossible("batch", self.batch, f"{allowed}: {MAX_EXAMPLES} examples in a round")

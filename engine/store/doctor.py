@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from shutil import rmtree
 
+from engine import plugins
 from engine.errors import BadInput
 from engine.store.files import PART, free_aside
 from engine.store.home import Store
@@ -80,6 +81,8 @@ def _damaged(folder: Path, error: Unreadable) -> Problem:
     try:
         _, events = rescued(folder)
     except BadInput as none:
+        if absent := plugins.absent(folder):
+            return Problem(f"{error}; its study is not checked", absent, None)
         return Problem(f"{error}; {none}", "the run cannot be resumed", None)
     remedy = f"moved aside; {len(events)} events are proven and kept; `lth-tui resume {folder.name}` adds the others"
     return Problem(str(error), remedy, partial(rebuild, folder))

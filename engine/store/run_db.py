@@ -3,9 +3,9 @@
 Any process can read a run (`RunReader`), also while it is written. One process writes it (`RunFolder`): the holder of
 the lock in its folder. The curve of a finished round is in the round's file; until then it is in the database.
 
-SQLite does not detect changed bytes, so events form a hash chain: the digest of each covers the digest before it, the first
-one the facts of the run with its study, and the fact `head` is the number and digest of the last. No event can be
-changed, lost or added unnoticed. Labels, curves and progress have a digest each.
+SQLite does not detect changed bytes, so events form a hash chain: the digest of each covers the digest before it, the
+first one the facts of the run with its study, and the fact `head` is the number and digest of the last. A changed,
+missing or added event is detected. Labels, curves and progress have a digest each.
 
 The study that is run is the one in the database. `study.toml` beside it is for people, and for a new database should
 this one be damaged; it holds its own digest.
@@ -71,6 +71,9 @@ CREATE TABLE progress (
 );
 CREATE TABLE request (one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL);
 """
+
+_unwritten: dict[Path, tuple[float, Progress]] = {}
+"""By folder, the newest progress that this process could not write; its readers get this one."""
 
 _Row = tuple[int, float, str, str]
 """An event: number, time, JSON and digest."""
@@ -217,7 +220,10 @@ class RunReader:
             self._study_text()
 
     def progress(self) -> tuple[float, Progress] | None:
-        """Return the newest progress and its time. Raises BadInput if it is damaged."""
+        """Return the newest progress and its time; in the process that writes the run, also where the disk is full.
+        Raises BadInput if it is damaged."""
+        if (unwritten := _unwritten.get(self.folder)) is not None:
+            return unwritten
         with self._trusting("its progress"):
             row = self._connection.execute("SELECT time, progress, digest FROM progress").fetchone()
             believed = row is not None and _believed(row[2], row[0], row[1])
@@ -347,6 +353,7 @@ class RunFolder(RunReader):
     def release(self) -> None:
         """Release the run's lock, if this object has it."""
         if self._lock is not None:
+            _unwritten.pop(self.folder, None)
             lock, self._lock = self._lock, None
             lock.release()
 
@@ -392,9 +399,15 @@ class RunFolder(RunReader):
 
     def set_progress(self, progress: Progress) -> None:
         """Write where the run is."""
-        row = (time.time(), progress.model_dump_json())
-        with self._writing():
-            self._connection.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?)", (*row, _digest(*row)))
+        now, text = time.time(), progress.model_dump_json()
+        try:
+            with self._writing():
+                row = (now, text, _digest(now, text))
+                self._connection.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?)", row)
+        except Unwritable:
+            _unwritten[self.folder] = now, progress
+            raise
+        _unwritten.pop(self.folder, None)
 
     # What a person asks and writes
 

@@ -294,8 +294,8 @@ class StoredRound:
     """A finished round, with dense arrays.
 
     `masks`: by parameter in the order of layers, True where a weight is left. `final` and `best`: the network after the
-    last iteration and at the lowest validation loss. `marks`: the network after each iteration that other rounds rewind
-    to. Pruned weights are zero in all of them.
+    last iteration and at the lowest validation loss. `snapshots`: the network at each rewind point, by iteration.
+    Pruned weights are zero in all of them.
     """
 
     key: str
@@ -391,8 +391,8 @@ class Checkpoint:
     """Everything that a round needs to resume bit for bit.
 
     `state`: what training changes, after `iteration` steps, under the names of the lanes; `ended`: likewise for a round
-    that ended early, None while it trains. `seconds` of training and the `curve` so far; `marks`: the network after the
-    iterations that other rounds rewind to. Where masks are drawn after each epoch, `early_bird` is their comparison and
+    that ended early, None while it trains. `seconds` of training and the `curve` so far; `snapshots`: the network at
+    each rewind point, by iteration. Where masks are drawn after each epoch, `early_bird` is their comparison and
     `recent` are the newest ones.
     """
 

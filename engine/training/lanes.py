@@ -346,8 +346,8 @@ def train(
     """Train a batch to the end of its round, one call ahead of the devices.
 
     `between(iteration, evaluations of each lane, snapshot)` runs after each call; when it returns False training ends
-    there, and `train` returns False. A snapshot is taken at the iterations `rewind_points`, and after a call that is sent while
-    `due()`. The timer decides how the round is divided into calls, which changes no result.
+    there, and `train` returns False. A snapshot is taken at each of the `rewind_points`, and after a call that is sent
+    while `due()`. The timer decides how the round is divided into calls, which changes no result.
     """
     calls = _calls(batch, timer, rewind_points)
     ahead: list[InFlight] = []

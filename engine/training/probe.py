@@ -46,7 +46,7 @@ def _start(environment: dict[str, str]) -> tuple[bool, str]:
     """Return whether JAX starts, and its output: the platforms or the error."""
     try:
         ran = subprocess.run(
-            [sys.executable, "-c", _START],
+            [sys.executable, "-P", "-c", _START],  # -P: no modules from the working directory
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

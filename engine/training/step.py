@@ -131,7 +131,7 @@ def replicated(devices: int) -> NamedSharding:
 
 def network_of(program: Program) -> Network:
     """The network that a program trains."""
-    return build(program.network, program.image_shape, program.classes)
+    return build(program.network, program.image_shape, program.classes, **dict(program.parameters))
 
 
 # Flat rows

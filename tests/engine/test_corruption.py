@@ -1,5 +1,6 @@
 """What is damaged is noticed, said in a line, and made good: no number of it is believed."""
 
+import json
 import os
 import random
 import re
@@ -7,12 +8,14 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
 from resuming import SMALL, copied, execute, same_round, same_run, view_of
 
+from engine import datasets
 from engine.errors import BadInput, LabError
 from engine.runner import run
 from engine.spec import parse_study
@@ -65,6 +68,12 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds are read from the store again when they are needed, as where there is little memory."""
+    monkeypatch.setattr("engine.runner.finished.SHARE_OF_MEMORY", 0.0)
+
+
 # Rounds
 
 
@@ -90,7 +99,7 @@ def test_a_damaged_round_is_trained_again_when_the_run_is_taken_up(
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_round_damaged_while_the_run_works_is_trained_again(
-    sound: Path, new_home: NewHome, damage: PruningDrop, number: int
+    sound: Path, new_home: NewHome, forgetful: None, damage: PruningDrop, number: int
 ) -> None:
     home, left = new_home(), [1]
     store = Store(home)
@@ -139,7 +148,9 @@ def told(home: Path) -> list[Any]:
         return [stamped.event for stamped in folder.events()]
 
 
-def test_a_round_that_is_lost_again_and_again_ends_the_run(new_home: NewHome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_that_is_lost_again_and_again_ends_the_run(
+    new_home: NewHome, monkeypatch: pytest.MonkeyPatch, forgetful: None
+) -> None:
     home = new_home()
     store = Store(home)
     write = type(store.rounds).write
@@ -319,6 +330,26 @@ def test_a_run_without_database_and_study_is_beyond_help(home: Path, capsys: pyt
     assert snapshot(home) == before
 
 
+def test_a_run_whose_plugin_is_not_loaded_is_not_called_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "runs" / "r"
+    (folder / "plugins.json").write_text(json.dumps([{"name": "/there/mine.py", "digest": "0" * 64}]))
+    assert signal_summaries(home, capsys) == (True, []), "its files are proven without the plug-in"
+    study = folder / "study.toml"
+    first, _, toml = study.read_text().partition("\n")
+    toml = toml.replace("[base.prune]", '[base.prune]\ncriterion = "mine"')
+    assert "mine" in toml
+    digest = blake2b(repr((toml,)).encode(), digest_size=8).hexdigest()
+    study.write_text(f"{first.rpartition(' ')[0]} {digest}\n{toml}")
+    (folder / "run.db").unlink()
+    before = snapshot(home)
+    for repair in (False, True):
+        well, lines = signal_summaries(home, capsys, repair=repair)
+        assert (well, len(lines)) == (False, 1)
+        advice = "its study is not checked; it comes from the plug-in /there/mine.py: give it with --plugin"
+        assert lines[0].endswith(f"; {advice}")
+    assert snapshot(home) == before
+
+
 def test_another_study_than_the_run_began_with_is_amiss(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = home / "runs" / "r" / "study.toml"
     before, shown = path.read_text(), numbers(home)
@@ -401,3 +432,13 @@ def test_a_file_system_without_shared_memory_will_do(
         assert folder._connection.execute("PRAGMA synchronous").fetchone() == (2,)
         folder.append(Paused())
         assert [stamped.event for stamped in other.events()] == [Paused()]
+
+
+def test_a_damaged_data_set_is_amiss(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    datasets.prepare("digits", home)
+    with (home / "data" / "digits" / "train_images.npy").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"\xee")
+    assert not doctor.examine(home)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert any(line.startswith("FAIL data digits: ") and "is damaged" in line for line in lines)

@@ -156,6 +156,87 @@ def test_damaged_digits_heal(digits_home: Path, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "data")) == ["digits"]
 
 
+def flip(path: Path, place: int) -> None:
+    """Change one bit of a file, keeping its size."""
+    with path.open("r+b") as file:
+        file.seek(place, os.SEEK_END if place < 0 else os.SEEK_SET)
+        (byte,) = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+def shift(path: Path) -> None:
+    """Move all labels by one."""
+    np.save(path, (np.load(path) + 1) % 10, allow_pickle=False)
+
+
+def swap(one: Path, other: Path) -> None:
+    """Exchange two examples' labels."""
+    labels = np.load(one)
+    first, second = 0, int(np.flatnonzero(labels != labels[0])[0])
+    labels[[first, second]] = labels[[second, first]]
+    np.save(one, labels, allow_pickle=False)
+
+
+QUIET = {
+    "a training image": lambda folder: flip(folder / "train_images.npy", -1),
+    "a test image": lambda folder: flip(folder / "test_images.npy", 200),
+    "a label": lambda folder: flip(folder / "train_labels.npy", -4),
+    "labels shifted": lambda folder: shift(folder / "train_labels.npy"),
+    "labels exchanged": lambda folder: swap(folder / "test_labels.npy", folder),
+    "the fingerprint": lambda folder: edit(folder, '"fingerprint": "', '"fingerprint": "0'),
+    "the classes": lambda folder: edit(folder, '"classes": 10', '"classes": 12'),
+    "a header": lambda folder: flip(folder / "train_labels.npy", 20),
+}
+"""Changes that leave every size as it was, or that only the manifest's digest shows."""
+
+
+def edit(folder: Path, before: str, after: str) -> None:
+    sheet = folder / "dataset.json"
+    text = sheet.read_text()
+    assert before in text
+    sheet.write_text(text.replace(before, after))
+
+
+@pytest.mark.parametrize("damage", QUIET)
+def test_a_built_in_set_is_never_loaded_damaged(damage: str, digits: datasets.Dataset, tmp_path: Path) -> None:
+    folder = datasets.prepare("digits", tmp_path)
+    datasets.load("digits", tmp_path)  # what was verified before is verified again once it has changed
+    QUIET[damage](folder)
+    loaded = datasets.load("digits", tmp_path)
+    assert loaded.fingerprint == digits.fingerprint
+    assert loaded.classes == digits.classes
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(digits, name))
+
+
+@pytest.mark.parametrize("damage", QUIET)
+def test_a_published_set_that_is_damaged_is_refused_in_one_line(damage: str, mnist_home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "mnist"
+    shutil.copytree(mnist_home / "data" / "mnist", folder, ignore=shutil.ignore_patterns("tfds"))
+    datasets.load("mnist", tmp_path)
+    QUIET[damage](folder)
+    with pytest.raises(BadInput, match=r"mnist is damaged .*run: lth-tui data prepare mnist") as caught:
+        datasets.load("mnist", tmp_path)
+    one_line(caught)
+
+
+def test_files_that_did_not_change_are_read_in_whole_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets.load("digits", tmp_path)
+    monkeypatch.setattr(prepared, "fingerprint", None)
+    datasets.load("digits", tmp_path)
+    monkeypatch.undo()
+    calls: list[int] = []
+    real = prepared.fingerprint
+    monkeypatch.setattr(prepared, "fingerprint", lambda arrays: calls.append(1) or real(arrays))
+    labels = tmp_path / "data" / "digits" / "test_labels.npy"
+    facts = labels.stat()
+    flip(labels, -4)
+    os.utime(labels, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # who sets the time of change back is found too
+    assert datasets.load("digits", tmp_path).test_labels[-1] in range(10)
+    assert calls
+
+
 def test_digits_need_no_home_that_can_be_written(tmp_path: Path) -> None:
     home = tmp_path / "file"
     home.touch()

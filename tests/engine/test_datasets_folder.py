@@ -64,7 +64,7 @@ def test_a_folder_is_what_is_in_it(root: Path, home: Path) -> None:
     shutil.copy(root / "train" / "cat" / "000.png", root / "train" / "cat" / ".hidden.png")
     (root / "train" / "cat" / "notes.txt").touch()
     (root / "train" / "README").touch()
-    (root / "validation").mkdir()
+    (root / "extra").mkdir()
     loaded = datasets.load(name_of(root), home)
     assert loaded.name == name_of(root)
     assert loaded.train_images.shape == (12, HEIGHT, WIDTH, 3)
@@ -155,6 +155,190 @@ def test_the_catalogue_adds_folders_once_they_are_prepared(root: Path, home: Pat
     (sheet,) = home.glob("data/folder-*/dataset.json")
     sheet.write_text("{")
     assert len(datasets.catalogue(home)) == named
+
+
+# What is left out, converted and guessed
+
+
+def notes_of(root: Path, home: Path) -> list[str]:
+    datasets.prepare(name_of(root), home)
+    return list(datasets.entry(name_of(root), home).notes)
+
+
+def test_what_is_left_out_is_counted(root: Path, home: Path) -> None:
+    fill(root, "val", {"cat": 1, "dog": 1})
+    for name in (".hidden.png", "notes.txt", "b.TXT", "old.gif", "old.webp", "Makefile"):
+        (root / "train" / "cat" / name).touch()
+    (root / "test" / ".DS_Store").touch()
+    (root / "test" / "list.csv").touch()
+    (root / "README").touch()
+    (root / "Test").mkdir()
+    assert notes_of(root, home) == [
+        "left out beside train/: README, Test/",
+        "left out in test/: 1 hidden, 1 .csv",
+        "left out in train/: 1 hidden, 1 without an ending, 2 .txt, 1 .gif, 1 .webp",
+    ]
+
+
+def test_a_folder_of_which_nothing_is_left_out_or_guessed_has_no_notes(root: Path, home: Path) -> None:
+    fill(root, "val", {"cat": 1, "dog": 1})
+    assert notes_of(root, home) == []
+
+
+@pytest.mark.parametrize("called", ["val", "valid", "validation"])
+def test_a_validation_part_is_the_validation_set(called: str, root: Path, home: Path) -> None:
+    fill(root, called, {"cat": 2, "dog": 3})
+    loaded = datasets.load(name_of(root), home)
+    assert loaded.train_labels.tolist() == [0] * 6 + [1] * 6 + [0] * 2 + [1] * 3
+    for seed in (0, 1):
+        split = datasets.split(loaded, seed)
+        assert split.train.tolist() == list(range(12))
+        assert split.validation.tolist() == list(range(12, 17))
+        assert split.majority == 3 / 5
+    entry = datasets.entry(name_of(root), home)
+    assert (entry.train, entry.validation, entry.test) == (17, 5, 5)
+    found = datasets.contents(name_of(root), home)
+    assert found.classes == ("cat", "dog")
+    assert found.parts == {"training": (6, 6), "validation": (2, 3), "test": (2, 3)}
+
+
+def test_the_same_images_without_that_part_are_another_data_set(tmp_path: Path, home: Path) -> None:
+    fill(tmp_path / "two", "train", {"a": 1, "b": 4})
+    fill(tmp_path / "two", "test", {"a": 1, "b": 1})
+    one = datasets.load(name_of(tmp_path / "two"), home)
+    arrays = prepared.Arrays(one.train_images, one.train_labels, one.test_images, one.test_labels)
+    assert prepared.fingerprint(arrays) == one.fingerprint != prepared.fingerprint(arrays, 1)
+
+
+def test_two_validation_parts_or_one_of_other_classes_are_refused(root: Path, home: Path) -> None:
+    fill(root, "val", {"cat": 1})
+    with pytest.raises(BadInput, match=r"train/dog: no such class in val/; the classes must be equal"):
+        datasets.entry(name_of(root), home)
+    fill(root, "val", {"dog": 1})
+    fill(root, "valid", {"cat": 1, "dog": 1})
+    with pytest.raises(BadInput, match=r"val/ and valid/ in it; allowed: one validation part") as caught:
+        datasets.entry(name_of(root), home)
+    one_line(caught)
+
+
+def test_what_is_drawn_for_a_missing_part_is_said(root: Path, home: Path) -> None:
+    shutil.rmtree(root / "test")
+    assert notes_of(root, home) == [
+        "there is no test/: 2 images of train/, one in 6 of each class, are the test set",
+        "there is no val/: 1 training images, drawn by data.seed, are the validation set",
+    ]
+
+
+UPRIGHT = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2),
+    8: lambda pixels: np.rot90(pixels),
+}
+"""What EXIF says of the pixels as they are stored (CIPA DC-008, 4.6.5.A)."""
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_images_are_turned_upright(orientation: int, suffix: str, root: Path, home: Path) -> None:
+    stored = np.kron(pixels(0), np.ones((8, 8, 1), np.uint8))  # in blocks of a JPEG, which keeps them nearly
+    wanted = UPRIGHT[orientation](stored)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for part in ("train", "test"):
+        for path in (root / part).glob("*/*.png"):
+            path.unlink()
+            save(path, wanted)
+        path = next((root / part / "cat").iterdir())
+        path.unlink()
+        Image.fromarray(stored).save(path.with_suffix(suffix), quality=100, subsampling=0, exif=exif)
+    loaded = datasets.load(name_of(root), home)
+    assert loaded.train_images.shape == (12, *wanted.shape)
+    for image in (*loaded.train_images, *loaded.test_images):
+        np.testing.assert_allclose(image.astype(int), wanted.astype(int), atol=8)
+    turned = "2 of 17 images: turned upright, as their EXIF orientation says"
+    assert (turned in datasets.entry(name_of(root), home).notes) == (orientation != 1)
+
+
+def test_what_is_not_heeded_in_images_is_counted(root: Path, home: Path) -> None:
+    cat, dog = root / "train" / "cat", root / "train" / "dog"
+    image = Image.fromarray(pixels(0))
+    image.save(cat / "000.png", transparency=(1, 2, 3))
+    image.save(cat / "001.png", icc_profile=b"profile")
+    image.save(cat / "002.png", icc_profile=b"profile")
+    image.save(dog / "000.jpg", exif=b"Exif\0\0nonsense")
+    image.save(dog / "001.png", save_all=True, append_images=[Image.fromarray(pixels(1))])
+    assert notes_of(root, home)[1:] == [
+        "1 of 18 images: with a transparent colour, taken as an opaque one",
+        "2 of 18 images: with a colour profile, which is not applied",
+        "1 of 18 images: taken as they are stored, for their EXIF data cannot be read",
+        "1 of 18 images: of several frames, of which the first is taken",
+    ]
+
+
+def png(bits: int, kind: int, values: bytes) -> bytes:
+    """A PNG of two by two pixels of so many bits."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 2, 2, bits, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + values[start : start + len(values) // 2] for start in (0, len(values) // 2))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (0, 1), (6, 4), (4, 2)])
+def test_images_of_16_bits_are_refused(kind: int, channels: int, root: Path, home: Path) -> None:
+    path = root / "train" / "cat" / "000.png"
+    path.write_bytes(png(16, kind, bytes(range(8 * channels))))
+    with pytest.raises(BadInput, match=r"cat/000.png: 16 bits a channel; allowed: 8") as caught:
+        datasets.load(name_of(root), home)
+    one_line(caught)
+
+
+@pytest.mark.parametrize(
+    ("bits", "values", "wanted"), [(4, b"\x0f\x5a", [0, 255, 85, 170]), (2, b"\xd0\x60", [255, 85, 85, 170])]
+)
+def test_images_of_fewer_bits_are_scaled_and_counted(
+    bits: int, values: bytes, wanted: list[int], tmp_path: Path, home: Path
+) -> None:
+    for name in ("a/0", "a/1", "b/0", "b/1"):
+        path = tmp_path / "few" / "train" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(bits, 0, values))
+    loaded = datasets.load(name_of(tmp_path / "few"), home)
+    assert loaded.train_images[0].ravel().tolist() == wanted
+    notes = datasets.entry(name_of(tmp_path / "few"), home).notes
+    assert notes[-1] == "4 of 4 images: of fewer than 8 bits a pixel, scaled to 8"
+
+
+def test_preparing_prints_the_counts_and_notes(
+    root: Path, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lth_tui.cli import main
+
+    monkeypatch.setenv("LTH_TUI_HOME", str(home))
+    monkeypatch.setattr("sys.argv", ["lth-tui", "data", "prepare", name_of(root)])
+    (root / "train" / "cat" / "list.txt").touch()
+    assert main() == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:4] == [["class", "training", "test"], ["cat", "6", "2"], ["dog", "6", "3"], ["all", "2", "12", "5"]]
+    assert " ".join(lines[4]) == "note: left out in train/: 1 .txt"
+    assert lines[-1][1:4] == ["is", "ready", "in"]
+
+
+def test_configure_has_the_notes(root: Path, home: Path) -> None:
+    from engine.spec import load_study
+    from engine.store import Store
+    from screens.costs import costs_of, costs_words
+
+    (root / "train" / "cat" / "list.txt").touch()
+    study = load_study("quickstart", (f"base.data.name={name_of(root)}",))
+    assert "! left out in train/: 1 .txt" in costs_words(costs_of(study, Store(home))).plain.replace("!     ", "! ")
 
 
 # Without test/

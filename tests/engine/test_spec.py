@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -356,7 +356,20 @@ def test_a_rewound_tickets_control_trains_as_long_as_it() -> None:
         ("base.train.momentum=0.5", "base.train.momentum", "0.5", "only with optimizer 'sgd'"),
         ("base.train.decay=0.5", "base.train.decay", "0.5", "only with schedule 'step'"),
         ("base.train.milestones=[5]", "base.train.milestones", "[5]", "none with others"),
-        ("base.train.nesterov=true", "base.train.nesterov", "True", "only with optimizer 'sgd' and a momentum above 0"),
+        ("base.train.nesterov=true", "base.train.nesterov", "true", "only with optimizer 'sgd' and a momentum above 0"),
+        ("base.network.parameters.width=2", "base.network.parameters.width", "2", "none of them"),
+        (
+            "base.network={ name = 'resnet-20', parameters = { width = '2' } }",
+            "base.network.parameters.width",
+            '"2"',
+            "a number, such as 1.0",
+        ),
+        (
+            "base.network={ name = 'resnet-20', parameters = { depth = 2 } }",
+            "base.network.parameters.depth",
+            "2",
+            "parameters of network 'resnet-20': width = 1.0",
+        ),
         ("base.train.weight_decay=-0.1", "base.train.weight_decay", "-0.1", "0"),
         ('base.train.schedule="step"', "base.train.milestones", "[]", "one or more with schedule 'step'"),
         ("base.train.warmup=50001", "base.train.warmup", "50001", "at most the iterations, 50000"),
@@ -631,3 +644,108 @@ def test_any_settings_make_a_study_or_one_line(given: list[str]) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_name_is_a_study_or_one_line(name: str) -> None:
     assert study_or_line(lambda: load_study(name))
+
+
+# What an optimizer or a schedule takes
+
+
+@pytest.fixture
+def plug_ins() -> Iterator[None]:
+    """An optimizer with a momentum and a schedule with a decay, from elsewhere."""
+
+    def heavy(*, momentum: float = 0.5) -> None: ...
+
+    def falling(steps: Any, *, decay: float = 0.5) -> None: ...
+
+    origin = registry.Origin("test", "0")
+    with registry.registering(origin):
+        registry.optimizer.add("heavy", "for a test", heavy)
+        registry.schedule.add("falling", "for a test", falling)
+    yield
+    registry.optimizer.forget(origin)
+    registry.schedule.forget(origin)
+
+
+def test_fields_go_with_whatever_takes_them(plug_ins: None) -> None:
+    train = with_set("base.train.optimizer=heavy", "base.train.momentum=0.3").base.train
+    assert (train.optimizer, train.momentum) == ("heavy", 0.3)
+    assert with_set("base.train.schedule=falling", "base.train.decay=0.3").base.train.decay == 0.3
+    assert complaint("base.train.momentum=0.3").endswith("allowed: only with optimizer 'sgd' or 'heavy'")
+    assert "only with optimizer 'sgd' and" in complaint("base.train.optimizer=heavy", "base.train.nesterov=true")
+    assert "none with others" in complaint("base.train.schedule=falling", "base.train.milestones=[3]")
+
+
+# Byte-order marks
+
+
+@pytest.mark.parametrize("name", ["quickstart", "lenet-mnist-quick", "rewinding"])
+def test_a_study_may_begin_with_a_byte_order_mark(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + preset_text(name).encode())
+    assert load_study(str(path)) == load_study(name)
+    assert parse_study("\ufeff" + preset_text(name), source="pasted") == load_study(name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_study_in_another_encoding_is_one_line(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_bytes(preset_text("quickstart").encode(encoding))
+    with pytest.raises(BadInput, match="not UTF-8 at byte 0") as caught:
+        load_study(str(path))
+    assert "\n" not in str(caught.value)
+
+
+# Shortened studies
+
+
+def shortened(name: str, *settings: str) -> tuple[Study, list[str]]:
+    notes: list[str] = []
+    return load_study(name, settings, notes.append), notes
+
+
+def test_a_shortened_preset_keeps_the_rounds_that_remain() -> None:
+    study, notes = shortened("lenet-mnist-quick", "base.prune.rounds=8")
+    assert study.named("reinit").rounds == (3, 7)
+    assert notes == ['preset lenet-mnist-quick: arm "reinit" is without rounds 9, 12, 15, 18, beyond the 8 of prune']
+
+
+def test_an_arm_without_any_round_left_is_left_out() -> None:
+    study, notes = shortened("lenet-mnist-quick", "base.prune.rounds=2")
+    assert [arm.name for arm in study.arm] == ["ticket"]
+    assert notes == [
+        'preset lenet-mnist-quick: arm "reinit" is left out: '
+        "it has only rounds 3, 7, 9, 12, 15, 18, beyond the 2 of prune"
+    ]
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3, 5, 11])
+@pytest.mark.parametrize("name", [name for name in preset_names() if "levels" not in preset_text(name)])
+def test_every_preset_can_be_shortened(name: str, rounds: int) -> None:
+    whole = load_study(name)
+    if any("prune" in arm.overrides for arm in whole.arm):
+        pytest.skip("an arm has rounds of its own")
+    study, notes = shortened(name, f"base.prune.rounds={rounds}")
+    dropped = 0
+    for arm in whole.arm:
+        kept = tuple(number for number in arm.rounds or () if number <= rounds)
+        dropped += arm.rounds is not None and kept != arm.rounds
+        if arm.rounds is None or kept:
+            assert study.named(arm.name).rounds == (None if arm.rounds is None else kept)
+    assert len(notes) == dropped
+
+
+def test_what_a_setting_or_a_file_itself_lists_beyond_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"arm.1.rounds: found \[3, 5\]; allowed: at most the 4 rounds of prune"):
+        load_study("lenet-mnist-quick", ("base.prune.rounds=4", "arm.reinit.rounds=[3, 5]"))
+    path = tmp_path / "study.toml"
+    path.write_text(preset_text("lenet-mnist-quick").replace("rounds = 20", "rounds = 4"))
+    for given_settings in ((), ("trials=1",)):
+        with pytest.raises(BadInput, match="at most the 4 rounds of prune"):
+            load_study(str(path), given_settings)
+
+
+@given(st.sampled_from(["arm", "base", "base.prune", "arm.0"]), st.sampled_from(["1", "[]", "[1]"]))
+def test_settings_of_other_types_are_one_line(field: str, value: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        load_study("lenet-mnist-quick", (f"{field}={value}", "base.prune.rounds=2"))
+    assert "\n" not in str(caught.value)
