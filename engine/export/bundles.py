@@ -193,7 +193,7 @@ def _sweep(home: Path) -> None:
 
 
 def _restored(bundle: Bundle, study: Study, staged: Store, name: str) -> tuple[int, EventValidator]:
-    """Make the run from its study and events; return the number of its events, and their account."""
+    """Make the run from its study and events; return the number of its events, and their validator."""
     validator = EventValidator(study)
     with staged.create(study, name) as folder:
         events = list(_events(bundle, validator, name))
