@@ -283,7 +283,10 @@ def test_title_and_note_are_printed_as_text_and_ids_whole(say, tmp_path: Path) -
 
 
 def test_a_run_is_deleted_and_brought_back_on_the_command_line(say) -> None:
-    assert say("delete", "one") == "one is in the trash for 30 days; to bring it back: lth-tui restore one\n"
+    assert (
+        say("delete", "one")
+        == "one is in the trash, with the last 100 that were deleted; to bring it back: lth-tui restore one\n"
+    )
     assert json.loads(say("runs", "--json")) == []
     with pytest.raises(BadInput, match="run 'one': there is none of that name"):
         say("delete", "one")

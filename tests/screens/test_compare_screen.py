@@ -1,6 +1,8 @@
 """Compare: arms and runs over each other, with the numbers of the engine, by keys."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from textual.widgets import DataTable
 
 from engine.claims import judge
 from engine.store import Store
+from engine.store.run_db import prove
 from engine.views import StudyRun, accuracy, gains, margins, points, read_run
 from screens.overlay import read
 from screens.verdicts import about_claim, side_by_side
@@ -135,5 +138,10 @@ def test_only_what_is_new_is_read_and_what_cannot_be_is_told(two: Finished):
     assert "there is none of that name" in again["gone"].problem
     assert "allowed" not in again["gone"].problem
     study = two.home / "runs" / two.run / "study.toml"
-    study.write_text(study.read_text().replace('name = "reinit"', 'name = "other"'))
+    study.write_text("what is written here has no effect")
+    assert read(store, [two.run], {})[two.run].problem == ""
+    with closing(sqlite3.connect(two.home / "runs" / two.run / "run.db", isolation_level=None)) as connection:
+        change = """replace(value, 'name = "reinit"', 'name = "other"')"""
+        connection.execute(f"UPDATE facts SET value = {change} WHERE name = 'toml'")
+        prove(connection)
     assert "not the one that it began with" in read(store, [two.run], {})[two.run].problem

@@ -93,7 +93,7 @@ async def test_status_is_true(tmp_path: Path):
         assert (cells["name"], cells["data"], cells["rounds"]) == ("tiny", "digits", "3/3")
         assert (cells["acc"], cells["by round"]) == ("90.00%", "▁█▆")
         table.go_to("broken")
-        await until(pilot, lambda: "lth-tui doctor tells what is amiss" in picture_of(app))
+        await until(pilot, lambda: "lth-tui doctor says why" in picture_of(app))
         await pilot.resize_terminal(120, 36)
         await until(pilot, lambda: "▶ running here" in picture_of(app))
         table.go_to(names["done"])
@@ -120,7 +120,7 @@ async def test_a_damaged_run_is_told_and_nothing_breaks(tmp_path: Path):
         await open_runs(pilot, app, 1)
         await pilot.press("enter")
         await until(pilot, lambda: len(app._notifications) == 1)
-        assert "cannot be read" in next(iter(app._notifications)).message
+        assert "is damaged" in next(iter(app._notifications)).message
         await pilot.press("w", "delete")
         await until(pilot, lambda: app.screen.has_class("-empty"))
         assert app.current_mode == "runs"
