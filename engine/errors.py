@@ -1,25 +1,26 @@
-"""What can go wrong in words that a user can act on."""
+"""Expected errors, with messages that a user can act on."""
 
 
 class LabError(Exception):
-    """An expected failure; its text is one line that says what to do."""
+    """Base class of expected errors. The message is one line that says what to do."""
 
 
 class BadInput(LabError):
-    """Something from outside cannot be used: the line names the place, what was found and what is allowed."""
+    """Invalid input. The message names the location, the value found and the values allowed."""
 
 
 class Unwritable(LabError):
-    """What is to be kept cannot be written for now: the disk is full, failing, or not to be written to."""
+    """A file cannot be written: the disk is full, failing or read-only."""
 
 
 class InvariantViolated(LabError):
-    """A law that every round must obey does not hold. The run stops.
+    """An invariant does not hold. The run stops.
 
-    **Arguments:** `law`, what must hold; `layer` and `round`, where it does not; `found`, what was seen.
+    **Arguments:** `invariant`, the statement that must hold; `layer` and `round`, where it fails; `found`, the value
+    observed.
     """
 
-    def __init__(self, law: str, *, round: int, layer: str | None, found: str):
+    def __init__(self, invariant: str, *, round: int, layer: str | None, found: str):
         where = f"round {round}" if layer is None else f"layer {layer}, round {round}"
-        super().__init__(f"guard broken at {where}: {law} ({found})")
-        self.law, self.layer, self.round, self.found = law, layer, round, found
+        super().__init__(f"guard broken at {where}: {invariant} ({found})")
+        self.invariant, self.layer, self.round, self.found = invariant, layer, round, found

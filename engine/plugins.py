@@ -1,7 +1,7 @@
-"""Plug-ins: Python code of the user's own that registers entries.
+"""Plug-ins: user code that registers entries.
 
-A plug-in is a Python file that is named on the command line or in the settings, or an installed package with the entry
-point group `lth_tui.plugins`. Studies and bundles only name entries: nothing in them loads code.
+A *plug-in* is a Python file given on the command line or in the settings, or an installed package with the entry point
+group `lth_tui.plugins`. Studies and bundles only name entries and never load code.
 """
 
 import hashlib
@@ -22,47 +22,46 @@ from engine.registry import REGISTRIES, Origin, registering
 
 GROUP = "lth_tui.plugins"
 ENVIRONMENT = "LTH_TUI_PLUGINS"
-"""The files that this process loaded, one a line, for the processes that it starts."""
+"""Environment variable with the loaded files, one per line, for child processes."""
 PACKAGE = "package "
-"""What the name of an installed plug-in begins with; that of a file is its absolute path."""
+"""Prefix of the names of installed plug-ins; a file's name is its absolute path."""
 RUN_FILE = "plugins.json"
-"""In a run's folder: the plug-ins that it began with, by name and digest."""
+"""File in a run's folder with the names and digests of its plug-ins."""
 
 _loaded: dict[str, Origin] = {}
 
 
 def loaded() -> tuple[Origin, ...]:
-    """The plug-ins of this process in the order of loading."""
+    """Return the loaded plug-ins in the order of loading."""
     return tuple(_loaded.values())
 
 
 def load(files: Sequence[str | Path]) -> None:
-    """Load plug-ins from Python files; child processes load them too. A file that is loaded already is left out, one
-    that has changed since replaces what it was.
+    """Load plug-ins from Python files, also in child processes. Skip files that are loaded; reload changed ones.
 
-    Raises BadInput, one line with file and reason, for a file that cannot be read or imported, registers nothing, or
-    takes a name that is taken.
+    Raises BadInput, one line with file and reason, for a file that cannot be read or imported, that registers nothing,
+    or that registers a taken name.
     """
     for file in files:
         _load_file(Path(file).expanduser().absolute())
 
 
 def load_inherited() -> None:
-    """Load the plug-ins of the process that started this one, and those of installed packages. Raises BadInput."""
+    """Load the plug-ins of the parent process and of installed packages. Raises BadInput."""
     load(os.environ.get(ENVIRONMENT, "").splitlines())
     for point in entry_points(group=GROUP):
         _load_package(point)
 
 
 def forget() -> None:
-    """Forget every plug-in and its entries."""
+    """Unload all plug-ins and remove their entries."""
     for name in tuple(_loaded):
         _forget(name)
     os.environ.pop(ENVIRONMENT, None)
 
 
 def record(folder: Path, study: Any) -> None:
-    """Write down which plug-ins a run uses, in its folder; `study` is its study as plain tables."""
+    """Record the plug-ins that a run uses in its folder. `study`: the run's study as plain tables."""
     origins = _used_by(study)
     if origins:
         text = json.dumps([{"name": origin.name, "digest": origin.digest} for origin in origins], indent=1)
@@ -70,7 +69,7 @@ def record(folder: Path, study: Any) -> None:
 
 
 def recorded(folder: Path) -> tuple[Origin, ...]:
-    """The plug-ins that the run in `folder` began with. Raises BadInput where their file is damaged."""
+    """Return the recorded plug-ins of the run in `folder`. Raises BadInput if the record is damaged."""
     path = folder / RUN_FILE
     try:
         return tuple(Origin(str(item["name"]), str(item["digest"])) for item in json.loads(path.read_bytes()))
@@ -81,13 +80,13 @@ def recorded(folder: Path) -> tuple[Origin, ...]:
 
 
 def absent(folder: Path) -> str:
-    """Which of a run's plug-ins are not loaded and how to give them, in words; empty where all are."""
+    """Return which plug-ins of a run are not loaded, with advice; empty if all are."""
     missing = [origin.name for origin in recorded(folder) if origin.name not in _loaded]
     return "; ".join(f"it comes from the plug-in {name}: {_give(name)}" for name in missing)
 
 
 def check(folder: Path) -> None:
-    """Raises BadInput where a plug-in that the run in `folder` began with is not loaded, or has changed since."""
+    """Raise BadInput if a plug-in of the run in `folder` is not loaded or has changed."""
     for origin in recorded(folder):
         now = _loaded.get(origin.name)
         if now is None:
@@ -103,7 +102,7 @@ def _give(name: str) -> str:
 
 
 def _used_by(values: Any) -> tuple[Origin, ...]:
-    """The plug-ins with an entry that is named among `values`, and those with measures, which every run takes."""
+    """Return the plug-ins whose entries `values` names, and those that register measures, which every run computes."""
     named = set(_texts(values))
     origins = {
         entry.origin.name
@@ -161,7 +160,7 @@ def _load_package(point: EntryPoint) -> None:
 
 
 def _digest(files: Iterable[Path]) -> str:
-    """SHA-256 of the files' names and sources."""
+    """Return the Return the Return the SHA-256 of the files' names and sources."""
     together = hashlib.sha256()
     for file in files:
         together.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
@@ -169,7 +168,7 @@ def _digest(files: Iterable[Path]) -> str:
 
 
 def _register(origin: Origin, run: Callable[[], object], file: str) -> None:
-    """Load a plug-in by `run`; what an earlier version of it registered goes first."""
+    """Load a plug-in with `run`, replacing the entries of an earlier version."""
     if _loaded.get(origin.name) == origin:
         return
     _forget(origin.name)
@@ -202,7 +201,7 @@ def _remove(origin: Origin) -> None:
 
 @contextmanager
 def _one_line(name: str, file: str) -> Iterator[None]:
-    """Whatever goes wrong while a plug-in is loaded, as one line of BadInput that says where."""
+    """Convert any error in the block to a one-line BadInput with the line number."""
     try:
         yield
     except BadInput as error:

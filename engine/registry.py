@@ -1,8 +1,8 @@
-"""Registries: everything that a study may name, one entry an idea.
+"""Registries of everything that a study can name: networks, criteria, treatments, arm kinds, data sets, measures.
 
-An entry is a name, one line of help, and an object; its keyword-only parameters with defaults are the parameters that a
-study may set. Built-in entries register themselves when a registry is first read; a plug-in registers its own with the
-same decorators.
+An *entry* is a name, one line of help and an object. The object's keyword-only parameters with defaults are the
+parameters that a study can set. Built-in entries are registered when a registry is first read; plug-ins register
+theirs with the same decorators.
 """
 
 import difflib
@@ -22,15 +22,15 @@ from engine.errors import BadInput
 
 T = TypeVar("T")
 Value = bool | int | float | str | tuple[Any, ...]
-"""What a parameter of an entry may be."""
+"""The types of an entry's parameters."""
 _VALUES = (bool, int, float, str, tuple)
 BUILT_IN = "built in"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where entries come from: `name`, "built in" or a plug-in's file or package, and the SHA-256 of its source, empty
-    for what is built in."""
+    """The source of entries: `name` is "built in" or a plug-in's file or package; `digest` is the SHA-256 of its
+    source, empty for built-in entries."""
 
     name: str = BUILT_IN
     digest: str = ""
@@ -40,8 +40,8 @@ class Origin:
 class Entry(Generic[T]):
     """One registered object.
 
-    `parameters`: what a study may set, by name, with defaults. `source`: the publication and its section, may be empty.
-    `facts`: what else a kind of entry says about itself, such as the unit of a measure.
+    `parameters`: defaults of the parameters that a study can set. `source`: the publication and its section, or
+    empty. `facts`: further attributes of this kind of entry, such as the unit of a measure.
     """
 
     kind: str
@@ -53,9 +53,17 @@ class Entry(Generic[T]):
     origin: Origin = Origin()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """All parameters with their values, those `given` and else the defaults, each of the type of its default.
+
+        Raises KeyError for a parameter that the entry does not have.
+        """
+        types = {name: type(default) for name, default in self.parameters.items()}
+        return {**self.parameters, **{name: types[name](value) for name, value in given.items()}}
+
     @property
     def key(self) -> str:
-        """What a content key holds beside the name and the parameters: the digest of a plug-in's source."""
+        """The digest of the plug-in's source, which is part of content keys."""
         return self.origin.digest
 
 
@@ -64,7 +72,7 @@ _origin = Origin()
 
 @contextmanager
 def registering(origin: Origin) -> Iterator[None]:
-    """Entries that are registered inside the block come from `origin`."""
+    """Attribute entries that are registered in the block to `origin`."""
     global _origin
     before, _origin = _origin, origin
     try:
@@ -76,8 +84,8 @@ def registering(origin: Origin) -> Iterator[None]:
 class Registry(Generic[T]):
     """The entries of one kind, by name.
 
-    Modules of `package` register the built-in ones when the registry is first read, except `helpers`, which register
-    nothing and may import what is slow to load.
+    The first read imports the modules of `package`, which register the built-in entries. `helpers` are modules that
+    register nothing and are not imported.
     """
 
     def __init__(self, kind: str, package: str, helpers: tuple[str, ...] = ()):
@@ -87,7 +95,7 @@ class Registry(Generic[T]):
         self._lock = threading.RLock()
 
     def __call__(self, name: str, help: str, *, source: str = "", **facts: Any) -> Callable[[T], T]:
-        """Decorator: register an object under `name`. Raises BadInput where the name is taken."""
+        """Decorator: register an object under `name`. Raises BadInput if the name is taken."""
 
         def register(value: T) -> T:
             self.add(name, help, value, source=source, **facts)
@@ -96,7 +104,7 @@ class Registry(Generic[T]):
         return register
 
     def add(self, name: str, help: str, value: T, *, source: str = "", **facts: Any) -> None:
-        """Register `value`. Raises BadInput where the name is taken."""
+        """Register `value`. Raises BadInput if the name is taken."""
         origin = _origin if _origin.name != BUILT_IN else _caller(f"{self.kind} {name!r}")
         if origin.name != BUILT_IN:
             self.load()
@@ -108,11 +116,11 @@ class Registry(Generic[T]):
         self._entries[name] = Entry(self.kind, name, help, value, parameters, source, origin, facts)
 
     def __getitem__(self, name: str) -> T:
-        """The object of that name. Raises KeyError."""
+        """Return the object of that name. Raises KeyError."""
         return self.entry(name).value
 
     def entry(self, name: str) -> Entry[T]:
-        """The entry of that name. Raises KeyError."""
+        """Return the entry of that name. Raises KeyError."""
         self.load()
         return self._entries[name]
 
@@ -121,27 +129,27 @@ class Registry(Generic[T]):
         return name in self._entries
 
     def names(self) -> tuple[str, ...]:
-        """All names, built-in ones first, in the order of registration."""
+        """Return all names in the order of registration, built-in ones first."""
         self.load()
         return tuple(sorted(self._entries, key=lambda name: self._entries[name].origin.name != BUILT_IN))
 
     def entries(self) -> tuple[Entry[T], ...]:
-        """All entries in the order of `names`."""
+        """Return all entries in the order of `names`."""
         return tuple(self._entries[name] for name in self.names())
 
     def forget(self, origin: Origin) -> None:
         """Remove all entries of `origin`."""
         self._entries = {name: entry for name, entry in self._entries.items() if entry.origin != origin}
 
-    def known(self, name: str) -> str:
-        """`name`, if it is registered. Raises ValueError with what is allowed, the nearest name last."""
+    def checked_name(self, name: str) -> str:
+        """Return `name` if it is registered. Raises ValueError that lists the names and suggests the nearest one."""
         if name in self:
             return name
         near = difflib.get_close_matches(name, self.names(), 1)
         raise ValueError(", ".join(self.names()) + (f"; did you mean {near[0]}?" if near else ""))
 
     def load(self) -> None:
-        """Register the built-in entries, if that is not done. Other threads wait until it is."""
+        """Register the built-in entries on the first call. Other threads wait."""
         if self._loaded:
             return
         with self._lock:
@@ -163,9 +171,9 @@ class Registry(Generic[T]):
 
 
 def _caller(entry: str) -> Origin:
-    """The origin of an entry that no plug-in registers: the engine, or the file of the script that registers it.
+    """Return the origin of an entry registered outside a plug-in: the engine, or the calling script's file.
 
-    Raises BadInput in a notebook, where no digest covers what an entry calls.
+    Raises BadInput in a notebook, where no file can be hashed.
     """
     frame = sys._getframe(1)
     while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
@@ -184,7 +192,7 @@ def _words(origin: Origin) -> str:
 
 
 def _parameters(value: object) -> dict[str, Value]:
-    """The keyword-only parameters with defaults of a function, or the fields with defaults of a class."""
+    """Return the keyword-only parameters of a callable that have defaults."""
     if not callable(value):
         return {}
     try:

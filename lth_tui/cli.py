@@ -18,7 +18,7 @@ from engine import paths, plugins
 from engine.errors import BadInput, InvariantViolated, LabError
 from engine.spec import MAX_STUDY_BYTES, Study, decode_study, load_study, parse_study, preset_names, preset_text
 from engine.store import KEPT_DAYS, Store
-from engine.views import StudyRun, compare_json, parse_filter, read_run, summary_json, tracks
+from engine.views import StudyRun, compare_json, compared_arms, parse_filter, read_run, summary_json
 from lth_tui.python import open as open_lab
 from lth_tui.settings import SettingsFile
 from lth_tui.terminal import is_plain, is_terminal, lose_output, outlive, print_what_can_be
@@ -331,7 +331,7 @@ def compare(runs: tuple[str, ...], base: str | None, as_json: bool) -> None:
     for run in dict.fromkeys(runs):
         with store.open(run) as folder:
             found.append(StudyRun(read_run(folder), folder.study()))
-    names = [track.name for track in tracks(found)]
+    names = [track.name for track in compared_arms(found)]
     if base is not None and base not in names:
         raise BadInput(f"--to {base!r}: there is no such arm; allowed: {', '.join(names)}")
     if as_json:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from engine.spec import differences
-from engine.views import Point, StudyRun, Track, accuracy, gains, margins_over, points, tracks
+from engine.views import ComparedArm, Point, StudyRun, accuracy, compared_arms, gains, margins_over, points
 from lth_tui.printing import console, print_abreast, table_of, text_of
 from screens.comparing import course, field_rows, level_rows, run_words
 
@@ -13,14 +13,14 @@ from screens.comparing import course, field_rows, level_rows, run_words
 def print_comparison(runs: Sequence[StudyRun], base: str | None = None) -> None:
     """What the runs are, their arms' accuracies at each P_m and how much these are above dense or above the arm
     `base`, and in what their studies differ."""
-    found = tracks(runs)
+    found = compared_arms(runs)
     out = console()
     for number, run in enumerate(runs, 1):
         words = run_words(run.view.run, run.study)
         out.print(text_of(f"{number} {words}" if len(runs) > 1 else words))
-    _print(out, "Test accuracy in percent", found, [points(track.run, track.arm, accuracy) for track in found])
+    _print(out, "Test accuracy in percent", found, [points(compared.run, compared.arm, accuracy) for compared in found])
     if base is None:
-        lines = [gains(track.run, track.arm, accuracy) for track in found]
+        lines = [gains(compared.run, compared.arm, accuracy) for compared in found]
         _print(out, "Points above the dense round of the same trial", found, lines, signed=True)
     else:
         title = f"Points above {base} at the same P_m, in trials of the same seed"
@@ -31,9 +31,9 @@ def print_comparison(runs: Sequence[StudyRun], base: str | None = None) -> None:
 
 
 def _print(
-    out: Console, title: str, found: Sequence[Track], lines: Sequence[tuple[Point, ...]], *, signed: bool = False
+    out: Console, title: str, found: Sequence[ComparedArm], lines: Sequence[tuple[Point, ...]], *, signed: bool = False
 ) -> None:
-    known = [course(track, line) for track, line in zip(found, lines, strict=True) if line]
+    known = [course(compared, line) for compared, line in zip(found, lines, strict=True) if line]
     out.print()
     out.print(text_of(title), style="bold")
     if known:

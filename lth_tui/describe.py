@@ -35,7 +35,7 @@ def _registries(kind: str | None) -> tuple[Registry[Any], ...]:
 def _entry(kind: str, name: str) -> Entry[Any]:
     registry = _registries(kind)[0]
     try:
-        return registry.entry(registry.known(name))
+        return registry.entry(registry.checked_name(name))
     except ValueError as error:
         raise BadInput(f"describe {kind} {name!r}: allowed: {error}") from None
 

@@ -40,7 +40,7 @@ def examine(home: Path, *, repair: bool = False) -> bool:
     store = Store(home)
     say(True, "store", f"{len(store.names())} runs, {len(store.rounds.kept())} rounds")
     for found in list(find_problems(store)):
-        say(*_repaired(found) if repair else (False, "store", f"{found.what} (lth-tui doctor --repair)"))
+        say(*_repaired(found) if repair and found.repair else (False, "store", _advised(found)))
     size = shutil.get_terminal_size()
     say(True, "terminal", f"{size.columns}x{size.lines}, TERM={os.environ.get('TERM', 'not set')}")
     return well
@@ -65,9 +65,12 @@ def _home(home: Path) -> tuple[bool, str, str]:
     return True, "home", f"{home}: {shutil.disk_usage(home).free / 1e9:.1f} GB free"
 
 
+def _advised(found: Problem) -> str:
+    return f"{found.what} (lth-tui doctor --repair)" if found.repair else f"{found.what}; {found.remedy}"
+
+
 def _repaired(found: Problem) -> tuple[bool, str, str]:
-    if found.repair is None:
-        return False, "store", f"{found.what}; {found.remedy}"
+    assert found.repair is not None
     try:
         found.repair()
     except (LabError, OSError) as error:

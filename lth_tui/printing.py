@@ -14,7 +14,15 @@ from rich.text import Text
 from engine.datasets import Contents, DatasetStatus
 from engine.spec import Study
 from engine.store import RunSummary
-from engine.views import Finding, RunView, accuracy_table, bird_epochs, distance_table, findings, summary
+from engine.views import (
+    RunView,
+    SignalSummary,
+    accuracy_table,
+    distance_table,
+    early_bird_epochs,
+    signal_summaries,
+    summary,
+)
 from screens.drawing import draw
 from screens.pictures import accuracy_picture
 from screens.text import SIGNAL_MARKS, SIGNAL_WORDS, percent, plain
@@ -182,7 +190,7 @@ def _abreast(widths: list[int], room: int, first: int) -> list[list[int]]:
 
 def _print_findings(out: Console, view: RunView) -> None:
     """A line an arm and kind of signal, its layers together that signal in the same rounds; below, the rules."""
-    found = findings(view)
+    found = signal_summaries(view)
     if not found:
         return
     out.print("\nWhat the numbers say", style="bold")
@@ -195,12 +203,12 @@ def _print_findings(out: Console, view: RunView) -> None:
         out.print(Text(f"{SIGNAL_MARKS[kind]} {SIGNAL_WORDS[kind]}: {plain(rule)}", "dim"))
 
 
-def _words(view: RunView, item: Finding) -> str:
+def _words(view: RunView, item: SignalSummary) -> str:
     when = _span("round", item.first, item.last)
     words = f"{SIGNAL_WORDS[item.kind]} in {when} ({item.trials} of {_trials(item.of)})"
     if item.kind != "early-bird":
         return words
-    stretches = bird_epochs(view, item.arm)
+    stretches = early_bird_epochs(view, item.arm)
     if len(stretches) > _MOST_STRETCHES or len(stretches) == 1:
         ends = [end for _, epochs in stretches for end in epochs]
         return f"{words}, {_span('epoch', min(ends), max(ends))}"

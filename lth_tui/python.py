@@ -303,7 +303,8 @@ class Run:
         base = self.study.base
         data = datasets.entry(base.data.name, self.lab.home)
         prepare_jax(paths.cache_folder(self.lab.home))
-        return initial_weights(build(base.network.name, data.image_shape, data.classes), seed).params
+        network = build(base.network.name, data.image_shape, data.classes, **base.network.parameters)
+        return initial_weights(network, seed).params
 
 
 def _warn(words: str) -> None:

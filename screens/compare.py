@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.spec import differences
-from engine.views import StudyRun, Track, tracks
+from engine.views import ComparedArm, StudyRun, compared_arms
 from screens.base import PanelScreen, rewrite, seen
 from screens.comparing import field_rows, field_table, run_words
 from screens.keys import Advice, keyed
@@ -155,8 +155,8 @@ class CompareScreen(PanelScreen):
     # Drawing
 
     @property
-    def _tracks(self) -> tuple[Track, ...]:
-        return tracks(self._runs)
+    def _tracks(self) -> tuple[ComparedArm, ...]:
+        return compared_arms(self._runs)
 
     @property
     def _numbers(self) -> list[str]:
@@ -169,7 +169,7 @@ class CompareScreen(PanelScreen):
             self.set_class(not begun, "-empty")
             self.call_after_refresh(self._focus)
         self.refresh_bindings()
-        names = [track.name for track in self._tracks]
+        names = [compared.name for compared in self._tracks]
         if names and self._base not in names:
             self._base = names[0]
         self._tell_pages()
@@ -362,7 +362,7 @@ class CompareScreen(PanelScreen):
 
     def action_base(self, by: int) -> None:
         """Compare with another arm."""
-        names = [track.name for track in self._tracks]
+        names = [compared.name for compared in self._tracks]
         self._base = names[(names.index(self._base) + by) % len(names)]
         self._redraw()
 

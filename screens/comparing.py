@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.spec import Difference, Study
-from engine.views import Point, Table, Track, aligned, same_level
+from engine.views import ComparedArm, Point, Table, aligned, same_density
 
 NONE = "–"
 
@@ -28,13 +28,13 @@ class Course:
 
     def near(self, x: float) -> tuple[Point | None, Point | None]:
         """The point at x, and how much it is above what it is compared with."""
-        here = next((point for point in self.points if same_level(point.x, x)), None)
+        here = next((point for point in self.points if same_density(point.x, x)), None)
         return here, next((point for point in self.over if here is not None and point.x == here.x), None)
 
 
-def course(track: Track, points: tuple[Point, ...], style: int = 0, over: tuple[Point, ...] = ()) -> Course:
+def course(compared: ComparedArm, points: tuple[Point, ...], style: int = 0, over: tuple[Point, ...] = ()) -> Course:
     """What a track measured."""
-    return Course(track.name, points, track.run.study.trials, style, track.run.view.run, over)
+    return Course(compared.name, points, compared.run.study.trials, style, compared.run.view.run, over)
 
 
 def run_words(name: str, study: Study) -> str:
@@ -68,7 +68,7 @@ def cell(item: Course, point: Point | None, x: float, *, digits: int = 2, signed
     above = next((it for it in item.over if it.x == point.x), None)
     words += "" if above is None else f" ({mean_words(above, digits=digits, signed=True)})"
     words += f" n={point.count}" if point.count < item.trials else ""
-    return words if same_level(point.x, x) else f"{words} at {percent(point.x)}"
+    return words if same_density(point.x, x) else f"{words} at {percent(point.x)}"
 
 
 def level_rows(

@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Button
 
-from engine.spec import Study, parse_study, preset_names, preset_text, told_problem
+from engine.spec import Study, parse_study, preset_names, preset_text, toml_problem
 from screens.arm import ArmDialog
 from screens.base import LabScreen
 from screens.form import Form, Typed, fresh_name, new_arm
@@ -80,7 +80,7 @@ class ConfigureScreen(LabScreen):
         self._can_go = (False, False)
         self._history = History(self._form.typed(), self.lab.source)
         store = self.lab.store
-        self._reading = Latest[str, str](self, told_problem, self._toml_read, pause=self.READ_AFTER)
+        self._reading = Latest[str, str](self, toml_problem, self._toml_read, pause=self.READ_AFTER)
         self._writing = Latest[Typed, tuple[str, bool]](self, lambda typed: Form.of(typed).toml(), self._show_toml)
         self._keeping = Latest[tuple[Step, bool], str](
             self, lambda asked: keep_draft(store.drafts, *asked), self._draft_kept, pause=self.KEEP_AFTER

@@ -13,9 +13,9 @@ from engine.spec import (
     Recipe,
     Study,
     parse_study,
-    rewritten,
     study_problems,
     to_toml,
+    update_toml,
 )
 from screens.specs import (
     ARM_FIELDS,
@@ -146,7 +146,7 @@ class Form:
 
     def toml(self) -> tuple[str, bool]:
         """What it says as TOML, sound or not, in the words that it began with; whether those could be kept."""
-        return rewritten(self._toml, self._begun, self.tables(self.arms)[0])
+        return update_toml(self._toml, self._begun, self.tables(self.arms)[0])
 
     def begun_anew(self, study: Study, toml: str) -> "Form":
         """A form of other TOML, with what was typed here into arms that are off and fields that make no sense now."""

@@ -17,8 +17,8 @@ from engine.views import (
     ArmView,
     Measure,
     RunView,
-    bird_grid,
-    bird_lines,
+    early_bird_grid,
+    early_bird_lines,
     grid_table,
     layer_grid,
     layer_lines,
@@ -223,10 +223,10 @@ class HeatmapsScreen(ChoosingScreen):
         self._asked = ()
 
     def _show_birds(self, view: RunView, arm: ArmView, trial: int) -> None:
-        grid = bird_grid(view, arm.name, trial)
+        grid = early_bird_grid(view, arm.name, trial)
         scale = distance_scale([value for row in grid.values for value in row]) if self._fitted else Scale(0.0, 1.0)
         self.query_one("#birds", Heatmap).show(grid, scale)
-        self.query_one("#lines", LinePlot).show(distance_picture(bird_lines(view, arm.name, trial)))
+        self.query_one("#lines", LinePlot).show(distance_picture(early_bird_lines(view, arm.name, trial)))
         self.set_class(not grid.columns, "-no-birds")
         self._entitle("bird", "mask distance by epoch: each with the epoch before")
         study = self.lab.follower.study if self.lab.follower else None

@@ -120,5 +120,5 @@ def kept_drafts(drafts: Drafts) -> tuple[list[tuple[Step, float]], str]:
             Form.of(step.typed)
             found.append((replace(step, draft=name, began=False), when))
         except (ValidationError, BadInput):
-            words = f"a damaged draft was put aside as {drafts.put_aside(name)}"
+            words = f"a damaged draft was put aside as {drafts.set_aside(name)}"
     return found, words

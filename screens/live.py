@@ -24,7 +24,7 @@ from engine.views import (
     signals_of,
 )
 from screens.base import PanelScreen
-from screens.keys import Advice
+from screens.keys import Advice, keyed
 from screens.lab import RESUMABLE, Follower
 from screens.messages import PauseRun, ResumeRun, StartStudy, StopRun, TakeUpRun
 from screens.offers import Offer
@@ -303,6 +303,8 @@ class LiveScreen(PanelScreen):
             "trial": "the arm has one trial",
             "close": "nothing near dense is known",
         }
+        if action == "take_up" and follower.pausing:
+            return keyed(self.app, f"{follower.run} is paused; {{live.resume}} resumes it")
         return alone.get(action, f"{follower.run} is {self.lab.state()}")
 
     def _allowed(self) -> dict[str, bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from rich.text import Text
 
-from engine.views.ticket import LayerTicket, Spread, TicketView, Tiles
+from engine.views.ticket import Histogram, LayerTicket, TicketView, Tiles
 from screens.plots import Line, Picture
 from screens.text import amount, plain
 from screens.widgets.palette import Scale, shade
@@ -44,7 +44,7 @@ def tiles_of(layer: LayerTicket, look: Look) -> Tiles | None:
         case "units", "weights out":
             return None if layer.outgoing is None else layer.unit_tiles(layer.outgoing)
         case "units", "mean |w| in":
-            return Tiles(layer.strength[:, None, None], whole=False)
+            return Tiles(layer.mean_abs_in[:, None, None], whole=False)
         case _:
             return layer.unit_tiles(layer.incoming)
 
@@ -60,14 +60,14 @@ def title(layer: LayerTicket, before: str, look: Look) -> str:
             "units": f"from each unit of {before}" if before else "from each input",
             "channels": "by input channel",
         }
-        return f"{layer.name}, unit {look.unit}: its weights {what[layer.reads]}"
+        return f"{layer.name}, unit {look.unit}: its weights {what[layer.input_kind]}"
     where = {
         "pixels": "each input pixel",
         "places": "each place of the last pool",
         "units": f"each unit of {before}" if before else "each input",
         "channels": "the kernels of each unit",
     }
-    return f"{layer.name}: {look.measure} of {where[layer.reads]}"
+    return f"{layer.name}: {look.measure} of {where[layer.input_kind]}"
 
 
 def about(layer: LayerTicket, before: str, look: Look) -> str:
@@ -82,7 +82,7 @@ def about(layer: LayerTicket, before: str, look: Look) -> str:
             "units": "each unit before it" if before else "each input",
             "channels": f"each of {c} input channels: its 3x3 kernels",
         }
-        return f"The weights into unit {look.unit} of {layer.name} from {parts[layer.reads]}. {NONE} is pruned."
+        return f"The weights into unit {look.unit} of {layer.name} from {parts[layer.input_kind]}. {NONE} is pruned."
     what = "the mean |w| of those left" if look.measure == "mean |w|" else "how many are left"
     cells = {
         "pixels": f"Each cell is a pixel of the input, with {amount(c * u)} weights into {layer.name}: {what}.",
@@ -92,7 +92,7 @@ def about(layer: LayerTicket, before: str, look: Look) -> str:
         "channels": f"Each tile is a unit of {layer.name}, each cell of it one of 3x3 places, with {amount(c)} weights "
         f"there: {what}.",
     }
-    return f"{cells[layer.reads]} {NONE} has none."
+    return f"{cells[layer.input_kind]} {NONE} has none."
 
 
 def _of_unit(layer: LayerTicket, measure: str) -> str:
@@ -112,15 +112,15 @@ def cursor_words(layer: LayerTicket, before: str, look: Look, cursor: Pixel) -> 
     if look.unit is not None:
         return _weight_words(layer, before, look.unit, cursor) + Text("\n") + _unit_words(layer, look.unit)
     counts, means = layer.counts[tile], layer.means[tile]
-    if layer.reads == "channels":
+    if layer.input_kind == "channels":
         head = Text.assemble((f"{layer.name} unit {tile}", "bold"))
-        return head + Text(f":  {_left(int(counts.sum()), 9 * c)}   mean |w| {_number(layer.strength[tile])}")
+        return head + Text(f":  {_left(int(counts.sum()), 9 * c)}   mean |w| {_number(layer.mean_abs_in[tile])}")
     where = {
         "pixels": f"pixel in row {row}, column {column}",
         "places": f"place in row {row}, column {column}",
         "units": f"{plain(before)} unit {tile}" if before else f"input {tile}",
-    }[layer.reads]
-    of = u if layer.reads == "units" else c * u
+    }[layer.input_kind]
+    of = u if layer.input_kind == "units" else c * u
     words = f":  {_left(int(counts[row, column]), of)}   mean |w| {_number(means[row, column])}"
     return Text.assemble((where, "bold")) + Text(words)
 
@@ -133,7 +133,7 @@ def _unit_words(layer: LayerTicket, unit: int) -> Text:
         words += f", {amount(layer.outgoing[unit])} out"
         words += "" if layer.outgoing[unit] else ": nothing reads it"
     if incoming:
-        words += f"   mean |w| {_number(layer.strength[unit])}   bias {_number(bias)}"
+        words += f"   mean |w| {_number(layer.mean_abs_in[unit])}   bias {_number(bias)}"
     elif layer.outgoing is None:
         words += f"   it always gives its bias, {_number(bias)}"
     else:
@@ -145,11 +145,11 @@ def _weight_words(layer: LayerTicket, before: str, unit: int, cursor: Pixel) -> 
     """The weight under the cursor, or those of the channel."""
     tile, row, column = cursor
     values = layer.weights[:, :, tile, unit]
-    if layer.reads == "units" or layer.weights.shape[2] == 1:
+    if layer.input_kind == "units" or layer.weights.shape[2] == 1:
         value = values[row, column]
         words = f":  {'pruned' if math.isnan(value) else f'w {value:.3g}'}"
         where = f"{plain(before)} unit {tile}" if before else f"input {tile}"
-        where = where if layer.reads == "units" else f"row {row}, column {column}"
+        where = where if layer.input_kind == "units" else f"row {row}, column {column}"
     else:
         words = f":  {_left(int((~np.isnan(values)).sum()), values.size)}"
         where = f"channel {tile}"
@@ -187,8 +187,9 @@ def layer_table(view: TicketView, here: str) -> Text:
     lines = Text.assemble((f"{'':<{label}}  left without weights", "dim"))
     lines.append(f"\n{'layer':<{label}}     % inputs  in out", "dim")
     for name, layer in view.layers.items():
-        unread = "-" if layer.unread is None else str(layer.unread)
-        words = f"\n{name:<{label}} {100 * layer.left / layer.size:5.1f} {layer.unused:>6}{layer.unfed:>4}{unread:>4}"
+        no_outputs = "-" if layer.no_outputs is None else str(layer.no_outputs)
+        units = f"{layer.unused:>6}{layer.no_inputs:>4}{no_outputs:>4}"
+        words = f"\n{name:<{label}} {100 * layer.left / layer.size:5.1f} {units}"
         lines.append(words, "bold" if name == here else "")
     return lines
 
@@ -208,7 +209,7 @@ def tile_legend(tiles: Tiles, *, sixteen: bool) -> Text:
     return text.append(f"  {NONE} {'pruned' if signed else 'none'}", "dim")
 
 
-def spread_picture(layer: str, number: int, step: float, found: tuple[Spread, ...], empty: str) -> Picture:
+def spread_picture(layer: str, number: int, step: float, found: tuple[Histogram, ...], empty: str) -> Picture:
     """How the weights of a layer are spread, each kind a line."""
     heading = f"{layer} r{number}: % of them per {step:g} of |w|"
     lines = tuple(Line(spread.name, spread.x, spread.share, style) for style, spread in enumerate(found))
@@ -222,7 +223,7 @@ SPREADS = (
 )
 
 
-def spread_table(found: tuple[Spread, ...]) -> Text:
+def spread_table(found: tuple[Histogram, ...]) -> Text:
     """A line a spread: weights, the magnitude that half of them are below, the greatest, distance from uniform."""
     label = max((len(spread.name) for spread in found), default=0)
     lines = Text.assemble((f"{'':<{label}} weights  half<    top   KS", "dim"))

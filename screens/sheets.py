@@ -7,22 +7,22 @@ from dataclasses import dataclass, field, replace
 from rich.text import Text
 
 from engine.claims import Claim, Outcome, Verdict
-from engine.claims.model import AtLevel, ShareAbove, SpeedUp
+from engine.claims.model import AtDensity, FractionAboveDense, SpeedUp
 from engine.views import (
+    ComparedArm,
     Point,
     StudyRun,
     Table,
-    Track,
     accuracy,
     aligned,
-    budget_levels,
-    budget_lines,
+    compared_arms,
     early_stop,
     gains,
     margins_over,
     points,
     points_table,
-    tracks,
+    sweep_densities,
+    sweep_lines,
 )
 from screens.comparing import Course, course, level_rows, mean_words, percent
 from screens.plots import Line, Picture
@@ -124,29 +124,29 @@ def nearest_level(levels: Sequence[float], at: float) -> float:
     return min(levels, key=lambda level: abs(math.log(level / at)), default=at)
 
 
-def accuracy_sheet(found: Sequence[Track], base: str) -> Sheet:
+def accuracy_sheet(found: Sequence[ComparedArm], base: str) -> Sheet:
     """Test accuracy at each P_m, and how much it is above that of the arm `base`."""
-    lines = [points(track.run, track.arm, accuracy) for track in found]
-    dense = {line[0].mean for track, line in zip(found, lines, strict=True) if line and line[0].round == 0}
+    lines = [points(compared.run, compared.arm, accuracy) for compared in found]
+    dense = {line[0].mean for compared, line in zip(found, lines, strict=True) if line and line[0].round == 0}
     courses = _courses(found, lines, margins_over(found, base, accuracy))
     level = ("dense", dense.pop()) if len(dense) == 1 else None
     return Sheet(f"{ACCURACY} / {LEFT}", courses, LEFT, ACCURACY, _levels(courses), base=base, level=level)
 
 
-def stop_sheet(found: Sequence[Track], base: str) -> Sheet:
+def stop_sheet(found: Sequence[ComparedArm], base: str) -> Sheet:
     """The iteration of the early stop at each P_m, and how much it is above that of the arm `base`."""
-    lines = [points(track.run, track.arm, early_stop) for track in found]
+    lines = [points(compared.run, compared.arm, early_stop) for compared in found]
     courses = _courses(found, lines, margins_over(found, base, early_stop))
     return Sheet(f"{STOP} / {LEFT}", courses, LEFT, STOP, _levels(courses), unit="iterations", digits=0, base=base)
 
 
-def dense_sheet(found: Sequence[Track]) -> Sheet:
+def dense_sheet(found: Sequence[ComparedArm]) -> Sheet:
     """Accuracy less that of the dense round of the same trial."""
-    lines = [gains(track.run, track.arm, accuracy) for track in found]
+    lines = [gains(compared.run, compared.arm, accuracy) for compared in found]
     return _differences("dense", "points to dense, by trial", _courses(found, lines))
 
 
-def arm_sheet(found: Sequence[Track], base: str) -> Sheet:
+def arm_sheet(found: Sequence[ComparedArm], base: str) -> Sheet:
     """Accuracy less that of another arm at the same P_m in trials of the same seed."""
     courses = _courses(found, margins_over(found, base, accuracy))
     sheet = _differences(base, f"points to {base}, by seed", tuple(item for item in courses if item.name != base))
@@ -156,11 +156,11 @@ def arm_sheet(found: Sequence[Track], base: str) -> Sheet:
 def data_sheet(runs: Sequence[StudyRun], at: float) -> Sheet:
     """Accuracy of dense networks and tickets on each budget of data, at the level that is nearest to `at`; tickets with
     how much they are above dense on as much data."""
-    levels = tuple(sorted({level for run in runs for level in budget_levels(run)}, reverse=True))
+    levels = tuple(sorted({level for run in runs for level in sweep_densities(run)}, reverse=True))
     p_m = nearest_level(levels, at)
     courses: list[Course] = []
     for number, run in enumerate(runs, 1):
-        for line in budget_lines(run, nearest_level(budget_levels(run), p_m), accuracy):
+        for line in sweep_lines(run, nearest_level(sweep_densities(run), p_m), accuracy):
             name = f"{number} {line.name}" if len(runs) > 1 else line.name
             courses.append(Course(name, line.points, run.study.trials, len(courses), run.view.run, over=line.gains))
     return Sheet(
@@ -178,17 +178,17 @@ def data_sheet(runs: Sequence[StudyRun], at: float) -> Sheet:
 def claim_sheet(claim: Claim, runs: Sequence[StudyRun], verdicts: Sequence[Verdict | None]) -> Sheet:
     """The arms that a claim speaks of, marked with the verdict where it was measured."""
     measure = claim.measure
-    arms = {*measure.arms, *(measure.among if isinstance(measure, ShareAbove) else ())}
+    arms = {*measure.arms, *(measure.among if isinstance(measure, FractionAboveDense) else ())}
     quantity, name = (early_stop, STOP) if isinstance(measure, SpeedUp) else (accuracy, ACCURACY)
-    found = tracks(runs)
-    mine = [(style, track) for style, track in enumerate(found) if track.arm in arms]
-    courses = tuple(course(track, points(track.run, track.arm, quantity), style) for style, track in mine)
+    found = compared_arms(runs)
+    mine = [(style, compared) for style, compared in enumerate(found) if compared.arm in arms]
+    courses = tuple(course(compared, points(compared.run, compared.arm, quantity), style) for style, compared in mine)
     by_run = dict(zip((run.view.run for run in runs), verdicts, strict=True))
     marks: dict[str, Mapping[int, str]] = {}
     told: set[Outcome] = set()
-    for item, (_, track) in zip(courses, mine, strict=True):
-        verdict = by_run[track.run.view.run]
-        if verdict is not None and verdict.trials and track.arm == measure.arms[0]:
+    for item, (_, compared) in zip(courses, mine, strict=True):
+        verdict = by_run[compared.run.view.run]
+        if verdict is not None and verdict.trials and compared.arm == measure.arms[0]:
             low, high = _judged_levels(claim, verdict)
             here = [point.round for point in item.points if low <= point.x <= high]
             marks[item.name] = dict.fromkeys(here, MARKS[verdict.outcome])
@@ -200,7 +200,7 @@ def claim_sheet(claim: Claim, runs: Sequence[StudyRun], verdicts: Sequence[Verdi
 
 def _judged_levels(claim: Claim, verdict: Verdict) -> tuple[float, float]:
     """The least and the greatest P_m that a verdict rests on; none where it rests on a whole arm."""
-    at = claim.measure.at if isinstance(claim.measure, AtLevel) else None
+    at = claim.measure.at if isinstance(claim.measure, AtDensity) else None
     if isinstance(at, tuple):
         return at
     return (100.0, 0.0) if verdict.p_m is None else (verdict.p_m, verdict.p_m)
@@ -267,12 +267,12 @@ def _packed(words: Text, entries: Sequence[Text], width: int, lines: int, room: 
 
 
 def _courses(
-    found: Sequence[Track], lines: Sequence[tuple[Point, ...]], over: Sequence[tuple[Point, ...]] = ()
+    found: Sequence[ComparedArm], lines: Sequence[tuple[Point, ...]], over: Sequence[tuple[Point, ...]] = ()
 ) -> tuple[Course, ...]:
     above = over or [()] * len(found)
     return tuple(
-        course(track, line, style, its)
-        for style, (track, line, its) in enumerate(zip(found, lines, above, strict=True))
+        course(compared, line, style, its)
+        for style, (compared, line, its) in enumerate(zip(found, lines, above, strict=True))
     )
 
 

@@ -186,6 +186,10 @@ RECIPE: Mapping[str, tuple[FieldSpec, ...]] = {
             "network.name", "network", "choice", "the architecture", Entries(registry.network),
             base_only=True,
         ),
+        FieldSpec(
+            "network.parameters", "parameters", "parameters", "of the network, as in width = 0.5", empty="its own",
+            needs=(("network.name", _parametric(registry.network)),), base_only=True,
+        ),
     ),
     "training": (
         FieldSpec("train.iterations", "iterations", "whole", "optimizer steps in a round", paper=True),

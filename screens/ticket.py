@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.views import RunView
-from engine.views.ticket import TicketView, spreads, spreads_table, tiles_table
+from engine.views.ticket import TicketView, histograms, histograms_table, tiles_table
 from screens.choice import Chosen, RoundChoice
 from screens.choosing import ROUND, ChoosingScreen, choosing
 from screens.keys import Advice
@@ -159,7 +159,7 @@ class TicketScreen(ChoosingScreen):
 
     def _draw_spreads(self, chosen: Chosen) -> None:
         number, layer = chosen.round.round, chosen.layer
-        step, found = spreads(chosen.arm.trials[chosen.trial], number, layer)
+        step, found = histograms(chosen.arm.trials[chosen.trial], number, layer)
         empty = "not measured: the loss of this round did not stay finite"
         self.query_one("#spreads", LinePlot).show(spread_picture(layer, number, step, found, empty))
         self._drawn = None
@@ -212,7 +212,7 @@ class TicketScreen(ChoosingScreen):
         ticket = self._ticket_of(chosen)
         beside, table, words, colours = Text(), Text(), Text(), Text()
         if chosen is not None and self.choice.page == "spreads":
-            _, found = spreads(chosen.arm.trials[chosen.trial], chosen.round.round, chosen.layer)
+            _, found = histograms(chosen.arm.trials[chosen.trial], chosen.round.round, chosen.layer)
             beside, table = Text(SPREADS), spread_table(found)
         elif chosen is not None and ticket is not None:
             layer, mosaic, look = ticket.layers[chosen.layer], self.query_one(Mosaic), self.choice.look
@@ -246,7 +246,9 @@ class TicketScreen(ChoosingScreen):
             return []
         place = f"{chosen.arm.name}-t{chosen.trial + 1}-r{chosen.round.round}-{chosen.layer}"
         if self.choice.page == "spreads":
-            table = partial(spreads_table, *spreads(chosen.arm.trials[chosen.trial], chosen.round.round, chosen.layer))
+            table = partial(
+                histograms_table, *histograms(chosen.arm.trials[chosen.trial], chosen.round.round, chosen.layer)
+            )
             return [Offer(f"spreads-{place}", "how the weights are spread", self.query_one("#spreads"), table)]
         if mosaic.tiles is None or self._drawn is None:
             return []

@@ -1,4 +1,4 @@
-"""Early birds: masks that no longer change while a network is still being trained."""
+"""Early birds: masks that stop changing before training ends."""
 
 from dataclasses import dataclass, field
 
@@ -10,23 +10,23 @@ BIRD_RULE = f"the masks of the last {WINDOW} epochs at most {THRESHOLD} apart"
 
 
 def mask_distance(first: dict[str, NDArray[np.bool_]], second: dict[str, NDArray[np.bool_]]) -> float:
-    """Normalised Hamming distance of two masks, 0 to 1: places that differ, of all."""
+    """Return the normalised Hamming distance of two masks, 0 to 1."""
     differ = sum(int(np.count_nonzero(mask != second[name])) for name, mask in first.items())
     return differ / sum(mask.size for mask in first.values())
 
 
 @dataclass
 class EarlyBirdWatch:
-    """Takes the mask of one epoch after the other; an early bird is found when the last five are all within 0.1 of
-    each other (You et al. 2020, section 3). `recent` are the newest masks, those that the next is compared with."""
+    """Observes the mask of each epoch; finds an early bird when the last five are within 0.1 of each other (You et al.
+    2020, section 3). `recent`: the masks that the next one is compared with."""
 
     iterations: list[int] = field(default_factory=list)
     distances: list[float] = field(default_factory=list)
     found: int | None = None
     recent: list[dict[str, NDArray[np.bool_]]] = field(default_factory=list)
 
-    def take(self, iteration: int, mask: dict[str, NDArray[np.bool_]]) -> None:
-        """The mask drawn at the end of an epoch, after so many iterations."""
+    def observe(self, iteration: int, mask: dict[str, NDArray[np.bool_]]) -> None:
+        """Add the mask at the end of an epoch, after `iteration`."""
         if self.recent:
             self.distances.append(mask_distance(mask, self.recent[-1]))
         self.iterations.append(iteration)

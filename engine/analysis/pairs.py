@@ -1,4 +1,4 @@
-"""Every round of a trial against every other, computed from the stored rounds when somebody asks for it.
+"""Similarity of all pairs of rounds of a trial, computed from stored rounds on demand.
 
 A pair is written once, in the file of its later round below `home/measures/pairs`, and found again by the keys of the
 two. The files may be deleted at any time.
@@ -22,7 +22,7 @@ Pairs = dict[tuple[str, str], dict[str, Similarity]]
 """Similarity by layer, by the key of the later round and that of the earlier one."""
 
 MOST_WEIGHTS = 20_000_000
-"""Weights of the rounds that are held in memory at once, about 30 bytes each."""
+"""Maximum weights in memory at once, about 30 bytes each."""
 _FILE = TypeAdapter(dict[str, dict[str, Similarity]])
 
 

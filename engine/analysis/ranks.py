@@ -5,12 +5,18 @@ correlation is one product of two arrays. Pruned weights are never sorted: over 
 every survivor.
 """
 
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Float64
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +34,7 @@ class RankedLayer:
     order: NDArray[np.intp]
 
     @classmethod
-    def of(cls, survivors: NDArray[np.float32], mask: NDArray[np.bool_]) -> "RankedLayer":
+    def of(cls, survivors: Float32[NDArray[np.float32], " n"], mask: Bool[NDArray[np.bool_], " ..."]) -> RankedLayer:
         """Sort the `survivors [n]` that a mask of any shape and at most 2^32 weights leaves, in the order of the flat
         layer."""
         flat = mask.ravel()
@@ -54,30 +60,35 @@ class RankedLayer:
 
     @cached_property
     def ranks(self) -> Floats:
-        """The ranks `[size]` of the survivors among themselves, ties at their mean, less the mean of all; 0 where a
-        weight is pruned."""
-        return self._placed(self.order, self.values)
+        """The ranks `[n]` of the survivors among themselves, in rising order, ties at their mean, less their mean."""
+        return _mean_ranks(self.values)
 
     @cached_property
-    def all_ranks(self) -> Floats:
-        """The ranks `[size]` of all weights, pruned ones as zeros, less the mean of all."""
-        pruned, zeros = self.size - self.values.size, int(np.searchsorted(self.values, 0.0, "right"))
-        if not pruned:
-            return self.ranks
-        lowest = (pruned + zeros - self.size) / 2
-        found = np.where(self.mask, self.ranks + pruned / 2, lowest)
-        found[self.order[:zeros]] = lowest
+    def placed(self) -> Floats:
+        """`above` where the survivors are in the flat layer `[size]`, 0 where a weight is pruned."""
+        found = np.empty(self.size) if self.order.size == self.size else np.zeros(self.size)
+        found[self.order] = self.above
         return found
 
-    def ranks_among(self, chosen: NDArray[np.bool_]) -> Floats:
-        """The same as `ranks` for the survivors that are `chosen [size]` too, among themselves."""
+    @cached_property
+    def above(self) -> Floats:
+        """By how much the ranks `[n]` of the survivors among all weights are above `lowest`, in rising order."""
+        found = self.ranks + ((self.size - self.values.size) / 2 - self.lowest)
+        if self.lowest:
+            found[: np.searchsorted(self.values, 0.0, "right")] = 0.0
+        return found
+
+    @cached_property
+    def lowest(self) -> float:
+        """The rank of all zeros, pruned weights among them, less the mean rank; 0 where nothing is pruned."""
+        pruned = self.size - self.values.size
+        zeros = int(np.searchsorted(self.values, 0.0, "right"))
+        return (pruned + zeros - self.size) / 2 if pruned else 0.0
+
+    def among(self, chosen: Bool[NDArray[np.bool_], " size"]) -> RankedLayer:
+        """The layer with the survivors alone that are `chosen [size]` too."""
         mine = chosen[self.order]
-        return self.ranks if mine.all() else self._placed(self.order[mine], self.values[mine])
-
-    def _placed(self, order: NDArray[np.intp], values: NDArray[np.float32]) -> Floats:
-        found = np.empty(self.size) if order.size == self.size else np.zeros(self.size)
-        found[order] = _mean_ranks(values)
-        return found
+        return self if mine.all() else RankedLayer(self.mask & chosen, self.values[mine], self.order[mine])
 
 
 class Correlations(NamedTuple):
@@ -94,12 +105,18 @@ def correlations(first: RankedLayer, second: RankedLayer) -> Correlations:
     """Return the correlations of a layer between two rounds; both None where a magnitude is not finite."""
     if not (first.finite and second.finite):
         return Correlations(None, None)
-    everywhere = _correlation(first.all_ranks, second.all_ranks)
+    everywhere = _over_all(first, second)
     if first.size == first.values.size == second.values.size >= 3:
         return Correlations(everywhere, everywhere)
-    if np.count_nonzero(first.mask & second.mask) < 3:
+    one, other = first.among(second.mask), second.among(first.mask)
+    if one.values.size < 3:
         return Correlations(None, everywhere)
-    return Correlations(_correlation(first.ranks_among(second.mask), second.ranks_among(first.mask)), everywhere)
+    placed = np.zeros(other.size)
+    placed[other.order] = other.ranks
+    return Correlations(
+        _correlation(_dot(one.ranks, placed[one.order]), _dot(one.ranks, one.ranks), _dot(other.ranks, other.ranks)),
+        everywhere,
+    )
 
 
 def spearman(first: RankedLayer, second: RankedLayer) -> float | None:
@@ -112,7 +129,7 @@ def spearman_all(first: RankedLayer, second: RankedLayer) -> float | None:
     return correlations(first, second).all
 
 
-def _mean_ranks(values: NDArray[np.float32]) -> Floats:
+def _mean_ranks(values: Float32[NDArray[np.float32], " n"]) -> Float64[NDArray[np.float64], " n"]:
     """Return the positions of sorted `[n]` values, ties at their mean position, less the mean of all."""
     ranks: Floats = np.arange(values.size, dtype=np.float64)
     ranks -= (values.size - 1) / 2
@@ -127,11 +144,21 @@ def _mean_ranks(values: NDArray[np.float32]) -> Floats:
     return ranks
 
 
-def _correlation(first: Floats, second: Floats) -> float | None:
-    scale = float(np.sqrt(_dot(first, first) * _dot(second, second)))
-    return min(1.0, max(-1.0, _dot(first, second) / scale)) if scale > 0 else None
+def _over_all(first: RankedLayer, second: RankedLayer) -> float | None:
+    """Return the correlation over all weights. Ranks less their mean add up to 0, so that with r = above + lowest the
+    sum of r s is that of above(r) above(s), which only survivors have, less size * lowest(r) * lowest(s)."""
+    fewer, more = (first, second) if first.values.size <= second.values.size else (second, first)
+    together = _dot(fewer.above, more.placed[fewer.order]) - first.size * first.lowest * second.lowest
+    squares = [_dot(it.above, it.above) - it.size * it.lowest**2 for it in (first, second)]
+    return _correlation(together, *squares)
 
 
-def _dot(first: Floats, second: Floats) -> float:
+def _correlation(together: float, first: float, second: float) -> float | None:
+    """Return the correlation from the sum of products and the two sums of squares."""
+    scale = math.sqrt(first * second) if first > 0 and second > 0 else 0.0
+    return min(1.0, max(-1.0, together / scale)) if scale > 0 else None
+
+
+def _dot(first: Float64[NDArray[np.float64], " n"], second: Float64[NDArray[np.float64], " n"]) -> float:
     """The sum of products, in an order that does not depend on the number of threads as that of BLAS does."""
     return float(np.einsum("i,i->", first, second))

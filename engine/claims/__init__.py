@@ -1,8 +1,8 @@
-"""What the paper and the article found, as data, and what a run says of it.
+"""Claims: published statements that runs are tested against.
 
-Claims are in TOML beside this file. `judge` scores those that speak of a run, by the rules in `engine.claims.verdict`:
-t tests over trials, one-sided for one-sided claims, nothing decided on one trial. Pure; SciPy is loaded when a
-verdict is asked for.
+A *claim* is data, in the TOML files of this folder; its *measure* is one value per trial; its *verdict* follows the
+rules of `engine.claims.verdict`: t tests over trials, one-sided for one-sided claims, undecided with one trial. Pure;
+SciPy is imported with the first verdict.
 """
 
 from engine.claims.judge import Verdict, judge, shortcomings, verdict_rows

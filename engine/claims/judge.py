@@ -1,4 +1,4 @@
-"""Claims against a run."""
+"""Test claims against a run."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from engine import registry
 from engine.claims.measures import NotMeasured, measured
-from engine.claims.model import Claim, RankCorrelation, ShareAbove, all_claims, in_logarithms, unit
+from engine.claims.model import Claim, FractionAboveDense, RankCorrelation, all_claims, in_logarithms, unit
 from engine.claims.verdict import MANY, Outcome, decide
 from engine.spec import EXPERIMENTS, QUICK, Study, load_study
 from engine.views import RunView
@@ -16,7 +16,7 @@ from engine.views.statistics import mean_and_error
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a run says of a claim.
+    """The verdict of a run on a claim.
 
     `values`: one a trial, in `unit`; `left_out` trials have none, or none yet. `mean` with its standard error `error`,
     `low` and `high` their extremes; for ratios the mean is the geometric one. `p_m` in percent of the round that was
@@ -53,10 +53,10 @@ class Verdict:
 
 
 def judge(view: RunView, study: Study) -> list[Verdict]:
-    """A verdict on every claim that speaks of the network and data of `study`, whose run is `view`.
+    """Return the verdicts on all claims about the network and data set of `study`, whose run is `view`.
 
-    Those are listed whose presets have the study's name (or its full twin's), or whose arms the study has. A name
-    is not enough: an arm that was made otherwise than in the claim's preset says nothing of the claim.
+    A claim is listed if its presets include the study's name (without "-quick") or if the study has its arms. An arm
+    that differs from the claim's preset is not measured.
     """
     quick, caveat = shortcomings(study)
     return [_verdict(claim, view, study, quick, caveat) for claim in all_claims() if _concerns(claim, study)]
@@ -113,10 +113,10 @@ def _concerns(claim: Claim, study: Study) -> bool:
 
 
 def _why_not(claim: Claim, study: Study) -> str:
-    """Why the study's arms cannot be the claim's; empty when they are."""
+    """Return why the study's arms do not match the claim's; empty if they do."""
     names = {arm.name for arm in study.arm}
     missing = [arm for arm in claim.measure.arms if arm not in names]
-    if isinstance(claim.measure, ShareAbove) and not names & set(claim.measure.among):
+    if isinstance(claim.measure, FractionAboveDense) and not names & set(claim.measure.among):
         missing.append(claim.measure.among[0])
     if missing:
         return f"no arm {missing[0]!r}"
@@ -143,7 +143,7 @@ def _reference(claim: Claim, study: Study) -> Study | None:
 
 
 def _other_arm(study: Study, reference: Study, name: str) -> str:
-    """In what the study's arm is made otherwise than the preset's; empty when it is not.
+    """Return how the study's arm differs from the preset's; empty if it does not.
 
     Settings that only cost accuracy or time, such as fewer iterations, are left to `shortcomings`.
     """
@@ -152,6 +152,7 @@ def _other_arm(study: Study, reference: Study, name: str) -> str:
     pairs: list[tuple[str, object, object]] = [
         ("kind", mine.kind, its.kind),
         ("of", mine.of, its.of),
+        ("network.parameters", a.network.parameters, b.network.parameters),
         ("prune.criterion", a.prune.criterion, b.prune.criterion),
         ("prune.scope", a.prune.scope, b.prune.scope),
         ("restart.treatment", a.restart.treatment, b.restart.treatment),
@@ -183,7 +184,7 @@ def _preset(name: str) -> Study:
 
 
 def shortcomings(study: Study) -> tuple[bool, str]:
-    """(whether it is a quick run, in what it differs from the paper's settings; empty when in nothing).
+    """Return whether it is a quick run, and its differences from the paper's settings, or ''.
 
     The settings are those of the preset of the study's name, or else of the network's. A run is quick when it is
     called so, or has fewer iterations, rounds, trials or examples.

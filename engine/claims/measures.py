@@ -1,4 +1,4 @@
-"""What is measured in a run: one value a trial, each measure a pure function of the view."""
+"""The measures of claims: pure functions of a view that return one value per trial."""
 
 import itertools
 import math
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 
 from engine.claims.model import (
     Accuracy,
-    AtLevel,
+    AtDensity,
     BestGain,
-    Damage,
     DistanceFromUniform,
+    FractionAboveDense,
     LayerGroup,
     Measure,
+    PruningDrop,
     RankAtCollapse,
     RankCorrelation,
-    ShareAbove,
-    SmallestMatching,
+    SmallestMatchingDensity,
     SpeedUp,
 )
 from engine.spec import Study
 from engine.store.events import RoundFinished
 from engine.views import RunView, StudyRun, TrialView
-from engine.views.statistics import Copies, Quantity, accuracy, mean, nearest, over, partners
+from engine.views.statistics import Quantity, Replicates, accuracy, matched_rounds, mean, mean_over_copies, nearest
 
 
 class NotMeasured(Exception):
-    """The run has nothing to measure; the text says what is missing."""
+    """The run lacks data for the measure; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -38,42 +38,42 @@ class Measured:
 
 
 def measured(measure: Measure, view: RunView, study: Study, deepest: float = 100.0) -> Measured:
-    """The measure in each trial, in its unit. Raises NotMeasured.
+    """Return the measure in each trial, in its unit. Raises NotMeasured.
 
     `deepest`: the P_m, percent, that an arm must have been pruned to for its smallest matching one to be known.
 
-    Several controls of one ticket are no independent trials: their mean is one value. A trial counts only where
-    all rounds that the measure looks at are known and have finite numbers.
+    Controls of one ticket are not independent, so their mean is one value. A trial counts only if all rounds of the
+    measure are finished with finite numbers.
     """
     run = StudyRun(view, study)
     match measure:
         case Accuracy():
             return _accuracy(run, measure)
-        case Damage():
-            return _damage(run, measure)
+        case PruningDrop():
+            return _pruning_drop(run, measure)
         case BestGain():
             return _best_gain(run, measure)
-        case SmallestMatching():
-            return _smallest_matching(run, measure, deepest)
+        case SmallestMatchingDensity():
+            return _smallest_matching_density(run, measure, deepest)
         case RankCorrelation():
             return _rank_correlation(run, measure)
         case RankAtCollapse():
             return _rank_at_collapse(run, measure)
         case DistanceFromUniform():
             return _distance(run, measure)
-        case ShareAbove():
-            return _share_above(run, measure)
-        case AtLevel():
-            return _at_level(run, measure)
+        case FractionAboveDense():
+            return _fraction_above_dense(run, measure)
+        case AtDensity():
+            return _at_density(run, measure)
 
 
 def _round_at(run: StudyRun, arm: str, at: float) -> int:
     """The round of the arm nearest to that P_m."""
-    return _nearest(run.levels(arm), arm, at)
+    return _nearest(run.densities(arm), arm, at)
 
 
-def _nearest(levels: dict[int, float], arm: str, at: float) -> int:
-    number = nearest(levels, at)
+def _nearest(densities: dict[int, float], arm: str, at: float) -> int:
+    number = nearest(densities, at)
     if number is None:
         raise NotMeasured(f"arm {arm!r} has no round near {at:g}% of the weights")
     return number
@@ -100,11 +100,11 @@ def _early_stop(item: RoundFinished) -> float | None:
 
 def _accuracy(run: StudyRun, measure: Accuracy) -> Measured:
     number = _round_at(run, measure.arm, measure.at)
-    values = (over(copies, number, accuracy) for copies in run.trials(measure.arm))
-    return Measured(tuple(values), run.levels(measure.arm)[number])
+    values = (mean_over_copies(copies, number, accuracy) for copies in run.trials(measure.arm))
+    return Measured(tuple(values), run.densities(measure.arm)[number])
 
 
-def _damage(run: StudyRun, measure: Damage) -> Measured:
+def _pruning_drop(run: StudyRun, measure: PruningDrop) -> Measured:
     number = _round_at(run, measure.arm, measure.at)
     before = 0 if run.study.named(measure.arm).kind == "one-shot" else number - 1
 
@@ -115,48 +115,51 @@ def _damage(run: StudyRun, measure: Damage) -> Measured:
         return None if pruned is None or whole is None else 100 * (pruned - whole)
 
     values = (mean([lost(trial) for trial in copies]) for copies in run.trials(measure.arm))
-    return Measured(tuple(values), run.levels(measure.arm)[number])
+    return Measured(tuple(values), run.densities(measure.arm)[number])
 
 
 # An arm at a P_m against something
 
 
-def _at_level(run: StudyRun, measure: AtLevel) -> Measured:
+def _at_density(run: StudyRun, measure: AtDensity) -> Measured:
     quantity: Quantity = _early_stop if isinstance(measure, SpeedUp) else accuracy
     arm, other = measure.arm, measure.other or measure.arm
     pairs = _pairs(run, measure)
     values: list[float | None] = []
     for mine, its in zip(run.trials(arm), run.trials(other), strict=False):
-        found = [(over(mine, number, quantity), over(its, against, quantity)) for number, against in pairs]
+        found = [
+            (mean_over_copies(mine, number, quantity), mean_over_copies(its, against, quantity))
+            for number, against in pairs
+        ]
         values.append(mean([_compared(measure, *pair) for pair in found]))
         if isinstance(measure, SpeedUp) and values[-1] is not None:
             values[-1] = math.exp(values[-1])
-    return Measured(tuple(values), run.levels(arm)[pairs[0][0]] if len(pairs) == 1 else None)
+    return Measured(tuple(values), run.densities(arm)[pairs[0][0]] if len(pairs) == 1 else None)
 
 
-def _compared(measure: AtLevel, value: float | None, other: float | None) -> float | None:
+def _compared(measure: AtDensity, value: float | None, other: float | None) -> float | None:
     """The difference, or for a ratio its logarithm."""
     if value is None or other is None:
         return None
     return math.log(other / value) if isinstance(measure, SpeedUp) else value - other
 
 
-def _pairs(run: StudyRun, measure: AtLevel) -> list[tuple[int, int]]:
+def _pairs(run: StudyRun, measure: AtDensity) -> list[tuple[int, int]]:
     """(round of the arm, round of the other) that are to be compared."""
-    arm, levels = measure.arm, run.levels(measure.arm)
+    arm, densities = measure.arm, run.densities(measure.arm)
     if measure.other is None or measure.other_at is not None:
         against = _round_at(run, measure.other or arm, measure.other_at or 100)
-        return [(number, against) for number in _numbers(levels, measure)]
-    pairs = partners(levels, run.levels(measure.other))
-    both = {number: levels[number] for number in pairs}
+        return [(number, against) for number in _numbers(densities, measure)]
+    pairs = matched_rounds(densities, run.densities(measure.other))
+    both = {number: densities[number] for number in pairs}
     return [(number, pairs[number]) for number in _numbers(both, measure)]
 
 
-def _numbers(levels: dict[int, float], measure: AtLevel) -> list[int]:
+def _numbers(densities: dict[int, float], measure: AtDensity) -> list[int]:
     if not isinstance(measure.at, tuple):
-        return [_nearest(levels, measure.arm, measure.at)]
+        return [_nearest(densities, measure.arm, measure.at)]
     low, high = measure.at
-    found = [number for number, p_m in levels.items() if low <= p_m <= high]
+    found = [number for number, p_m in densities.items() if low <= p_m <= high]
     if not found:
         raise NotMeasured(f"arm {measure.arm!r} has no round between {low:g} and {high:g}% of the weights")
     return found
@@ -170,8 +173,8 @@ def _best_gain(run: StudyRun, measure: BestGain) -> Measured:
     later = [number for number in run.view.arm(measure.arm).planned if number > 0]
     gains: list[dict[int, float]] = []
     for copies in trials:
-        dense = over(copies, 0, accuracy)
-        found = {number: over(copies, number, accuracy) for number in later}
+        dense = mean_over_copies(copies, 0, accuracy)
+        found = {number: mean_over_copies(copies, number, accuracy) for number in later}
         gains.append(
             {} if dense is None else {number: value - dense for number, value in found.items() if value is not None}
         )
@@ -184,15 +187,15 @@ def _best_gain(run: StudyRun, measure: BestGain) -> Measured:
     return Measured(tuple(values))
 
 
-def _smallest_matching(run: StudyRun, measure: SmallestMatching, deepest: float) -> Measured:
+def _smallest_matching_density(run: StudyRun, measure: SmallestMatchingDensity, deepest: float) -> Measured:
     """Where an arm still matches in its last round, the true value is smaller than the one found. That does no harm
     to a P_m when the last round is past every bound of the claim, nor to the arm's side of a ratio."""
     if measure.other is None:
-        last = min(run.levels(measure.arm).values(), default=100.0)
+        last = min(run.densities(measure.arm).values(), default=100.0)
         if last > deepest:
             raise NotMeasured(f"arm {measure.arm!r} goes down to {last:.3g}% only, not to {deepest:.3g}%")
         return Measured(tuple(_smallest(run, copies, measure.arm) for copies in run.trials(measure.arm)))
-    last = min(run.levels(measure.other).values(), default=100.0)
+    last = min(run.densities(measure.other).values(), default=100.0)
     ratios: list[float | None] = []
     for mine, its in zip(run.trials(measure.arm), run.trials(measure.other), strict=False):
         small, large = _smallest(run, mine, measure.arm), _smallest(run, its, measure.other)
@@ -202,7 +205,7 @@ def _smallest_matching(run: StudyRun, measure: SmallestMatching, deepest: float)
     return Measured(tuple(ratios))
 
 
-def _smallest(run: StudyRun, copies: Copies, arm: str) -> float | None:
+def _smallest(run: StudyRun, copies: Replicates, arm: str) -> float | None:
     """The geometric mean over the networks of a trial; None until all have done their rounds."""
     planned = run.view.arm(arm).planned
     found: list[float] = []
@@ -229,13 +232,13 @@ def _crossing(gains: Mapping[float, float]) -> float:
     return max(totals, key=lambda p_m: (totals[p_m], -p_m))
 
 
-def _share_above(run: StudyRun, measure: ShareAbove) -> Measured:
+def _fraction_above_dense(run: StudyRun, measure: FractionAboveDense) -> Measured:
     arms = [arm for arm in measure.among if run.has(arm)]
     if not arms:
         raise NotMeasured(f"no arm of {', '.join(measure.among)}")
     values: list[float | None] = []
     for trial, dense_copies in enumerate(run.trials(measure.arm)):
-        dense = over(dense_copies, 0, accuracy)
+        dense = mean_over_copies(dense_copies, 0, accuracy)
         copies = [copy for arm in arms for copy in run.trials(arm)[trial]]
         found = [accuracy(item) for copy in copies for item in copy.rounds.values()]
         known = [value for value in found if value is not None]
@@ -260,16 +263,16 @@ def _rank_correlation(run: StudyRun, measure: RankCorrelation) -> Measured:
         values.append(value)
     if all(value is None for value in values):
         raise NotMeasured(f"arm {measure.arm!r} has no rank correlation in those rounds")
-    return Measured(tuple(values), run.levels(measure.arm)[numbers[0]] if measure.at else None)
+    return Measured(tuple(values), run.densities(measure.arm)[numbers[0]] if measure.at else None)
 
 
-def _rank(copies: Copies, numbers: tuple[int, ...], layers: tuple[str, ...], variant: str) -> float | None:
+def _rank(copies: Replicates, numbers: tuple[int, ...], layers: tuple[str, ...], variant: str) -> float | None:
     """The mean over rounds and layers of the correlation with the round before."""
 
     def rank(item: RoundFinished) -> float | None:
         return mean([_similar(item, name, variant) for name in layers])
 
-    return mean([over(copies, number, rank) for number in numbers])
+    return mean([mean_over_copies(copies, number, rank) for number in numbers])
 
 
 def _similar(item: RoundFinished, layer: str, variant: str) -> float | None:
@@ -300,9 +303,9 @@ def _distance(run: StudyRun, measure: DistanceFromUniform) -> Measured:
             [item.result.magnitudes[name].end_distance if name in item.result.magnitudes else None for name in layers]
         )
 
-    mine = [over(copies, 0, distance) for copies in run.trials(measure.arm)]
+    mine = [mean_over_copies(copies, 0, distance) for copies in run.trials(measure.arm)]
     if measure.other is None:
         return Measured(tuple(mine), 100.0)
-    its = [over(copies, 0, distance) for copies in run.trials(measure.other)]
+    its = [mean_over_copies(copies, 0, distance) for copies in run.trials(measure.other)]
     pairs = zip(mine, its, strict=False)
     return Measured(tuple(None if a is None or b is None else a - b for a, b in pairs), 100.0)

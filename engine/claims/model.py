@@ -1,4 +1,4 @@
-"""A claim: what somebody found, how it is measured here, and how near is near enough. Data, read from TOML."""
+"""The claims, read from TOML: a statement, its measure, and its bounds."""
 
 import tomllib
 from functools import cache
@@ -35,7 +35,7 @@ class OfArm(Model):
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms that it cannot do without."""
+        """The arms that the measure requires."""
         return (self.arm,)
 
 
@@ -49,7 +49,7 @@ class AgainstArm(OfArm):
         return (self.arm,) if self.other in (None, self.arm) else (self.arm, str(self.other))
 
 
-class AtLevel(AgainstArm):
+class AtDensity(AgainstArm):
     """An arm at a P_m (percent), or on average over all its rounds between two, against something else.
 
     That is the dense round of the same trial and arm; with `other`, that arm at the same P_m, or at `other_at`.
@@ -72,13 +72,13 @@ class Accuracy(OfArm):
     at: P_m
 
 
-class AccuracyDifference(AtLevel):
+class AccuracyDifference(AtDensity):
     """Test accuracy of the arm less that of the other, points of a percent."""
 
     kind: Literal["accuracy-difference"]
 
 
-class Damage(OfArm):
+class PruningDrop(OfArm):
     """Test accuracy right after pruning, before training again, less that right before it, points of a percent.
 
     Both with the weights that the round before ended with; a one-shot arm is pruned from its dense round.
@@ -88,7 +88,7 @@ class Damage(OfArm):
     at: P_m
 
 
-class SpeedUp(AtLevel):
+class SpeedUp(AtDensity):
     """Early-stop iteration of the other over that of the arm: how many times sooner the arm learns."""
 
     kind: Literal["speed-up"]
@@ -97,13 +97,13 @@ class SpeedUp(AtLevel):
 class BestGain(OfArm):
     """Test accuracy of the arm's best round less its dense one's, points.
 
-    Which round is best is told, for each trial, by the mean of the other trials: none picks its own.
+    The best round of each trial is chosen by the mean of the other trials.
     """
 
     kind: Literal["best-gain"]
 
 
-class SmallestMatching(AgainstArm):
+class SmallestMatchingDensity(AgainstArm):
     """The smallest P_m, percent, down to which the test accuracy is at least that of the dense round of the same trial.
 
     Estimated where the running sum of the gains over dense is greatest, so that a lucky round does not count.
@@ -152,7 +152,7 @@ class DistanceFromUniform(AgainstArm):
     layers: LayerGroup = "all"
 
 
-class ShareAbove(Model):
+class FractionAboveDense(Model):
     """Percentage of all networks of `among` (those arms that the run has) with a better test accuracy than the
     dense round of `arm` in the same trial."""
 
@@ -168,36 +168,36 @@ class ShareAbove(Model):
 Measure = Annotated[
     Accuracy
     | AccuracyDifference
-    | Damage
+    | PruningDrop
     | SpeedUp
     | BestGain
-    | SmallestMatching
+    | SmallestMatchingDensity
     | RankCorrelation
     | RankAtCollapse
     | DistanceFromUniform
-    | ShareAbove,
+    | FractionAboveDense,
     Field(discriminator="kind"),
 ]
 
 
 def unit(measure: Measure) -> str:
-    """What the measure counts in, as it is written after a number."""
+    """Return the unit of a measure."""
     match measure:
-        case Accuracy() | ShareAbove():
+        case Accuracy() | FractionAboveDense():
             return "%"
-        case AccuracyDifference() | Damage() | BestGain():
+        case AccuracyDifference() | PruningDrop() | BestGain():
             return "points"
         case SpeedUp():
             return "x"
-        case SmallestMatching():
+        case SmallestMatchingDensity():
             return "x" if measure.other else "%"
         case RankCorrelation() | RankAtCollapse() | DistanceFromUniform():
             return ""
 
 
 def in_logarithms(measure: Measure) -> bool:
-    """Whether values are ratios in nature: averaged and tested as logarithms."""
-    return isinstance(measure, SpeedUp | SmallestMatching)
+    """Return whether values are ratios, which are averaged and tested as logarithms."""
+    return isinstance(measure, SpeedUp | SmallestMatchingDensity)
 
 
 class Claim(Model):

@@ -1,4 +1,4 @@
-"""What the values of the trials say of a claim.
+"""Statistical tests of claims.
 
 The rules, at level 0.05, over one value a trial (ratios as logarithms):
 
@@ -76,7 +76,7 @@ def _p_value(values: Sequence[float], bound: float, alternative: Literal["greate
         if alike([*values, bound]):
             return 0.5
         return float((values[0] > bound) != (alternative == "greater"))
-    from scipy.stats import ttest_1samp  # here: whoever reads claims is not to wait for SciPy
+    from scipy.stats import ttest_1samp  # slow to import
 
     return float(ttest_1samp(values, bound, alternative=alternative).pvalue)
 

@@ -1,10 +1,10 @@
-"""From the name of a data set to arrays, and how its training examples are divided.
+"""Data sets: from a name to arrays, and the splits of the training examples.
 
 A *source* says where the arrays come from: published files, an image folder, a function. *Preparing* a data set keeps
 its arrays below the home, from where they are mapped into memory. A *split* holds out validation examples; a *subset*
 is a part of the others. Images are `uint8` `[N, H, W, C]` everywhere; a value is `pixel / 255`.
 
-Names are loaded when they are first used: listing the data sets that a study may name does not wait for NumPy.
+Names are imported on first use, so data sets can be listed without NumPy.
 """
 
 from importlib import import_module

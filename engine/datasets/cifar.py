@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from engine import registry
 from engine.datasets.source import Arrays, Original, Source
-from engine.datasets.tfds import Card, build_with
+from engine.datasets.tfds import Citation, build_with
 from engine.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _TEST = f"{_FOLDER}test_batch.bin"
 _MARGIN = 1 << 20
 _BLOCK = 1 << 20
 
-_CARD = Card(
+_CARD = Citation(
     version="3.0.2",
     description="60,000 colour images of 32x32 in 10 classes.",
     homepage="https://www.cs.toronto.edu/~kriz/cifar.html",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine import registry
 from engine.datasets.source import Arrays, Original, Source
-from engine.datasets.tfds import Card, build_with
+from engine.datasets.tfds import Citation, build_with
 from engine.errors import BadInput
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=len(header)).reshape(shape)
 
 
-_MNIST = Card(
+_MNIST = Citation(
     version="3.0.1",
     description="The MNIST database of handwritten digits.",
     homepage="http://yann.lecun.com/exdb/mnist/",
@@ -95,7 +95,7 @@ registry.dataset.add(
     MNIST.name, MNIST.about, MNIST, source="LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/"
 )
 
-_FASHION = Card(
+_FASHION = Citation(
     version="3.0.1",
     description="Zalando's article images, a drop-in replacement for MNIST.",
     homepage="https://github.com/zalandoresearch/fashion-mnist",

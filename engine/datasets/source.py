@@ -1,4 +1,4 @@
-"""What is known about a data set before any of its arrays are read."""
+"""Descriptions of data sets, available before their arrays are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Report = Callable[[str, float], None]
-"""Takes the stage in words and the fraction done, 0 to 1. An exception that it raises ends the preparation."""
+"""Called with the stage and the fraction done, 0 to 1. An exception that it raises ends the preparation."""
 
 NOTES = "notes.txt"
 """A file that a source's `build` may leave in its draft: what was converted, a line each."""

@@ -25,8 +25,8 @@ _REPORT_EVERY = 1000
 
 
 @dataclass(frozen=True)
-class Card:
-    """What TFDS keeps beside the records; `version` is that of TFDS's own builder of the same data."""
+class Citation:
+    """The metadata of TFDS records; `version` is that of TFDS's own builder of the same data."""
 
     version: str
     description: str
@@ -34,16 +34,16 @@ class Card:
     citation: str
 
 
-def build_with(card: Card, read: Reader) -> Build:
+def build_with(citation: Citation, read: Reader) -> Build:
     """Return the `build` of a source: TFDS verifies and keeps the files that `read` turns into arrays."""
 
     def build(source: Source, draft: Path, originals: Path, report: Report) -> Arrays:
-        return _build(source, card, read, draft / "tfds", originals, report)
+        return _build(source, citation, read, draft / "tfds", originals, report)
 
     return build
 
 
-def _build(source: Source, card: Card, read: Reader, folder: Path, originals: Path, report: Report) -> Arrays:
+def _build(source: Source, citation: Citation, read: Reader, folder: Path, originals: Path, report: Report) -> Arrays:
     """Write TFDS's records below `folder` from the files in `originals`, which is only read.
 
     **Returns:** the arrays, in the order of the original files, which is the order of the records too.
@@ -55,7 +55,7 @@ def _build(source: Source, card: Card, read: Reader, folder: Path, originals: Pa
         """Examples `{"image": uint8 [H, W, C], "label": int32 []}`; splits `train` and `test`."""
 
         name = source.name
-        VERSION = tfds.core.Version(card.version)
+        VERSION = tfds.core.Version(citation.version)
         pkg_dir_path = Path(__file__).with_name("no-such-folder")  # no files beside the code describe this data set
         url_infos = {
             source.url + original.name: tfds.download.checksums.UrlInfo(
@@ -68,7 +68,7 @@ def _build(source: Source, card: Card, read: Reader, folder: Path, originals: Pa
         def _info(self) -> Any:
             return tfds.core.DatasetInfo(
                 builder=self,
-                description=card.description,
+                description=citation.description,
                 # Image and ClassLabel features would import TensorFlow.
                 features=tfds.features.FeaturesDict(
                     {
@@ -77,8 +77,8 @@ def _build(source: Source, card: Card, read: Reader, folder: Path, originals: Pa
                     }
                 ),
                 supervised_keys=("image", "label"),
-                homepage=card.homepage,
-                citation=card.citation,
+                homepage=citation.homepage,
+                citation=citation.citation,
                 disable_shuffling=True,
             )
 

@@ -1,7 +1,7 @@
-"""The experiment: a study becomes a graph of rounds, each with a content key, so that no round is trained twice.
+"""The experiment: a study becomes a graph of rounds with content keys, so no round is trained twice.
 
-An *arm kind* makes the masks of a round, a *treatment* its first weights, both from other rounds, its *inputs*. Names
-are loaded when they are first used, so that arm kinds and treatments can be listed without NumPy.
+An *arm kind* makes the masks of a round and a *treatment* its start weights, both from other rounds, the *inputs*.
+Names are imported on first use, so arm kinds and treatments can be listed without NumPy.
 """
 
 from importlib import import_module
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.experiment.arms import ArmKind
     from engine.experiment.cost import Forecast, bytes_of, check_room, forecast, rate_name
-    from engine.experiment.graph import DatasetInfo, Input, Place, Plan, Round, make_plan
+    from engine.experiment.graph import DatasetInfo, Input, Plan, Round, RoundId, make_plan
     from engine.experiment.sources import RoundSources
     from engine.experiment.treatments import Read, Treatment
 
@@ -19,10 +19,10 @@ __all__ = [
     "DatasetInfo",
     "Forecast",
     "Input",
-    "Place",
     "Plan",
     "Read",
     "Round",
+    "RoundId",
     "RoundSources",
     "Treatment",
     "bytes_of",

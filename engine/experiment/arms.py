@@ -1,4 +1,4 @@
-"""Arm kinds: how the rounds of an arm get their masks, and what is drawn for them.
+"""Arm kinds: how the rounds of an arm get their masks.
 
 An arm kind is a class registered with `engine.registry.arm`. Its keyword-only parameters with defaults are what a study
 may set in the arm's `parameters`. A *control* is made from the rounds of a ticket arm, round by round.

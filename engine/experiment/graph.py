@@ -1,4 +1,4 @@
-"""The graph of rounds: what each round is made from, and its content key."""
+"""The graph of rounds: the inputs and the content key of each round."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,21 +11,22 @@ from engine.analysis import WINDOW
 from engine.errors import BadInput
 from engine.experiment.arms import ArmKind
 from engine.experiment.treatments import Reset, Treatment
-from engine.networks import LayerShape, Network, build
+from engine.networks import LayerShape, Network, build, image_problem
 from engine.pruning import PruningSchedule, pruned_layers, pruning_schedule
 from engine.registry import Registry
 from engine.spec import Arm, Data, EarlyBird, Prune, Recipe, Study, Train, digest, round_seed
+from engine.spec.problems import shown
 
 if TYPE_CHECKING:
     from engine.datasets import DatasetStatus
 
 KEY_FORMAT = 3
-"""Part of every key. Raise it when the engine computes something else from the same study."""
+"""Part of every key. Increment it when the engine's results for the same study change."""
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a plan needs of a data set: its name, its content and the sizes of its parts; images are `[H, W, C]`."""
+    """The facts of a data set in a plan: name, fingerprint, image shape `[H, W, C]`, classes, sizes of splits."""
 
     name: str
     fingerprint: str
@@ -49,8 +50,8 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a round stands in the study: arm, trial (from 0), number (0 is dense)."""
+class RoundId:
+    """The position of a round in the study: arm, trial (from 0), number (0 is dense)."""
 
     arm: str
     trial: int
@@ -59,11 +60,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Input:
-    """Another round that a round is made from: its role, its key, and the iteration at which its weights are read (None
-    for its masks and final weights).
+    """A round that another round depends on: its role, its key, and the iteration of the weights that are read (None
+    for masks and final weights).
 
-    Roles: `parent`, which the masks are pruned from; `ticket`, whose masks a control is made from; `dense`, the
-    trial's round 0.
+    Roles: `parent`, whose masks are pruned; `ticket`, whose masks a control uses; `dense`, the trial's round 0.
     """
 
     role: str
@@ -73,7 +73,7 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One network to train, wherever the study needs it.
+    """One network to train. Several arms can share it.
 
     Seeds: `seed` is the trial's, from which subsets, bounds and scores are drawn; `own_seed` the arm kind's;
     `weights_seed` draws the initial weights; `order_seed` draws the order of examples, crops and dropout. `arm` makes
@@ -85,6 +85,7 @@ class Round:
     number: int
     data: Data
     network: str
+    network_parameters: Mapping[str, Any]
     train: Train
     prune: Prune
     schedule: PruningSchedule
@@ -100,7 +101,7 @@ class Round:
     stop_on_collapse: bool
 
     @property
-    def needs(self) -> frozenset[str]:
+    def dependencies(self) -> frozenset[str]:
         """The keys of the rounds that must be finished first."""
         return frozenset(item.key for item in self.inputs)
 
@@ -110,36 +111,36 @@ class Round:
         return next((item.key for item in self.inputs if item.role == "parent"), None)
 
     @property
-    def first(self) -> int:
-        """The iteration of the schedule at which it starts."""
+    def start_iteration(self) -> int:
+        """The iteration of the schedule at which the round starts."""
         return self.treatment.start_iteration
 
     @property
     def iterations(self) -> int:
-        """The steps that it trains for."""
-        return self.train.iterations - self.first
+        """Steps of training."""
+        return self.train.iterations - self.start_iteration
 
     @property
     def group(self) -> tuple[int, bool]:
-        """Rounds of one program can train in one batch of lanes only if this is equal: iterations, and whether weights
-        are clamped."""
+        """Iterations, and whether weights are clamped. Only rounds of one program and one group can share a batch of
+        lanes."""
         return self.iterations, self.train.clamp is not None
 
     @property
     def early_bird(self) -> EarlyBird:
-        """Whether the masks of its epochs are compared; never in the last round, which no other is pruned from."""
+        """The early-bird mode; off in the last round, which is not pruned further."""
         return self.prune.early_bird if self.number + 1 < len(self.schedule.survivors) else "off"
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All rounds of a study: `rounds` by key in an order that can be trained in, `places` in the study's order."""
+    """All rounds of a study: `rounds` by key in topological order, `round_keys` in the study's order."""
 
     study: Study
-    mark: DatasetInfo
+    dataset: DatasetInfo
     network: Network
     rounds: dict[str, Round]
-    places: dict[Place, str]
+    round_keys: dict[RoundId, str]
 
     @property
     def layers(self) -> tuple[LayerShape, ...]:
@@ -151,11 +152,11 @@ class Plan:
         return self._recipes[arm.name]
 
     def arm_seeds(self, arm: Arm) -> tuple[int, ...]:
-        """What each trial of the arm draws from: the trial's seed, or each copy's own."""
+        """Return the seed of each network of the arm: the trial's, or the copy's own."""
         return tuple(own for _, _, own in self.study.copies(arm))
 
     def arm_rounds(self, arm: Arm) -> tuple[int, ...]:
-        """The numbers of the arm's rounds; every arm has 0, the dense one."""
+        """Return the numbers of the arm's rounds, including 0, the dense round."""
         return _numbers(arm, self._recipes[arm.name])
 
     @cached_property
@@ -164,23 +165,23 @@ class Plan:
 
     @cached_property
     def most_at_once(self) -> int:
-        """How many rounds can be ready at the same time: as many as share a number."""
+        """The maximum number of rounds that can train at the same time: those with one number."""
         return max(Counter(item.number for item in self.rounds.values()).values())
 
     @cached_property
-    def places_of(self) -> dict[str, list[Place]]:
-        """Where each round stands, by key."""
-        found: dict[str, list[Place]] = {key: [] for key in self.rounds}
-        for place, key in self.places.items():
+    def ids_of(self) -> dict[str, list[RoundId]]:
+        """The ids of each round, by key."""
+        found: dict[str, list[RoundId]] = {key: [] for key in self.rounds}
+        for place, key in self.round_keys.items():
             found[key].append(place)
         return found
 
     @cached_property
     def dependents(self) -> dict[str, tuple[str, ...]]:
-        """The rounds that need each round directly, by key, in the plan's order."""
+        """The rounds that depend directly on each round, by key, in the plan's order."""
         found: dict[str, list[str]] = {key: [] for key in self.rounds}
         for item in self.rounds.values():
-            for key in item.needs:
+            for key in item.dependencies:
                 found[key].append(item.key)
         return {key: tuple(keys) for key, keys in found.items()}
 
@@ -195,30 +196,31 @@ class Plan:
         return {key: frozenset(iterations) for key, iterations in found.items()}
 
 
-def make_plan(study: Study, mark: DatasetInfo, numerics: str) -> Plan:
-    """The rounds of `study` on the data set of `mark`, with keys that hold everything that decides their results.
+def make_plan(study: Study, dataset: DatasetInfo, numerics: str) -> Plan:
+    """Return the rounds of `study` on `dataset`. Keys cover everything that affects results.
 
-    `numerics` names the versions and the device that compute. Raises BadInput where the data or the network show
-    that the study is impossible.
+    `numerics` names versions and devices. Raises BadInput if the study does not fit the data set or the network.
     """
-    name = study.base.network.name
+    name, parameters = study.base.network.name, study.base.network.parameters
     try:
-        network = build(name, mark.image_shape, mark.classes)
+        network = build(name, dataset.image_shape, dataset.classes, **parameters)
     except ValueError as problem:
-        raise BadInput(f"{study.name}: base.network.name: found {name!r}; {problem}") from None
+        own = bool(parameters) and image_problem(name, dataset.image_shape) is None
+        found = f"parameters: found {shown(parameters)}" if own else f"name: found {name!r}"
+        raise BadInput(f"{study.name}: base.network.{found}; {problem}") from None
     rounds: dict[str, Round] = {}
-    places: dict[Place, str] = {}
+    round_keys: dict[RoundId, str] = {}
     for position, arm in enumerate(study.arm):
         recipe = study.recipe(arm)
-        _fits(study, position, recipe, mark, network.layers)
-        _add_arm(study, arm, recipe, _Arm(arm, recipe, network, mark, numerics), rounds, places)
-    return Plan(study, mark, network, rounds, places)
+        _fits(study, position, recipe, dataset, network.layers)
+        _add_arm(study, arm, recipe, _Arm(arm, recipe, network, dataset, numerics), rounds, round_keys)
+    return Plan(study, dataset, network, rounds, round_keys)
 
 
 class _Arm:
-    """What all rounds of an arm have in common, computed once."""
+    """The parts that all rounds of an arm share, computed once."""
 
-    def __init__(self, arm: Arm, recipe: Recipe, network: Network, mark: DatasetInfo, numerics: str):
+    def __init__(self, arm: Arm, recipe: Recipe, network: Network, dataset: DatasetInfo, numerics: str):
         self.kind: ArmKind = registry.arm[arm.kind](**arm.parameters)
         self.layers = pruned_layers(network.layers, recipe.prune)
         self.schedule = pruning_schedule(network.layers, recipe.prune)
@@ -234,8 +236,8 @@ class _Arm:
         self._dense = {
             "format": KEY_FORMAT,
             "numerics": numerics,
-            "data": {"fingerprint": mark.fingerprint, **recipe.data.model_dump(mode="json", exclude={"name"})},
-            "network": _entry(registry.network, recipe.network.name, {}),
+            "data": {"fingerprint": dataset.fingerprint, **recipe.data.model_dump(mode="json", exclude={"name"})},
+            "network": _entry(registry.network, recipe.network.name, recipe.network.parameters),
             "train": recipe.train.model_dump(mode="json", exclude={"order"}),
             "plug-ins": [
                 registry.optimizer.entry(recipe.train.optimizer).key,
@@ -261,7 +263,7 @@ class _Arm:
         return digest([self._bases[number], seeds, [[item.role, item.key, item.iteration] for item in inputs]])
 
     def _facts(self, number: int) -> dict[str, Any]:
-        # Only the steps that are taken: a longer schedule of the same rates shares its first rounds.
+        # Only the steps taken so far, so schedules of different length share their first rounds.
         steps = self.schedule.survivors
         facts = {**(self._later if number else self._dense), "number": number}
         facts["schedule"] = [self.schedule.groups, steps[number]] if number else None
@@ -271,7 +273,7 @@ class _Arm:
 
 
 def _add_arm(
-    study: Study, arm: Arm, recipe: Recipe, common: _Arm, rounds: dict[str, Round], places: dict[Place, str]
+    study: Study, arm: Arm, recipe: Recipe, common: _Arm, rounds: dict[str, Round], round_keys: dict[RoundId, str]
 ) -> None:
     kind = common.kind
     initial: Treatment = Reset()
@@ -284,18 +286,18 @@ def _add_arm(
             inputs: tuple[Input, ...] = ()
             if number:
                 treatment = common.treatment
-                roles = {"dense": places[Place(arm.of if kind.control else arm.name, ticket_trial, 0)]}
+                roles = {"dense": round_keys[RoundId(arm.of if kind.control else arm.name, ticket_trial, 0)]}
                 if kind.control:
-                    roles["ticket"] = places[Place(arm.of, ticket_trial, number)]
+                    roles["ticket"] = round_keys[RoundId(arm.of, ticket_trial, number)]
                 else:
                     earlier = before if kind.prunes == "previous" else 0
-                    roles["parent"] = places[Place(arm.name, trial, earlier)]
+                    roles["parent"] = round_keys[RoundId(arm.name, trial, earlier)]
                 inputs = _inputs(treatment, roles)
             weights_seed = own if number and kind.fresh_weights else seed
             own_seed = own if number and kind.draws else 0
             order_seed = round_seed(noise, number) if per_round else noise
             key = common.key(number, (seed, own_seed, weights_seed, order_seed), inputs)
-            places[Place(arm.name, trial, number)] = key
+            round_keys[RoundId(arm.name, trial, number)] = key
             before = number
             found = rounds.get(key)
             if found is None:
@@ -304,6 +306,7 @@ def _add_arm(
                     number=number,
                     data=recipe.data,
                     network=recipe.network.name,
+                    network_parameters=recipe.network.parameters,
                     train=recipe.train,
                     prune=recipe.prune,
                     schedule=common.schedule,
@@ -319,7 +322,7 @@ def _add_arm(
                     stop_on_collapse=recipe.prune.stop_on_collapse,
                 )
             elif found.stop_on_collapse and not recipe.prune.stop_on_collapse:
-                # It is trained if any of the arms that share it continues.
+                # The round is trained if any arm that shares it continues.
                 rounds[key] = replace(found, stop_on_collapse=False)
 
 
@@ -333,17 +336,13 @@ def _inputs(treatment: Treatment, roles: Mapping[str, str]) -> tuple[Input, ...]
 
 
 def _entry(entries: Registry[Any], name: str, given: Mapping[str, Any]) -> list[Any]:
-    """What a key holds of a registered entry: its name, its parameters and the digest of a plug-in."""
+    """Return the part of a key for a registry entry: its name, its parameters and the digest of its plug-in."""
     entry = entries.entry(name)
-    parameters: dict[str, Any] = {**entry.parameters, **given}
-    for key, default in entry.parameters.items():
-        if type(default) is float:
-            parameters[key] = float(parameters[key])
-    return [name, parameters, entry.key]
+    return [name, entry.arguments(given), entry.key]
 
 
-def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:
-    """Raises BadInput where an arm's recipe is impossible with this data set or network."""
+def _fits(study: Study, position: int, recipe: Recipe, dataset: DatasetInfo, layers: tuple[LayerShape, ...]) -> None:
+    """Raise BadInput if an arm's recipe does not fit the data set or the network."""
     arm = study.arm[position]
 
     def refuse(table: str, field: str, found: object, allowed: str) -> BadInput:
@@ -357,13 +356,13 @@ def _fits(study: Study, position: int, recipe: Recipe, mark: DatasetInfo, layers
     kinds = dict.fromkeys(layer.kind for layer in layers)
     if unknown := [kind for kind in recipe.prune.rates if kind not in kinds]:
         raise refuse("prune", "rates", unknown[0], f"kinds of the network's layers: {', '.join(kinds)}")
-    examples = round(mark.train * recipe.data.fraction)
-    stratified = recipe.data.subset == "stratified" and examples < mark.train
-    if stratified and min(examples, mark.train - examples) < mark.classes:
-        allowed = f"one that takes and leaves out {mark.classes} or more of the {mark.train} training examples"
-        raise refuse("data", "fraction", f"{recipe.data.fraction:g}", f"{allowed} of {mark.name}")
+    examples = round(dataset.train * recipe.data.fraction)
+    stratified = recipe.data.subset == "stratified" and examples < dataset.train
+    if stratified and min(examples, dataset.train - examples) < dataset.classes:
+        allowed = f"one that takes and leaves out {dataset.classes} or more of the {dataset.train} training examples"
+        raise refuse("data", "fraction", f"{recipe.data.fraction:g}", f"{allowed} of {dataset.name}")
     if recipe.train.batch > examples:
-        allowed = f"at most the {examples} training examples of {mark.name} that arm {arm.name!r} learns from"
+        allowed = f"at most the {examples} training examples of {dataset.name} that arm {arm.name!r} learns from"
         raise refuse("train", "batch", recipe.train.batch, allowed)
     epochs, every = -(-WINDOW * examples // recipe.train.batch), recipe.train.evaluate_every
     if recipe.prune.early_bird == "stop" and every > epochs < recipe.train.iterations:

@@ -1,4 +1,4 @@
-"""What the masks and the first weights of a round are made from."""
+"""The inputs of arm kinds and treatments: other rounds, seeds and the schedule."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class RoundSources:
 
     **Arguments:** `number` of the round; `layers` that have a mask; `schedule`, the survivors of every round; `seed`
     of the trial; `own_seed`, from which the arm kind draws; `round_seed`, from which a treatment draws for this round.
-    What else it offers is computed when it is asked for. A *role* is `parent` (the round that masks are pruned from),
+    Properties are computed on first use. A *role* is `parent` (the round that masks are pruned from),
     `ticket` (of a control: the ticket's round of the same number) or `dense` (the trial's round 0).
     """
 
@@ -57,4 +57,4 @@ class RoundSources:
 
     def snapshot(self, role: str, iteration: int) -> Snapshot:
         """The weights of another round after `iteration`."""
-        return self.finished(self.keys[role]).marks[iteration]
+        return self.finished(self.keys[role]).snapshots[iteration]

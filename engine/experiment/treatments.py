@@ -1,4 +1,4 @@
-"""Treatments: what the survivors of a round start from, and where in the schedule they start.
+"""Treatments: the weights that survivors start from, and the iteration of the schedule at which they start.
 
 A treatment is a class registered with `engine.registry.treatment`. Its keyword-only parameters with defaults are what a
 study may set in `restart.parameters`. Round 0 has none: it starts from the initial weights.
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Read:
-    """A round that a treatment reads: `parent`, which the masks are pruned from, or `dense`, the round 0 of the trial;
-    after `iteration`, or its final weights where that is None."""
+    """A snapshot that a treatment reads: of `parent`, whose masks are pruned, or `dense`, the trial's round 0; after
+    `iteration`, or at the end if that is None."""
 
     role: str
     iteration: int | None = None

@@ -1,5 +1,5 @@
-"""What leaves the store and comes back: a run as one file, a bundle."""
+"""Export and import of runs as *bundles*: one file with the study, the events and the rounds of a run."""
 
-from engine.export.bundles import Opened, Report, Written, open_bundle, write_bundle
+from engine.export.bundles import ExportReport, ImportReport, Report, open_bundle, write_bundle
 
-__all__ = ["Opened", "Report", "Written", "open_bundle", "write_bundle"]
+__all__ = ["ExportReport", "ImportReport", "Report", "open_bundle", "write_bundle"]

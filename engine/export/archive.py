@@ -1,7 +1,7 @@
 """The file of a bundle: a zip archive of known members, each with its size and SHA-256 in a manifest.
 
-A bundle comes from a stranger until the opposite is shown. So what it declares is bounded before anything is unpacked,
-and a member's bytes are handed out a block at a time, with an error at the end of those that are not as declared.
+A bundle is untrusted. Declared sizes are checked before anything is unpacked, and members are read in blocks, with an
+error at the end if their size or hash differs from the manifest.
 """
 
 import hashlib
@@ -61,8 +61,8 @@ class Member(_Model):
 
 
 class Manifest(_Model):
-    """What a bundle holds. `study` is the study's hash; `created` in seconds since the epoch; `title` and `note` are
-    what people said of the run."""
+    """The manifest of a bundle. `study` is the study's hash; `created` in seconds since the epoch; `title` and `note`
+    are those of the run."""
 
     format: Literal[1] = 1
     run: Annotated[str, Field(pattern=f"^{RUN_NAME.pattern}$")]
@@ -83,7 +83,7 @@ def round_member(key: str) -> str:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first problem of JSON that is not as it should be, in one line."""
+    """Return the first validation problem in one line."""
     detail = error.errors(include_url=False, include_context=False)[0]
     place = f"{dotted(detail['loc'])}: " if detail["loc"] else ""
     return f"{place}{' '.join(detail['msg'].split())[:200]}"

@@ -1,8 +1,7 @@
 """A run as one file that another machine can open: its study, events and rounds.
 
-Events travel as JSON and are validated as typed events; rounds, which hold their curves, are read by the round store
-and written again. No database and no other file of a stranger is kept, only what this program could read and would
-write.
+Events are JSON and validated as typed events; rounds are read by the round store and written again. No other file
+of a bundle enters the store.
 """
 
 import os
@@ -21,23 +20,23 @@ from pydantic import ValidationError
 
 from engine.datasets.folder import shown
 from engine.errors import BadInput
-from engine.export.account import Account, EventLine, Unlikely
 from engine.export.archive import EVENTS, STUDY, Bundle, Manifest, Packer, first_problem, round_member
+from engine.export.validator import EventLine, EventValidator, Inconsistent
 from engine.paths import make_folder
 from engine.spec import Study, parse_study, to_toml
 from engine.store import Event, RoundStore, RunStarted, Store, StoredRound
 from engine.store.files import sync_folder
 
 Report = Callable[[str, float], None]
-"""Told the stage and the fraction done, 0 to 1."""
+"""Called with the stage and the fraction done, 0 to 1."""
 
 _BLOCK = 1 << 20
 _STAGING, _ABANDONED = ".opening-", 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Written:
-    """What a bundle holds: events, validations of curves and rounds; `missing` rounds had no file that can be believed.
+class ExportReport:
+    """The contents of a new bundle: events, points of curves and rounds; `missing` rounds had no valid file.
     `unpacked` and `size` in bytes."""
 
     run: str
@@ -50,8 +49,8 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """The run as it is called here; of its rounds, those that are `new` and those that the store had. Size in bytes."""
+class ImportReport:
+    """An imported run: its name in this store, its `new` rounds and those that the store had. Size in bytes."""
 
     run: str
     events: int
@@ -60,19 +59,19 @@ class Opened:
     size: int
 
 
-def write_bundle(run: str, store: Store, path: Path, report: Report) -> Written:
-    """Put `run`, as it is now, into the new file `path`, whole or not at all and for its owner's eyes only.
+def write_bundle(run: str, store: Store, path: Path, report: Report) -> ExportReport:
+    """Write `run` to the new file `path`, atomically and readable by its owner only.
 
-    Raises BadInput for a run that there is not or that is damaged, and for a path that cannot be written.
+    Raises BadInput for an unknown or damaged run, and for a path that cannot be written.
     """
     with store.open(run) as folder, _new_file(path) as part:
         study, events = folder.study(), folder.events()
-        account = Account(study)
+        validator = EventValidator(study)
         points = missing = 0
 
         def event_lines() -> Iterator[bytes]:
             for stamped in events:
-                account.check(stamped.event)
+                validator.check(stamped.event)
                 yield EventLine(time=stamped.time, event=stamped.event).model_dump_json().encode() + b"\n"
 
         with part.open("wb") as file:
@@ -80,12 +79,12 @@ def write_bundle(run: str, store: Store, path: Path, report: Report) -> Written:
             packer.add(STUDY, [to_toml(study).encode()])
             try:
                 packer.add(EVENTS, event_lines())
-            except (Unlikely, ValidationError, sqlite3.Error) as error:
+            except (Inconsistent, ValidationError, sqlite3.Error) as error:
                 raise BadInput(f"run {run!r}: its events cannot be believed: {_words(error)}") from None
-            for done, key in enumerate(account.keys):
-                report("packing rounds", done / len(account.keys))
+            for done, key in enumerate(validator.keys):
+                report("packing rounds", done / len(validator.keys))
                 stored = store.rounds.read(key)
-                if stored is None or _doubt(account, stored):
+                if stored is None or _inconsistency(validator, stored):
                     missing += 1
                 else:
                     points += len(stored.curve)
@@ -101,16 +100,15 @@ def write_bundle(run: str, store: Store, path: Path, report: Report) -> Written:
             packer.finish(manifest)
             file.flush()
             os.fsync(file.fileno())
-        rounds = len(account.keys) - missing
-        return Written(run, len(events), points, rounds, missing, packer.size, part.stat().st_size)
+        rounds = len(validator.keys) - missing
+        return ExportReport(run, len(events), points, rounds, missing, packer.size, part.stat().st_size)
 
 
-def open_bundle(path: Path, store: Store, report: Report) -> Opened:
+def open_bundle(path: Path, store: Store, report: Report) -> ImportReport:
     """Bring the run of a bundle into the store, all or nothing, under its own name or that with -2 where it is taken.
 
-    Nothing in the bundle is believed: sizes, names and hashes are checked, events are held against the study, rounds
-    must be what their digest and key say. A round that the store has stays. Raises BadInput, and LabError for a disk
-    that takes no more.
+    The bundle is untrusted: sizes, names and hashes are checked, events are validated against the study, and rounds
+    against their digests and keys. Existing rounds stay. Raises BadInput, and LabError if the disk is full.
     """
     with Bundle(path) as bundle:
         study = _study(bundle)
@@ -118,13 +116,13 @@ def open_bundle(path: Path, store: Store, report: Report) -> Opened:
             bundle.check_room(staging)
             staged = Store(staging)
             name = store.free_name(bundle.manifest.run)
-            events, account = _restored(bundle, study, staged, name)
+            events, validator = _restored(bundle, study, staged, name)
             keys = bundle.rounds
             for done, key in enumerate(keys):
                 report("checking rounds", done / len(keys))
-                _take_round(bundle, key, account, staged.rounds)
+                _take_round(bundle, key, validator, staged.rounds)
             new = _publish(staged, store, name, keys)
-        return Opened(name, events, new, len(keys) - new, bundle.unpacked)
+        return ImportReport(name, events, new, len(keys) - new, bundle.unpacked)
 
 
 # Writing
@@ -192,34 +190,34 @@ def _sweep(home: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _restored(bundle: Bundle, study: Study, staged: Store, name: str) -> tuple[int, Account]:
+def _restored(bundle: Bundle, study: Study, staged: Store, name: str) -> tuple[int, EventValidator]:
     """Make the run from its study and events; return the number of its events, and their account."""
-    account = Account(study)
+    validator = EventValidator(study)
     with staged.create(study, name) as folder:
-        events = list(_events(bundle, account, name))
+        events = list(_events(bundle, validator, name))
         folder.restore(bundle.manifest.created, events)
         folder.describe(title=bundle.manifest.title, note=bundle.manifest.note)
     folder.folder.chmod(0o700)
     for path in folder.folder.iterdir():
         path.chmod(0o600)
-    return len(events), account
+    return len(events), validator
 
 
-def _events(bundle: Bundle, account: Account, name: str) -> Iterator[tuple[float, Event]]:
+def _events(bundle: Bundle, validator: EventValidator, name: str) -> Iterator[tuple[float, Event]]:
     for number, text in bundle.lines(EVENTS):
         try:
             line = EventLine.model_validate_json(text)
             event = line.event
-            account.check(event)
-        except (Unlikely, ValidationError) as error:
+            validator.check(event)
+        except (Inconsistent, ValidationError) as error:
             raise bundle.wrong(EVENTS, f"line {number}: {_words(error)}") from None
         yield line.time, event.model_copy(update={"run": name}) if isinstance(event, RunStarted) else event
 
 
-def _take_round(bundle: Bundle, key: str, account: Account, staged: RoundStore) -> None:
+def _take_round(bundle: Bundle, key: str, validator: EventValidator, staged: RoundStore) -> None:
     """Read a round through the round store, in a place of its own, and write it anew into `staged`."""
     member = round_member(key)
-    if key not in account.keys:
+    if key not in validator.keys:
         raise bundle.wrong(member, "a round that the events do not know")
     with tempfile.TemporaryDirectory(dir=staged.path(key).parents[2]) as apart:
         foreign = RoundStore(Path(apart))
@@ -233,14 +231,14 @@ def _take_round(bundle: Bundle, key: str, account: Account, staged: RoundStore) 
         stored = foreign.read(key)
     if stored is None:
         raise bundle.wrong(member, "not a round of that key, or damaged")
-    if doubt := _doubt(account, stored):
-        raise bundle.wrong(member, doubt)
+    if problem := _inconsistency(validator, stored):
+        raise bundle.wrong(member, problem)
     staged.write(stored)
     staged.path(key).chmod(0o600)
 
 
 def _publish(staged: Store, store: Store, name: str, keys: list[str]) -> int:
-    """Take rounds and run into the store, the run last; the number of rounds that it did not have."""
+    """Move rounds, then the run, into the store; return the number of new rounds."""
     added: list[Path] = []
     try:
         for key in keys:
@@ -258,11 +256,11 @@ def _publish(staged: Store, store: Store, name: str, keys: list[str]) -> int:
     return len(added)
 
 
-def _doubt(account: Account, stored: StoredRound) -> str:
-    """Why a round is none that the events tell of; empty where it is."""
+def _inconsistency(validator: EventValidator, stored: StoredRound) -> str:
+    """Return why a round is inconsistent with the events; empty if it is consistent."""
     try:
-        account.check_round(stored)
-    except Unlikely as error:
+        validator.check_round(stored)
+    except Inconsistent as error:
         return _words(error)
     return ""
 

@@ -1,7 +1,8 @@
 """Networks: pure functions of flat parameters, one file a family, each registered under its name.
 
-A *layer* has a kernel that can be pruned; its *parameter* is the kernel's path, `conv1/kernel`. *State* is what
-training changes without a gradient. What needs JAX imports it when it is called, so that layers are known without it.
+A *layer* has a kernel that can be pruned; its *parameter* is the kernel's path, `conv1/kernel`. *State* is updated in
+training without a gradient, such as batch statistics. JAX is imported when a function needs it, so shapes of layers are
+available without it.
 """
 
 from engine.networks.base import (

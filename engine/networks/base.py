@@ -1,7 +1,7 @@
-"""What a network is: named layers, and pure functions of flat parameters.
+"""The definition of a network: named layers, and pure functions of flat parameters.
 
-Parameters are one dictionary by path, `conv1/kernel`, `bn1/scale`; so is the state that training changes without a
-gradient, such as batch statistics. Kernels of `layers` can be pruned; nothing else is.
+Parameters are one dictionary by path, `conv1/kernel`, `bn1/scale`; state, which training updates without a gradient,
+is another. Only the kernels of `layers` can be pruned.
 """
 
 import math
@@ -40,7 +40,7 @@ class Snapshot:
 
 
 class Training(NamedTuple):
-    """What a network needs in training alone: the key that its dropout is drawn from, and the rate of dropout."""
+    """Arguments of a network in training only: the key and the rate of dropout."""
 
     key: "Array"
     dropout: float = 0.0
@@ -51,8 +51,8 @@ class LayerShape:
     """A layer with a kernel that can be pruned.
 
     **Arguments:** `kind`, such as dense, conv, output or shortcut; `shape` of the kernel, `[inputs, outputs]` or
-    `[height, width, inputs, outputs]`; `positions`, places of the output that the kernel is applied at for one example;
-    `reads`, the layers whose outputs it reads, empty for the image.
+    `[height, width, inputs, outputs]`; `positions`, how many output positions the kernel is applied at for one example;
+    `reads`, its input layers, empty for the image.
     """
 
     name: str
@@ -73,7 +73,7 @@ class LayerShape:
 
     @property
     def outputs(self) -> int:
-        """Numbers that it puts out for one example."""
+        """Output values for one example."""
         return self.positions * self.shape[-1]
 
     @property
@@ -102,21 +102,22 @@ class Network:
 
 
 def layer_of(parameter: str) -> str:
-    """The layer that a parameter belongs to: `conv1` of `conv1/kernel`."""
+    """Return the layer of a parameter: `conv1` for `conv1/kernel`."""
     return parameter.rpartition("/")[0]
 
 
 def weight_count(layers: tuple[LayerShape, ...]) -> int:
-    """Weights of the kernels of all layers."""
+    """Return the number of weights in all kernels."""
     return sum(layer.size for layer in layers)
 
 
 def build(name: str, image_shape: tuple[int, int, int], classes: int, **parameters: Any) -> Network:
-    """The network of that name for images `[H, W, C]`.
+    """Return the network of that name for images `[H, W, C]`.
 
-    Raises KeyError for an unknown name, ValueError where the network cannot take such images.
+    Raises KeyError for an unknown name or parameter, ValueError if the network cannot take such images or values.
     """
-    return _build(registry.network.entry(name).value, image_shape, classes, tuple(sorted(parameters.items())))
+    entry = registry.network.entry(name)
+    return _build(entry.value, image_shape, classes, tuple(sorted(entry.arguments(parameters).items())))
 
 
 @lru_cache(64)
@@ -127,7 +128,7 @@ def _build(
 
 
 def image_problem(name: str, image_shape: tuple[int, int, int], **parameters: Any) -> str | None:
-    """Why a network cannot take images `[H, W, C]`, in one line; None where it can."""
+    """Return why a network cannot take images `[H, W, C]`, in one line; None if it can."""
     try:
         build(name, image_shape, 2, **parameters)
     except ValueError as error:
@@ -136,14 +137,14 @@ def image_problem(name: str, image_shape: tuple[int, int, int], **parameters: An
 
 
 def init_key(seed: int) -> "Array":
-    """The key that initial weights of a seed are drawn from."""
+    """Return the key of the initial weights of a seed."""
     import jax
 
     return jax.random.fold_in(jax.random.key(seed), INIT_STREAM)
 
 
 def initial_weights(network: Network, seed: int) -> Snapshot:
-    """Fresh parameters and state, drawn on the CPU so that every device starts from the same bits."""
+    """Return initial parameters and state, drawn on the CPU so that every device starts from the same bits."""
     import jax
     import numpy as np
 
@@ -154,7 +155,7 @@ def initial_weights(network: Network, seed: int) -> Snapshot:
 
 
 def glorot(layers: tuple[LayerShape, ...], key: "Array") -> Params:
-    """Glorot normal kernels and zero biases, each layer from a key of its own.
+    """Return Glorot normal kernels and zero biases, with one key per layer.
 
     A normal of variance 2 / (inputs + outputs), both times the receptive field of a convolution, cut at two standard
     deviations and rescaled to that variance (Glorot & Bengio 2010).

@@ -8,24 +8,24 @@ from jax import Array
 def convolve(images: Array, kernel: Array) -> Array:
     """The 3x3 convolution with zero padding: `[B, H, W, C]` and `[3, 3, C, D]` to `[B, H, W, D]`.
 
-    On a CPU XLA's own gradients are convolutions of permuted axes, and inside a loop those leave the fast kernel:
-    a step of Conv-2 took 19 s for 0.2. There the gradients are written out as
-    forward convolutions of transposed arrays. Accelerators keep XLA's.
+    On a CPU, XLA computes the gradients as convolutions with permuted axes, and inside a loop it falls back to a slow
+    kernel (Conv-2: 19 s per step instead of 0.2 s). There the gradients are forward convolutions of transposed arrays.
+    Accelerators use XLA's gradients.
     """
     return _written_out(images, kernel) if jax.default_backend() == "cpu" else plain(images, kernel)
 
 
 def plain(images: Array, kernel: Array) -> Array:
-    """The library's, a pixel of zeros around: `[B, H, W, C]` and `[h, w, C, D]` to `[B, H - h + 3, W - w + 3, D]`."""
+    """XLA's convolution, padded by one zero: `[B, H, W, C]` and `[h, w, C, D]` to `[B, H - h + 3, W - w + 3, D]`."""
     around = ((1, 1), (1, 1))
     return jax.lax.conv_general_dilated(images, kernel, (1, 1), around, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def max_pool(images: Array) -> Array:
-    """The greatest of each 2x2 pixels: `[B, 2H, 2W, C]` to `[B, H, W, C]`; ties share the gradient equally.
+    """Max-pool 2x2: `[B, 2H, 2W, C]` to `[B, H, W, C]`; ties share the gradient equally.
 
-    A maximum over two axes, since that of XLA's `reduce_window`, whose gradient goes to the first of a tie, costs
-    a CPU four times as much: 52 ms for 13 at `[60, 32, 32, 64]`, there and back.
+    Computed as a maximum over two axes: XLA's `reduce_window` takes four times as long on a CPU (forward and backward
+    52 ms instead of 13 ms at `[60, 32, 32, 64]`), and its gradient goes to the first of a tie.
     """
     batch, height, width, channels = images.shape
     return images.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
@@ -41,7 +41,7 @@ def _forward(images: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 
 
 def _backward(kept: tuple[Array, Array], above: Array) -> tuple[Array, Array]:
-    """From the gradient above, `[B, H, W, D]`, to those of the images and of the kernel."""
+    """Return the gradients of images and kernel from the output's gradient, `[B, H, W, D]`."""
     images, kernel = kept
     turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
     # The kernel's: channels take the place of examples, and the gradient above is a kernel of the whole image's size.
@@ -64,7 +64,7 @@ def conv(params: dict[str, Array], name: str, images: Array) -> Array:
 
 
 def dropout(values: Array, rate: float, key: Array) -> Array:
-    """Each value dropped with probability `rate`, the others scaled up to keep the mean (Srivastava et al. 2014)."""
+    """Drop each value with probability `rate` and scale up the others to keep the mean (Srivastava et al. 2014)."""
     if not rate:
         return values
     kept = jax.random.bernoulli(key, 1 - rate, values.shape)

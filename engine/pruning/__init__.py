@@ -1,7 +1,8 @@
-"""Pruning: how many weights are left, which ones, and the checks that prove it.
+"""Pruning: how many weights survive each round, which ones, and the invariants that prove it.
 
-A *criterion* scores weights, a *schedule* says how many survive each round, a *mask* says which. Names are loaded when
-they are first used, so that the registry of criteria can be read without NumPy.
+A *criterion* scores weights, a *schedule* sets the number of survivors of each round, a *mask* marks the survivors, an
+*invariant* is a check that every round must pass. Names are imported on first use, so the registry of criteria can be
+read without NumPy.
 """
 
 from importlib import import_module

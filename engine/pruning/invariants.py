@@ -1,6 +1,9 @@
-"""Invariants: what holds in every round. Each check raises InvariantViolated with the layer and the round."""
+"""Invariants that hold in every round. Each check raises InvariantViolated with the layer and the round."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +13,11 @@ from engine.networks import layer_of
 from engine.pruning.masks import Masks, Weights, counts_of
 from engine.pruning.schedule import PruningSchedule
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, Int32, UInt32
 
-def dead_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> None:
+
+def pruned_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> None:
     """Check that pruned weights are exactly zero. `what` names the arrays: weights or optimizer moments."""
     for name, mask in masks.items():
         # NaN counts as nonzero.
@@ -23,23 +29,25 @@ def dead_are_zero(what: str, weights: Weights, masks: Masks, number: int) -> Non
 
 
 def starts_from(started: Weights, named: Weights, masks: Masks, number: int) -> None:
-    """Check that survivors and parameters without a mask start bit for bit at the weights that the treatment names,
-    and pruned weights at zero."""
+    """Check, bit for bit, that survivors and unmasked parameters start at the treatment's weights, and pruned weights
+    at zero."""
     for name, source in named.items():
         unequal = _bits(started[name]) != _bits(source)
         differ = np.count_nonzero(unequal[masks[name]] if name in masks else unequal)
         if differ:
-            law = "survivors start at the weights that the treatment names"
-            raise InvariantViolated(law, round=number, layer=layer_of(name), found=f"{differ} differ")
-    dead_are_zero("weights", started, masks, number)
+            invariant = "survivors start at the weights that the treatment names"
+            raise InvariantViolated(invariant, round=number, layer=layer_of(name), found=f"{differ} differ")
+    pruned_are_zero("weights", started, masks, number)
 
 
-def same_masks(law: str, masks: Mapping[str, NDArray[np.bool_]], expected: Masks, number: int) -> None:
-    """Check that two sets of masks are equal, bit for bit. `law` is the invariant that an error names."""
+def same_masks(
+    invariant: str, masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]], expected: Masks, number: int
+) -> None:
+    """Check that two sets of masks are equal, bit for bit. `invariant`: the statement in the error."""
     for name, mask in expected.items():
         differ = np.count_nonzero(masks[name] != mask)
         if differ:
-            raise InvariantViolated(law, round=number, layer=layer_of(name), found=f"{differ} places differ")
+            raise InvariantViolated(invariant, round=number, layer=layer_of(name), found=f"{differ} places differ")
 
 
 def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
@@ -54,7 +62,7 @@ def same_counts(masks: Masks, ticket: Masks, number: int) -> None:
 
 
 def on_schedule(masks: Masks, schedule: PruningSchedule, number: int) -> None:
-    """Check that a round has exactly as many survivors as the schedule says."""
+    """Check that a round has exactly the survivors of the schedule."""
     counts = counts_of(masks)
     for group, target in zip(schedule.groups, schedule.survivors[number], strict=True):
         found = sum(counts[name] for name in group)
@@ -77,21 +85,26 @@ def only_shrinks(masks: Masks, before: Masks, number: int) -> None:
             )
 
 
-def validation_unseen(order: NDArray[np.int32], validation: NDArray[np.int32], examples: int, number: int) -> None:
+def validation_unseen(
+    order: Int32[NDArray[np.int32], "iterations batch"],
+    validation: Int32[NDArray[np.int32], " V"],
+    examples: int,
+    number: int,
+) -> None:
     """Check that no validation example is in a training batch. `order`: examples of each step `[iterations, batch]`."""
     held_out = np.zeros(examples, np.bool_)
     held_out[validation] = True
     seen = int(np.count_nonzero(held_out[order]))
     if seen:
-        law = "validation examples are in no training batch"
-        raise InvariantViolated(law, round=number, layer=None, found=f"{seen} places hold one")
+        invariant = "validation examples are in no training batch"
+        raise InvariantViolated(invariant, round=number, layer=None, found=f"{seen} places hold one")
 
 
-def all_dead_zero(what: str, many: Iterable[Weights], masks: Masks, number: int) -> None:
-    """Run `dead_are_zero` on several sets of arrays."""
+def all_pruned_zero(what: str, many: Iterable[Weights], masks: Masks, number: int) -> None:
+    """Run `pruned_are_zero` on several sets of arrays."""
     for weights in many:
-        dead_are_zero(what, weights, masks, number)
+        pruned_are_zero(what, weights, masks, number)
 
 
-def _bits(array: NDArray[np.float32]) -> NDArray[np.uint32]:
+def _bits(array: Float32[NDArray[np.float32], "*shape"]) -> UInt32[NDArray[np.uint32], "*shape"]:
     return np.ascontiguousarray(array, np.float32).view(np.uint32)

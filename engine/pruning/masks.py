@@ -1,44 +1,50 @@
 """Masks: which weights are pruned. Pure NumPy on the host, exact to the weight."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.networks import LayerShape
 from engine.pruning.schedule import PruningSchedule
-from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation
+from engine.rng import MASK_STREAM, SHUFFLE_STREAM, permutation, sample
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32
 
 Masks = dict[str, NDArray[np.bool_]]
-"""By path of the kernel, shaped as it; True where the weight survives. Parameters without a mask are never pruned."""
+"""Masks by parameter, in the kernel's shape; True where the weight survives. Other parameters are never pruned."""
 Weights = dict[str, NDArray[np.float32]]
 """Parameters by path."""
 
 
 def full_masks(layers: tuple[LayerShape, ...]) -> Masks:
-    """Masks that prune nothing."""
+    """Return masks that prune nothing."""
     return {layer.parameter: np.ones(layer.shape, np.bool_) for layer in layers}
 
 
-def counts_of(masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
-    """Survivors of each parameter."""
+def counts_of(masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]]) -> dict[str, int]:
+    """Return the number of survivors of each parameter."""
     return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
 
 
-def masked(weights: Weights, masks: Mapping[str, NDArray[np.bool_]]) -> Weights:
-    """The weights with the pruned ones at exactly (positive) zero; parameters without a mask as they are."""
+def masked(weights: Weights, masks: Mapping[str, Bool[NDArray[np.bool_], " ..."]]) -> Weights:
+    """Return the weights with pruned ones set to (positive) zero; parameters without a mask are unchanged."""
     return {
         name: np.where(masks[name], array, np.float32(0)) if name in masks else array for name, array in weights.items()
     }
 
 
-def magnitudes(weights: Weights, masks: Masks) -> dict[str, NDArray[np.float32]]:
-    """|w| of every parameter that has a mask."""
+def magnitudes(weights: Weights, masks: Masks) -> dict[str, Float32[NDArray[np.float32], " ..."]]:
+    """Return Return |w| of every parameter that has a mask."""
     return {name: np.abs(weights[name]) for name in masks}
 
 
-def lowest(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
-    """The `count` lowest of `scores` `[N]`: those that a stable sort puts first. Of equal scores the earlier ones."""
+def lowest(scores: Float32[NDArray[np.float32], " N"], count: int) -> Bool[NDArray[np.bool_], " N"]:
+    """Return a mask of the `count` lowest `scores` `[N]`; ties go to the earlier ones, as in a stable sort."""
     if count == 0:
         return np.zeros(scores.shape, np.bool_)
     threshold = np.partition(scores, count - 1)[count - 1]
@@ -48,11 +54,13 @@ def lowest(scores: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, schedule: PruningSchedule, number: int) -> Masks:
-    """The masks of round `number`: in each group the lowest scores are pruned until the schedule's count is left.
+def prune(
+    scores: Mapping[str, Float32[NDArray[np.float32], " ..."]], masks: Masks, schedule: PruningSchedule, number: int
+) -> Masks:
+    """Return the masks of round `number`: in each group the lowest scores are pruned down to the schedule's count.
 
-    Of equal scores the first are pruned first: in order of layers, and row-major within a layer. Scores of pruned
-    weights are not read; no score is NaN.
+    Ties are pruned in order of layers, row-major within a layer. Scores of pruned weights are ignored; scores must not
+    be NaN.
     """
     pruned = {name: mask.copy() for name, mask in masks.items()}
     for group, target in zip(schedule.groups, schedule.survivors[number], strict=True):
@@ -67,7 +75,7 @@ def prune(scores: Mapping[str, NDArray[np.float32]], masks: Masks, schedule: Pru
 
 
 def reshuffled(weights: Weights, masks: Masks, seed: int) -> Weights:
-    """The survivors' weights in other places of the same parameter, drawn from `seed`; pruned weights stay as they are.
+    """Shuffle the survivors' weights within each parameter, drawn from `seed`; pruned weights are unchanged.
 
     The multiset of survivors of each layer is the same (Zhou et al. 2019, section 4).
     """
@@ -81,15 +89,15 @@ def reshuffled(weights: Weights, masks: Masks, seed: int) -> Weights:
 
 
 def with_signs(weights: Weights, signs: Weights, masks: Masks) -> Weights:
-    """The masked parameters of `weights` in magnitude and of `signs` in sign; the others as they are."""
+    """Return `weights` with the signs of `signs` in masked parameters; the others are unchanged."""
     return {name: np.copysign(array, signs[name]) if name in masks else array for name, array in weights.items()}
 
 
 def random_masks(like: Masks, seed: int) -> Masks:
-    """Masks with as many survivors in each layer as `like`, in random places drawn from `seed`."""
+    """Return random masks with as many survivors in each layer as `like`, drawn from `seed`."""
     drawn = {}
     for depth, (name, mask) in enumerate(like.items()):
         chosen = np.zeros(mask.size, np.bool_)
-        chosen[permutation(mask.size, seed, MASK_STREAM, depth)[: np.count_nonzero(mask)]] = True
+        chosen[sample(mask.size, int(np.count_nonzero(mask)), seed, MASK_STREAM, depth)] = True
         drawn[name] = chosen.reshape(mask.shape)
     return drawn

@@ -1,4 +1,4 @@
-"""How many weights are left after each round: decided before anything is trained."""
+"""The pruning schedule: the number of survivors of each round, fixed before training."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class PruningSchedule:
 
 
 def pruned_layers(layers: tuple[LayerShape, ...], recipe: Prune) -> tuple[LayerShape, ...]:
-    """The layers that have a mask: all except those that `unpruned` names, by layer or kind.
+    """Return the layers that have a mask: all except those named in `unpruned`, by layer or kind.
 
     Raises ValueError, with what is allowed, for a name that no layer or kind has and where no layer is left.
     """

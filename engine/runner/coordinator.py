@@ -303,7 +303,7 @@ class Coordinator:
     def _from_store(self, item: Round) -> StoredRound | None:
         """A round from the store, proven again; None where it lacks weights that other rounds rewind to."""
         found = self._store.rounds.read(item.key) if self._store.rounds.has(item.key) else None
-        if found is None or not self._plan.rewind_points[item.key] <= found.marks.keys():
+        if found is None or not self._plan.rewind_points[item.key] <= found.snapshots.keys():
             return None
         self._trainer.prove_stored(item, found)
         self._trainer.finished.add(found, written=True)
@@ -320,7 +320,7 @@ class Coordinator:
 
     def _wait_words(self) -> str:
         item, holder = self._busy[0]
-        place = self._plan.places_of[item.key][0]
+        place = self._plan.ids_of[item.key][0]
         what = f"{place.arm} trial {place.trial + 1} round {place.number}"
         return f"{what} is being trained by {holder.run}, {holder.words}"
 
@@ -376,12 +376,12 @@ class Coordinator:
             return
         for item in rounds:
             self._begun.add(item.key)
-            for place in self._plan.places_of[item.key]:
+            for place in self._plan.ids_of[item.key]:
                 if place not in self._announced:
                     self._announced.add(place)
                     self.session.emit(RoundStarted(arm=place.arm, trial=place.trial, round=place.number, key=item.key))
         code = batch.program, len(rounds)
-        places = [self._plan.places_of[item.key][0] for item in rounds]
+        places = [self._plan.ids_of[item.key][0] for item in rounds]
         progress = self.session.begin_batch(rounds, places, compiling=code not in self._compiled)
         self._compiled.add(code)
         writer = CheckpointWriter(self._store.checkpoints)
@@ -436,16 +436,21 @@ class Coordinator:
 
     def _land(self, flight: _Flight) -> None:
         """All rounds of a batch are trained: prove them, hand out the next batch, and conclude them beside it."""
-        for item in flight.rounds:
-            if item.key in flight.trained:
-                try:
-                    self._trainer.prove(item, flight.trained[item.key])
-                except InvariantViolated:
-                    flight.close()
-                    self.remove_checkpoints(other.key for other in flight.rounds)
-                    raise
-                flight.stored[item.key] = self._trainer.result(item, flight.trained[item.key])
-                self._trainer.finished.add(flight.stored[item.key], written=False)
+        trained = [item for item in flight.rounds if item.key in flight.trained]
+        try:
+            for item in trained:
+                self._trainer.prove(item, flight.trained[item.key])
+        except InvariantViolated:
+            flight.close()
+            self.remove_checkpoints(other.key for other in flight.rounds)
+            raise
+        except Lost as lost:
+            self._give_up(flight)
+            self._train_again(lost)
+            return
+        for item in trained:
+            flight.stored[item.key] = self._trainer.result(item, flight.trained[item.key])
+            self._trainer.finished.add(flight.stored[item.key], written=False)
         for item in flight.rounds:
             self._finish(item, flight.stored[item.key], trained=item.key not in flight.reused)
         self._idle.append(flight.worker)
@@ -475,7 +480,7 @@ class Coordinator:
             # Trained again for weights that other rounds rewind to: those that it had stay.
             before = self._store.rounds.read(item.key)
             if before is not None:
-                stored = replace(stored, marks={**before.marks, **stored.marks})
+                stored = replace(stored, snapshots={**before.snapshots, **stored.snapshots})
         self._store.rounds.write(stored)
         self._trainer.finished.add(stored, written=True)
         flight.close()
@@ -485,7 +490,7 @@ class Coordinator:
         return stored.result
 
     def _finish(self, item: Round, stored: StoredRound, *, trained: bool) -> None:
-        self._announced.update(self._plan.places_of[item.key])
+        self._announced.update(self._plan.ids_of[item.key])
         if not self._scheduler.was_lost(item.key):
             self.trained += trained
             self.reused += not trained
@@ -572,7 +577,7 @@ def _known(result: RoundResult) -> tuple[Callable[[], RoundResult], Future[Round
 
 
 def _started(run: str, plan: Plan, stored: int, width: int) -> RunStarted:
-    study, mark = plan.study, plan.mark
+    study, mark = plan.study, plan.dataset
     return RunStarted(
         run=run,
         study=study.name,

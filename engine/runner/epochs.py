@@ -11,37 +11,39 @@ from engine.training import DeviceSnapshot, Evaluation, LaneState
 class EpochMonitor:
     """Collects snapshots that other rounds rewind to and the masks of each epoch; ends lanes at their early bird."""
 
-    def __init__(self, maker: InputBuilder, rounds: list[Round], made: list[RoundInputs], marks: list[frozenset[int]]):
-        self._maker, self._rounds, self._made, self._wanted = maker, rounds, made, marks
+    def __init__(
+        self, maker: InputBuilder, rounds: list[Round], made: list[RoundInputs], rewind_points: list[frozenset[int]]
+    ):
+        self._maker, self._rounds, self._made, self._wanted = maker, rounds, made, rewind_points
         self._birds = [EarlyBirdWatch() if item.early_bird != "off" else None for item in rounds]
         self._epochs = [
             _epochs(item, each) if bird else frozenset[int]()
             for item, each, bird in zip(rounds, made, self._birds, strict=True)
         ]
-        self.iterations: frozenset[int] = frozenset().union(*marks, *self._epochs)
+        self.iterations: frozenset[int] = frozenset().union(*rewind_points, *self._epochs)
         self.ended: dict[int, LaneState] = {}
-        self.marks: list[dict[int, Snapshot]] = [{} for _ in rounds]
+        self.snapshots: list[dict[int, Snapshot]] = [{} for _ in rounds]
 
     @property
     def over(self) -> bool:
         """Whether every lane has ended at its early bird and has the snapshots that other rounds rewind to."""
-        left = all(own <= taken.keys() for own, taken in zip(self._wanted, self.marks, strict=True))
+        left = all(own <= taken.keys() for own, taken in zip(self._wanted, self.snapshots, strict=True))
         return left and len(self.ended) == len(self._rounds)
 
     def trained(self, lane: int) -> int:
         """The steps that a lane has trained for when it is done."""
         return int(self.ended[lane]["iteration"]) if lane in self.ended else self._rounds[lane].iterations
 
-    def take(self, iteration: int, kept: DeviceSnapshot) -> None:
+    def observe(self, iteration: int, kept: DeviceSnapshot) -> None:
         """Take the snapshot of an iteration."""
         if iteration not in self.iterations:
             return
         snapshots = kept.snapshots()
         for lane, (item, each, bird) in enumerate(zip(self._rounds, self._made, self._birds, strict=True)):
             if iteration in self._wanted[lane]:
-                self.marks[lane][iteration] = snapshots[lane]
+                self.snapshots[lane][iteration] = snapshots[lane]
             if bird and iteration in self._epochs[lane] and lane not in self.ended:
-                bird.take(iteration, self._maker.early_bird_mask(item, each.lane.masks, snapshots[lane]))
+                bird.observe(iteration, self._maker.early_bird_mask(item, each.lane.masks, snapshots[lane]))
                 if bird.found is not None and item.early_bird == "stop":
                     self.ended[lane] = kept.states()[lane]
 
@@ -54,7 +56,7 @@ class EpochMonitor:
         bird = self._birds[lane]
         if bird is None:
             return None
-        first = self._rounds[lane].first
+        first = self._rounds[lane].start_iteration
         return EarlyBird(
             iterations=tuple(first + iteration for iteration in bird.iterations),
             distances=tuple(bird.distances),
@@ -73,7 +75,7 @@ class EpochMonitor:
                     state=state,
                     ended=self.ended.get(lane),
                     curve=list(curve),
-                    marks=dict(self.marks[lane]),
+                    snapshots=dict(self.snapshots[lane]),
                     early_bird=self.early_bird(lane),
                     recent=list(bird.recent) if bird else [],
                 )
@@ -83,13 +85,13 @@ class EpochMonitor:
     def restore(self, checkpoints: list[Checkpoint]) -> None:
         """Continue from checkpoints of the lanes."""
         for lane, (item, checkpoint) in enumerate(zip(self._rounds, checkpoints, strict=True)):
-            self.marks[lane] = dict(checkpoint.marks)
+            self.snapshots[lane] = dict(checkpoint.snapshots)
             if checkpoint.ended is not None:
                 self.ended[lane] = checkpoint.ended
             told = checkpoint.early_bird
             if told is not None:
                 self._birds[lane] = EarlyBirdWatch(
-                    iterations=[iteration - item.first for iteration in told.iterations],
+                    iterations=[iteration - item.start_iteration for iteration in told.iterations],
                     distances=list(told.distances),
                     found=told.found,
                     recent=list(checkpoint.recent),

@@ -86,6 +86,6 @@ class FinishedRounds:
 
 
 def _bytes_of(stored: StoredRound) -> int:
-    snapshots: Iterable[Snapshot] = (stored.final, stored.best, *stored.marks.values())
+    snapshots: Iterable[Snapshot] = (stored.final, stored.best, *stored.snapshots.values())
     arrays = [array for one in snapshots for array in (*one.params.values(), *one.state.values())]
     return sum(array.nbytes for array in (*stored.masks.values(), *arrays))

@@ -1,7 +1,7 @@
 """What a run has told before it is taken up again."""
 
 from engine.errors import BadInput
-from engine.experiment import Place, Plan
+from engine.experiment import Plan, RoundId
 from engine.store import Event, RoundFinished, RunFolder
 from engine.store.state import RunState
 
@@ -17,17 +17,17 @@ class RunHistory:
         self._run = folder.id
         self.state = RunState()
         for stamped in folder.events():
-            self.state.take(stamped)
+            self.state.add(stamped)
         progress = folder.progress()
         self.seconds = self.state.worked(progress[0] if progress else 0.0)
         self.started, self.begun, self.status = self.state.started, self.state.begun, self.state.status
-        self.finished = {Place(*place): event for place, event in self.state.rounds.items()}
+        self.finished = {RoundId(*place): event for place, event in self.state.rounds.items()}
         self._said: set[Event] = {*self.state.signals, *self.state.diverged}
 
     def told(self, event: Event) -> bool:
         """Whether that was reported before."""
         if isinstance(event, RoundFinished):
-            return Place(event.arm, event.trial, event.round) in self.finished
+            return RoundId(event.arm, event.trial, event.round) in self.finished
         return event in self._said
 
     def refuse_unlike(self, plan: Plan, numerics: str) -> None:
@@ -43,5 +43,5 @@ class RunHistory:
         if self.started.numerics != numerics:
             then = f"were computed with {self.started.numerics or 'unknown versions'}; here is {numerics}"
             raise BadInput(f"{where}: its rounds so far {then}; allowed: go on there")
-        if any(event.key != plan.places.get(place) for place, event in self.finished.items()):
-            raise BadInput(f"{where}: data set {plan.mark.name} or the engine changed since; allowed: a new run")
+        if any(event.key != plan.round_keys.get(place) for place, event in self.finished.items()):
+            raise BadInput(f"{where}: data set {plan.dataset.name} or the engine changed since; allowed: a new run")

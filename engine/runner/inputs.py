@@ -65,15 +65,15 @@ class InputBuilder:
             start=Snapshot(masked(named.params, masks), named.state),
             masks=masks,
             order=self._order(item.data, item.train.batch, item.train.iterations, item.seed, item.order_seed)[
-                item.first :
+                item.start_iteration :
             ],
-            rates=rates[item.first :],
+            rates=rates[item.start_iteration :],
             validation=self._split.validation,
             mean=mean,
             std=std,
             seed=item.order_seed,
             bounds=bounds,
-            first=item.first,
+            first=item.start_iteration,
         )
         return RoundInputs(lane, named, self._rows(item.data, item.seed))
 

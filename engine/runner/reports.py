@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from engine.analysis import (
     BIRD_RULE,
@@ -16,7 +17,7 @@ from engine.analysis import (
 )
 from engine.analysis.measures import compare_rounds
 from engine.errors import Unwritable
-from engine.experiment import Place, Plan
+from engine.experiment import Plan, RoundId
 from engine.runner.finished import FinishedRounds
 from engine.runner.history import RunHistory
 from engine.runner.lost import Lost
@@ -39,7 +40,7 @@ class _Conclusion:
 class _Report:
     """A round of a trial that is to be reported next, once it is written and compared with the round before."""
 
-    place: Place
+    place: RoundId
     key: str
     batch: int
     before: str | None
@@ -51,7 +52,7 @@ class _Report:
 class _Trial:
     """The rounds of a trial in order, of which the first `reported` are reported or queued for it."""
 
-    rounds: list[tuple[Place, str]] = field(default_factory=list)
+    rounds: list[tuple[RoundId, str]] = field(default_factory=list)
     reported: int = 0
     collapsed: bool = False
     ranks: defaultdict[str, list[float | None]] = field(default_factory=lambda: defaultdict(list))
@@ -71,8 +72,8 @@ class RoundReporter:
         self._conclusions: dict[str, _Conclusion] = {}
         self._queue: deque[_Report] = deque()
         self._trials: defaultdict[tuple[str, int], _Trial] = defaultdict(_Trial)
-        self._owners: dict[str, Place] = {}
-        for place, key in plan.places.items():
+        self._owners: dict[str, RoundId] = {}
+        for place, key in plan.round_keys.items():
             self._owners.setdefault(key, place)
             self._trials[place.arm, place.trial].rounds.append((place, key))
 
@@ -88,15 +89,14 @@ class RoundReporter:
             for report in self._queue:
                 if report.lost == key:
                     report.lost = None
-                    report.similarity = self._compared(report)
-        for place in self._plan.places_of[key]:
+        for place in self._plan.ids_of[key]:
             self._advance(self._trials[place.arm, place.trial], batch)
 
     def report(self, wait_for: int = -1) -> None:
         """Emit what is ready, in order; wait for all that was finished in batches up to `wait_for`.
 
-        Raises Lost when a round that is needed for a comparison cannot be read; it is reported once that one is
-        finished again.
+        Raises Lost when a round that is needed for a measure or a comparison cannot be read; what needs it is reported
+        once that one is finished again.
         """
         while self._queue and self._queue[0].lost is None:
             report = self._queue[0]
@@ -104,10 +104,13 @@ class RoundReporter:
             wait = report.batch <= wait_for
             if not wait and not (conclusion.future.done() and (report.similarity is None or report.similarity.done())):
                 return
-            result = self._result(conclusion)
             try:
+                result = self._result(conclusion)
                 similarity = report.similarity.result() if report.similarity else {}
             except Lost as lost:
+                if self._trained_again(lost.key):
+                    self._compute_again(report)
+                    continue
                 report.lost = lost.key
                 raise
             self._queue.popleft()
@@ -126,6 +129,22 @@ class RoundReporter:
             conclusion.future = Future()
             conclusion.future.set_result(result)
             return result
+
+    def _trained_again(self, key: str) -> bool:
+        """Whether a round that was lost can be read by now."""
+        try:
+            self._finished.get(key)
+        except Lost:
+            return False
+        return True
+
+    def _compute_again(self, report: _Report) -> None:
+        """Compute what failed because a round was lost."""
+        conclusion = self._conclusions[report.key]
+        if _was_lost(conclusion.future):
+            conclusion.future = self._background.submit(conclusion.job)
+        if report.similarity is not None and _was_lost(report.similarity):
+            report.similarity = self._compared(report)
 
     def _advance(self, trial: _Trial, batch: int) -> None:
         while trial.reported < len(trial.rounds):
@@ -188,3 +207,7 @@ class RoundReporter:
         if event.result.collapsed and not trial.collapsed:
             trial.collapsed = True
             yield "collapsed", None, f"accuracy collapsed to chance ({CHANCE_RULE})"
+
+
+def _was_lost(future: Future[Any]) -> bool:
+    return future.done() and isinstance(future.exception(), Lost)

@@ -59,7 +59,9 @@ def _execute(
         status = "stopped"
     except LabError as error:
         if isinstance(error, InvariantViolated):
-            session.conclude(InvariantFailed(law=error.law, layer=error.layer, round=error.round, found=error.found))
+            session.conclude(
+                InvariantFailed(law=error.invariant, layer=error.layer, round=error.round, found=error.found)
+            )
         message = str(error)
         raise
     except KeyboardInterrupt:

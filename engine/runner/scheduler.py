@@ -47,7 +47,7 @@ class Scheduler(Generic[Group]):
         self.open = len(rounds)
         """Rounds that are neither finished nor dropped."""
         for key, item in rounds.items():
-            needed = item.needs
+            needed = item.dependencies
             self._unmet[key] = len(needed)
             for dependency in needed:
                 if dependency in self._children:
@@ -141,7 +141,7 @@ class Scheduler(Generic[Group]):
         if self.open:
             left = [key for key, state in self._state.items() if state not in (_State.FINISHED, _State.DROPPED)]
             item = self._rounds[left[0]]
-            absent = sorted(dependency for dependency in item.needs if dependency not in self._rounds)
+            absent = sorted(dependency for dependency in item.dependencies if dependency not in self._rounds)
             why = f"depends on {absent[0]}, which is not in the plan" if absent else "never became ready"
             raise LabError(f"{len(left)} rounds cannot be trained: round {item.number} ({left[0]}) {why}")
 

@@ -1,5 +1,6 @@
 """Writes a run's events, curves and progress into its folder, and obeys requests to pause and stop."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from engine.errors import Unwritable
-from engine.experiment import Place, Round
+from engine.experiment import Round, RoundId
 from engine.runner.resources import ResourceMonitor
 from engine.store import CurvePoint, Event, LaneProgress, Note, Paused, Progress, Request, Resumed, RunFolder, Stamped
 
@@ -84,7 +85,8 @@ class RunSession:
             self._emit(event)
 
     def keep(self, write: Callable[[], Result]) -> Result:
-        """Return what `write` returns. While the disk refuses it, the run pauses and tries again.
+        """Return what `write` returns. While the disk refuses it, the run pauses and tries again; why is in its events
+        and its progress, or on standard error while these cannot be written either.
 
         Raises Stopped when a stop is requested meanwhile.
         """
@@ -92,14 +94,18 @@ class RunSession:
             return write()
         except Unwritable as error:
             problem = str(error)
-        since, noted = time.monotonic(), False
+        since, noted, said = time.monotonic(), False, False
         about = f"{problem}; goes on when it can be"
         while True:
             if not noted:
-                with suppress(Unwritable):
+                try:
                     self._write(self._progress(state="waiting", about=about, eta=None))
                     self._emit(Note(text=f"paused by itself: {about}"))
                     noted = True
+                except Unwritable:
+                    if not said:
+                        sys.stderr.write(f"{self.run_id} paused by itself: {about}\n")
+                        said = True
             self._bide(RETRY_SECONDS)
             with suppress(Unwritable):
                 kept = write()
@@ -140,7 +146,7 @@ class RunSession:
         """There are so many steps more (or fewer) to train."""
         self._show(steps_total=self._shown.steps_total + steps)
 
-    def begin_batch(self, rounds: Sequence[Round], places: Sequence[Place], *, compiling: bool) -> BatchProgress:
+    def begin_batch(self, rounds: Sequence[Round], places: Sequence[RoundId], *, compiling: bool) -> BatchProgress:
         """These rounds begin to train, each in a lane; `compiling`: their program is not compiled yet."""
         batch = BatchProgress(
             tuple(

@@ -52,7 +52,8 @@ class Trainer:
 
     def program(self, item: Round) -> Program:
         """The program that trains a round."""
-        return Program.of(item.network, self.dataset.image_shape, self.dataset.classes, item.train)
+        data = self.dataset
+        return Program.of(item.network, data.image_shape, data.classes, item.train, item.network_parameters)
 
     def group(self, item: Round) -> Group:
         """What rounds must share to be trained in one batch."""
@@ -65,7 +66,7 @@ class Trainer:
         if found is None:
             return None
         passed = {mark for mark in self.plan.rewind_points[item.key] if mark <= found.iteration}
-        return found if passed <= found.marks.keys() else None
+        return found if passed <= found.snapshots.keys() else None
 
     def prepare(self, item: Round) -> RoundInputs:
         """Prune, then initialise or reset: the masks of a round and the weights that it starts from.
@@ -105,12 +106,12 @@ class Trainer:
     def prove_stored(self, item: Round, stored: StoredRound) -> None:
         """Raise InvariantViolated unless all invariants hold for a round from the store."""
         self.inputs.check_masks(item, stored.masks)
-        invariants.all_dead_zero("weights", (stored.final.params, stored.best.params), stored.masks, item.number)
+        invariants.all_pruned_zero("weights", (stored.final.params, stored.best.params), stored.masks, item.number)
 
     def result(self, item: Round, trained: TrainedRound) -> StoredRound:
         """What is stored of a round, but for what `measured` adds."""
         lane, curve = trained.lane, trained.curve
-        stop = item.first + lane.best_iteration
+        stop = item.start_iteration + lane.best_iteration
         best = next((point for point in curve if point.iteration == stop), None) if isfinite(lane.best_loss) else None
         accuracy = best.validation_accuracy if best else None
         counts = counts_of(lane.masks)
@@ -137,7 +138,7 @@ class Trainer:
             masks=lane.masks,
             final=lane.final,
             best=lane.best,
-            marks={mark: _pruned(snapshot, lane.masks) for mark, snapshot in trained.marks.items()},
+            snapshots={mark: _pruned(snapshot, lane.masks) for mark, snapshot in trained.snapshots.items()},
         )
 
     def measured(self, item: Round, stored: StoredRound) -> StoredRound:

@@ -53,14 +53,14 @@ class Batch:
 class TrainedRound:
     """What training one round of a batch gave.
 
-    `iterations`: steps that it trained for; `marks`: its network at the rewind points; `test_accuracy_pruned`: of the
-    network that it was pruned from, under its masks and before training, 0 to 1; `seconds` of training.
+    `iterations`: steps of training; `snapshots`: the network at each rewind point; `test_accuracy_pruned`: accuracy,
+    0 to 1, of the parent's weights under the new masks, before training; `seconds` of training.
     """
 
     lane: LaneResult
     curve: list[CurvePoint]
     iterations: int
-    marks: dict[int, Snapshot]
+    snapshots: dict[int, Snapshot]
     early_bird: EarlyBird | None
     test_accuracy_pruned: float | None
     seconds: float
@@ -160,14 +160,14 @@ class LocalWorker:
 
         def between(iteration: int, evaluations: list[list[Evaluation]], kept: DeviceSnapshot | None) -> bool:
             new = [
-                points(monitor.open(lane, found), item.first)
+                points(monitor.open(lane, found), item.start_iteration)
                 for lane, (item, found) in enumerate(zip(batch.rounds, evaluations, strict=True))
             ]
             for curve, added in zip(curves, new, strict=True):
                 curve.extend(added)
             going = control.advance(iteration, new)
             if kept is not None:
-                monitor.take(iteration, kept)
+                monitor.observe(iteration, kept)
                 if control.checkpoint_due():
                     save(kept.states)
             return going and not monitor.over
@@ -185,7 +185,7 @@ class LocalWorker:
                 end,
                 curve,
                 monitor.trained(lane),
-                monitor.marks[lane],
+                monitor.snapshots[lane],
                 monitor.early_bird(lane),
                 accuracy,
                 seconds(),

@@ -17,7 +17,7 @@ from engine.spec.read import (
 )
 from engine.spec.recipe import Data, EarlyBird, LayerKind, Network, Prune, Recipe, Restart, Train
 from engine.spec.study import SEED_STRIDE, Arm, Study, digest, round_seed
-from engine.spec.text import line_of, rewritten, to_toml, told_problem
+from engine.spec.text import line_of, to_toml, toml_problem, update_toml
 
 __all__ = [
     "EXPERIMENTS",
@@ -44,11 +44,11 @@ __all__ = [
     "parse_study",
     "preset_names",
     "preset_text",
-    "rewritten",
     "round_seed",
     "study_problems",
     "study_text",
     "to_toml",
-    "told_problem",
+    "toml_problem",
+    "update_toml",
     "with_settings",
 ]

@@ -1,4 +1,4 @@
-"""In what studies differ."""
+"""Fields that differ between studies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from engine.spec.study import Arm, Study
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that is not the same in all studies: its dotted path, and its value in each of them as JSON has it; None
-    where it has none, as the field of an arm that a study does not have."""
+    """A field that differs between studies: its dotted path and its JSON value in each study, None if a study lacks
+    the field."""
 
     path: str
     values: tuple[Any, ...]
 
 
 def differences(studies: Sequence[Study]) -> list[Difference]:
-    """The fields that differ, but for names and words: of the study, of the base recipe, of each arm.
+    """Return the fields of the studies, base recipes and arms that differ, except names and descriptions.
 
-    An arm stands with its kind where not all have it. Its fields are those of its whole recipe, base and overrides;
-    they are told where the arm differs in another way than the base.
+    An arm that some studies lack is listed with its kind. Fields of arms are compared after applying overrides, and
+    listed unless the base differs in the same way.
     """
     base = [{"trials": it.trials, "seed": it.seed, **_flat(it.base, "base")} for it in studies]
     found = _differing(base)
@@ -45,7 +45,7 @@ def _arm_fields(study: Study, arm: Arm) -> dict[str, Any]:
 
 
 def _differing(tables: Sequence[dict[str, Any] | None]) -> list[Difference]:
-    """The fields that differ between those tables that there are."""
+    """Return the fields that differ between the tables that are not None."""
     known = [table for table in tables if table is not None]
     paths = dict.fromkeys(path for table in known for path in table)
     return [
@@ -56,7 +56,7 @@ def _differing(tables: Sequence[dict[str, Any] | None]) -> list[Difference]:
 
 
 def _flat(recipe: Recipe, prefix: str) -> dict[str, Any]:
-    """The fields that a recipe goes by, by dotted path."""
+    """Return the fields of a recipe that are in use, by dotted path."""
     unused = {"prune": {"rounds"}} if recipe.prune.levels else None
     found: dict[str, Any] = {}
 

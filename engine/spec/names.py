@@ -1,4 +1,4 @@
-"""Names of registered things in a study, checked against the registries when a study is read."""
+"""Names of registry entries in a study, validated when the study is read."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -10,15 +10,15 @@ from engine.registry import Entry, Registry
 from engine.spec.problems import impossible, not_registered
 
 
-def known(entries: Registry[Any]) -> Callable[[str], str]:
-    """A validator for pydantic: the name if it is registered.
+def registered_in(entries: Registry[Any]) -> Callable[[str], str]:
+    """Return a pydantic validator that accepts registered names.
 
-    Raises PydanticCustomError that lists what is allowed, and the nearest name.
+    It raises PydanticCustomError that lists the registered names and suggests the nearest one.
     """
 
     def check(name: str) -> str:
         try:
-            return entries.known(name)
+            return entries.checked_name(name)
         except ValueError as error:
             raise not_registered(str(error)) from None
 
@@ -26,9 +26,9 @@ def known(entries: Registry[Any]) -> Callable[[str], str]:
 
 
 def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) -> None:
-    """Check that every parameter in `given` is one of the entry's and of the type of its default.
+    """Check that the entry has every parameter in `given`, with the type of its default.
 
-    Whole numbers stand for numbers. Raises PydanticCustomError that names the parameter below `field`.
+    A float parameter also accepts an int. Raises PydanticCustomError that names the parameter below `field`.
     """
     allowed = ", ".join(f"{name} = {default!r}" for name, default in entry.parameters.items())
     for name, value in given.items():
@@ -41,6 +41,11 @@ def check_parameters(entry: Entry[Any], given: Mapping[str, Any], field: str) ->
             raise impossible((field, name), value, f"{words}, such as {default!r}")
 
 
+def takers(entries: Registry[Any], parameter: str) -> str:
+    """The names of the entries that have a parameter, quoted, for a message."""
+    return " or ".join(repr(entry.name) for entry in entries.entries() if parameter in entry.parameters)
+
+
 _KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
@@ -49,10 +54,10 @@ _KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
     tuple: ((list, tuple), "a list"),
 }
 
-NetworkName = Annotated[str, AfterValidator(known(registry.network))]
-CriterionName = Annotated[str, AfterValidator(known(registry.criterion))]
-TreatmentName = Annotated[str, AfterValidator(known(registry.treatment))]
-ArmKindName = Annotated[str, AfterValidator(known(registry.arm))]
-MeasureName = Annotated[str, AfterValidator(known(registry.measure))]
-OptimizerName = Annotated[str, AfterValidator(known(registry.optimizer))]
-ScheduleName = Annotated[str, AfterValidator(known(registry.schedule))]
+NetworkName = Annotated[str, AfterValidator(registered_in(registry.network))]
+CriterionName = Annotated[str, AfterValidator(registered_in(registry.criterion))]
+TreatmentName = Annotated[str, AfterValidator(registered_in(registry.treatment))]
+ArmKindName = Annotated[str, AfterValidator(registered_in(registry.arm))]
+MeasureName = Annotated[str, AfterValidator(registered_in(registry.measure))]
+OptimizerName = Annotated[str, AfterValidator(registered_in(registry.optimizer))]
+ScheduleName = Annotated[str, AfterValidator(registered_in(registry.schedule))]

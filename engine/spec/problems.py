@@ -1,4 +1,4 @@
-"""What is wrong with a study, a line a problem: field, what was found, what is allowed."""
+"""Validation problems of a study, one line each: the field, the value found, the values allowed."""
 
 import difflib
 import json
@@ -10,12 +10,12 @@ from typing import Any, Self
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a study. `field` is dotted, as in `base.train.batch` or `arm.1.rounds`."""
+    """One validation problem. `field` is dotted, as in `base.train.batch` or `arm.1.rounds`."""
 
     field: str
     found: str
@@ -27,11 +27,11 @@ class Problem:
 
 
 class Impossible(PydanticCustomError):
-    """A combination that no study can have; it names the field itself, since only the whole shows it."""
+    """An invalid combination of fields. It names the field, which pydantic's location does not."""
 
     @classmethod
-    def within(cls, error: ValidationError, root: Any, place: Place) -> Self:
-        """The first problem of `error`, which is in the fields of `root`, moved below `place`."""
+    def within(cls, error: ValidationError, root: Any, place: FieldPath) -> Self:
+        """Convert the first problem of `error`, an error in the model `root`, to a problem below `place`."""
         first = _problem(error.errors(include_url=False)[0], FieldsAt(root))
         return cls("impossible", "{allowed}", _context(f"{dotted(place)}.{first.field}", first.found, first.allowed))
 
@@ -40,26 +40,26 @@ def _context(field: str, found: str, allowed: str) -> dict[str, Any]:
     return {"place": field, "found": found, "allowed": allowed}
 
 
-def impossible(place: str | Place, found: Any, allowed: str) -> Impossible:
+def impossible(place: str | FieldPath, found: Any, allowed: str) -> Impossible:
     where = (place,) if isinstance(place, str) else place
     return Impossible("impossible", "{allowed}", _context(dotted(where), shown(found), allowed))
 
 
 def not_registered(allowed: str) -> PydanticCustomError:
-    """A name that no registry has; `allowed` lists those that it has."""
+    """Return the error for an unregistered name. `allowed` lists the registered ones."""
     return PydanticCustomError("not_registered", "{allowed}", {"allowed": allowed})
 
 
 def printable(text: str) -> str:
-    """`text`, which is shown in terminals. Raises PydanticCustomError, for pydantic, where a control or direction
-    character is in it."""
+    """Return `text` if it is safe to show in a terminal. Raises PydanticCustomError if it contains control or
+    direction characters."""
     if not all(char.isprintable() or char == "\n" for char in text):
         raise PydanticCustomError("unprintable", "printable characters and line breaks")
     return text
 
 
 def shown(value: Any) -> str:
-    """A value as one short line: quoted as JSON (so control characters are escaped), cut at 60 characters."""
+    """Return a value as one line of JSON, with control characters escaped, cut at 60 characters."""
     try:
         text = json.dumps(value, default=str)
     except RecursionError:
@@ -70,17 +70,17 @@ def shown(value: Any) -> str:
 
 
 def dotted(place: Sequence[str | int]) -> str:
-    """The steps to a field; those that are no plain words quoted, so that the whole stays one line."""
+    """Return the dotted path of a field, with unusual names quoted."""
     return ".".join(str(step) if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", str(step)) else shown(step) for step in place)
 
 
 def problems_of(error: ValidationError, fields_at: "FieldsAt") -> list[Problem]:
-    """Every problem in `error`; `fields_at` names the fields that a place in the study has."""
+    """Return every problem in `error`. `fields_at` lists the fields at a path."""
     return [_problem(detail, fields_at) for detail in error.errors(include_url=False)]
 
 
 class FieldsAt:
-    """The fields allowed at a place of the model, for advice on unknown ones."""
+    """Lists the fields that the model allows at a path, to suggest names for unknown fields."""
 
     def __init__(self, root: Any):
         self.root = root

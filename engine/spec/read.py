@@ -1,4 +1,4 @@
-"""Studies from and to TOML: files, presets, and settings given one by one."""
+"""Read studies from TOML files and presets, with single settings from the command line."""
 
 import copy
 import tomllib
@@ -16,9 +16,9 @@ from engine.spec.study import Study
 
 MAX_STUDY_BYTES = 100_000
 MAX_DOTS = 300
-"""In a line. A hundred levels have a hundred; tomllib takes time and memory by the square of the steps of a key."""
+"""Maximum dots per line. The cost of tomllib is quadratic in the depth of a key."""
 QUICK = "-quick"
-"""What the name of a preset's short twin ends with."""
+"""Suffix of the short version of a preset."""
 EXPERIMENTS = (
     "lenet-mnist",
     "one-shot",
@@ -37,26 +37,26 @@ EXPERIMENTS = (
     "dropout-conv4",
     "dropout-conv6",
 )
-"""The article's experiments in its order, and last the paper's on dropout, as presets; each has a quick twin."""
+"""Presets of the article's experiments, in its order, then of the paper's on dropout; each has a quick version."""
 _PRESETS = resources.files("engine.spec") / "presets"
 _FIELDS_AT = FieldsAt(Study)
 
 
 def preset_names() -> tuple[str, ...]:
-    """The presets, the one to begin with first."""
+    """Return the names of the presets, the quickstart first."""
     names = [Path(item.name).stem for item in _PRESETS.iterdir() if item.name.endswith(".toml")]
     return tuple(sorted(names, key=lambda name: (name != "quickstart", name)))
 
 
 def preset_text(name: str) -> str:
-    """A preset's TOML. Raises BadInput for a name that there is not."""
+    """Return the TOML of a preset. Raises BadInput for an unknown name."""
     if name not in preset_names():
         raise BadInput(f"preset {name!r}: there is none of that name; allowed: {', '.join(preset_names())}")
     return (_PRESETS / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def study_problems(tables: dict[str, Any]) -> list[Problem]:
-    """All that is wrong with a study given as plain tables; nothing when it is sound."""
+    """Return all validation problems of a study given as plain tables."""
     try:
         Study.model_validate(tables)
     except ValidationError as error:
@@ -67,7 +67,7 @@ def study_problems(tables: dict[str, Any]) -> list[Problem]:
 def parse_study(
     text: str, *, source: str, settings: tuple[str, ...] = (), note: Callable[[str], None] = lambda words: None
 ) -> Study:
-    """The study in TOML `text` under `settings` (`path.to.field=value`).
+    """Return the study in TOML `text` with `settings` (`path.to.field=value`) applied.
 
     Where settings leave a study fewer rounds, arms lose those of their `rounds` that are beyond, and arms without any
     other are left out: `note` gets a line for each.
@@ -133,7 +133,7 @@ def _is_int(value: Any) -> bool:
 
 
 def read_tables(text: str) -> dict[str, Any]:
-    """The plain tables in TOML `text`. Raises BadInput in one line."""
+    """Parse TOML `text` into plain tables. Raises BadInput, one line."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > MAX_DOTS:
             raise BadInput(f"line {number}: {line.count('.')} dots; allowed: at most {MAX_DOTS} in a line")
@@ -154,7 +154,7 @@ def load_study(name: str, settings: tuple[str, ...] = (), note: Callable[[str], 
 
 
 def study_text(name: str) -> str:
-    """The TOML of a preset's name or of a file's path. Raises BadInput for what cannot be read."""
+    """Return the TOML of a preset or a file. Raises BadInput if it cannot be read."""
     if name in preset_names():
         return preset_text(name)
     path, shown = Path(name), _shown(name)
@@ -172,8 +172,8 @@ def _shown(path: str) -> str:
 
 
 def read_study_file(path: Path) -> str:
-    """The text of a study's file, of which no more is read than a study may have. Raises BadInput, OSError, and
-    ValueError for a path that can be none."""
+    """Return the text of a study file, reading at most MAX_STUDY_BYTES. Raises BadInput, OSError, and ValueError for
+    an invalid path."""
     with path.open("rb") as file:
         return decode_study(file.read(MAX_STUDY_BYTES + 1), _shown(str(path)))
 
@@ -190,9 +190,9 @@ def decode_study(text: bytes, shown: str) -> str:
 
 
 def with_settings(tables: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
-    """`tables` with each `path.to.field=value` put in its place; values are TOML, or else plain text.
+    """Apply each `path.to.field=value` to `tables` and return them. Values are TOML, or else plain text.
 
-    A list is entered by number (`arm.0.rounds=[1,2]`) or, for arms, by name (`arm.reinit.rounds=[1,2]`).
+    List items are addressed by index (`arm.0.rounds=[1,2]`) or, for arms, by name (`arm.reinit.rounds=[1,2]`).
     """
     for setting in settings:
         path, equals, text = setting.partition("=")

@@ -1,4 +1,4 @@
-"""A recipe: every value that decides what a round computes, but for seeds."""
+"""A recipe: every value that affects the results of a round, except seeds."""
 
 import os
 from typing import Annotated, Literal, Self
@@ -13,13 +13,14 @@ from engine.spec.names import (
     ScheduleName,
     TreatmentName,
     check_parameters,
+    takers,
 )
 from engine.spec.problems import impossible, printable
 
 EarlyBird = Literal["off", "watch", "stop"]
 LayerKind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 MAX_EXAMPLES = 1_000_000_000
-"""Drawn in one round at the most; their order is drawn before it begins and takes 4 bytes each."""
+"""Maximum examples of a round. Their order is drawn in advance and takes 4 bytes each."""
 Rate = Annotated[float, Field(gt=0, lt=1)]
 LayerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 Parameters = Annotated[
@@ -33,10 +34,10 @@ class Model(BaseModel):
 
 
 class Data(Model):
-    """What is learned from. `seed` draws the validation split, the same for every trial.
+    """The training data. `seed` draws the validation split, the same for every trial.
 
-    `fraction` of the training examples is used, each trial's own draw: stratified by class, or not.
-    A `folder:PATH` is taken from where the process works, and then absolute: the study means the same anywhere.
+    Each trial draws its own `fraction` of the training examples, stratified by class or not. A relative `folder:PATH`
+    is made absolute.
     """
 
     name: Annotated[str, Field(max_length=4096, description="a data set's name"), AfterValidator(printable)] = "digits"
@@ -58,13 +59,20 @@ class Data(Model):
 
 
 class Network(Model):
-    """The network's architecture."""
+    """The network's architecture; `parameters` are the network's, such as `width`."""
 
     name: Annotated[NetworkName, Field(description="the architecture")] = "lenet-300-100"
+    parameters: Parameters = {}
+
+    @model_validator(mode="after")
+    def _combination(self) -> Self:
+        if self.parameters:
+            check_parameters(registry.network.entry(self.name), self.parameters, "parameters")
+        return self
 
 
 class Train(Model):
-    """How one round is trained. Times are in iterations (optimizer steps).
+    """How a round is trained. Times are in iterations (optimizer steps).
 
     `warmup` raises the learning rate linearly from 0 over the first iterations; the `step` schedule
     multiplies it by `decay` at each of `milestones`, `cosine` lowers it to zero at the last iteration. `weight_decay`
@@ -75,16 +83,16 @@ class Train(Model):
     every round draws its own order of examples, crops and dropout, the same for all arms of a trial; with trial, all
     rounds of a trial repeat one draw. `clamp` c keeps every weight's magnitude below a bound of its own, drawn
     uniformly between 0 and c standard deviations of its layer's initial weights, afresh for every round. Most weights
-    end at their bounds, so that magnitudes are about uniform and say nothing of the weights. Bounds that were the same
-    in every round would decide which weights survive, and survivors would do better than random ones.
+    end at their bounds, so magnitudes are about uniform and carry no information. Bounds that are the same in every
+    round would determine which weights survive, and survivors would do better than random ones.
     """
 
     iterations: Annotated[int, Field(ge=1, le=10_000_000, description="optimizer steps in a round")] = 50_000
     batch: Annotated[int, Field(ge=1, le=65_536, description="examples in a step")] = 60
     optimizer: Annotated[OptimizerName, Field(description="the update rule")] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=100, description="before schedule and warm-up")] = 1.2e-3
-    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.9
-    nesterov: Annotated[bool, Field(description="Nesterov momentum, of sgd")] = False
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of the optimizer, such as sgd")] = 0.9
+    nesterov: Annotated[bool, Field(description="Nesterov momentum, of the optimizer")] = False
     weight_decay: Annotated[float, Field(ge=0, le=1, description="L2 coefficient, added to the gradients")] = 0.0
     schedule: Annotated[ScheduleName, Field(description="of the learning rate")] = "constant"
     milestones: Annotated[
@@ -105,17 +113,19 @@ class Train(Model):
 
     @model_validator(mode="after")
     def _combination(self) -> Self:
-        if (self.schedule == "step") != bool(self.milestones):
-            allowed = "one or more with schedule 'step', none with others"
+        rule, schedule = registry.optimizer.entry(self.optimizer), registry.schedule.entry(self.schedule)
+        if ("milestones" in schedule.parameters) != bool(self.milestones):
+            allowed = f"one or more with schedule {takers(registry.schedule, 'milestones')}, none with others"
             raise impossible("milestones", list(self.milestones), allowed)
         if list(self.milestones) != sorted(set(self.milestones)):
             raise impossible("milestones", list(self.milestones), "iterations in rising order, each once")
-        if "momentum" in self.model_fields_set and self.optimizer != "sgd":
-            raise impossible("momentum", self.momentum, "only with optimizer 'sgd'")
-        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
-            raise impossible("nesterov", self.nesterov, "only with optimizer 'sgd' and a momentum above 0")
-        if "decay" in self.model_fields_set and self.schedule != "step":
-            raise impossible("decay", self.decay, "only with schedule 'step'")
+        if "momentum" in self.model_fields_set and "momentum" not in rule.parameters:
+            raise impossible("momentum", self.momentum, f"only with optimizer {takers(registry.optimizer, 'momentum')}")
+        if self.nesterov and not ("nesterov" in rule.parameters and self.momentum):
+            allowed = f"only with optimizer {takers(registry.optimizer, 'nesterov')} and a momentum above 0"
+            raise impossible("nesterov", self.nesterov, allowed)
+        if "decay" in self.model_fields_set and "decay" not in schedule.parameters:
+            raise impossible("decay", self.decay, f"only with schedule {takers(registry.schedule, 'decay')}")
         if self.batch * self.iterations > MAX_EXAMPLES:
             allowed = f"at most {MAX_EXAMPLES // self.iterations} with {self.iterations} iterations"
             raise impossible("batch", self.batch, f"{allowed}: {MAX_EXAMPLES} examples in a round")
@@ -125,7 +135,7 @@ class Train(Model):
 
 
 class Prune(Model):
-    """What is pruned after each round: `rate` of each layer's survivors, half of it in the output layer.
+    """How a network is pruned after each round: `rate` of each layer's survivors, half of that in the output layer.
 
     `rates` sets the rate of a kind of layer. In global scope the layers are ranked together and `rate` is that of all
     of them (Frankle & Carbin 2019, section 2 and figure 2). `levels`, instead of `rounds`, are the densities to prune
@@ -168,7 +178,7 @@ class Prune(Model):
 
     @property
     def steps(self) -> int:
-        """Times that the network is pruned."""
+        """Number of times that the network is pruned."""
         return len(self.levels) or self.rounds
 
     def rate_of(self, kind: str) -> float:
@@ -177,7 +187,7 @@ class Prune(Model):
 
 
 class Restart(Model):
-    """What survivors restart from (the treatment).
+    """The weights that survivors restart from (the treatment).
 
     `iteration` is that of treatment `rewind`; `parameters` are the treatment's. `keep_signs` gives each survivor the
     sign of its initial weight (Zhou et al. 2019).
@@ -202,7 +212,7 @@ class Restart(Model):
 
 
 class Recipe(Model):
-    """Everything that makes an arm's numbers, but for seeds."""
+    """Everything that affects an arm's results, except seeds."""
 
     data: Data = Data()
     network: Network = Network()

@@ -14,13 +14,13 @@ from engine.spec.recipe import Model, Parameters, Recipe
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 SEED_STRIDE = 1000
-"""Trials and controls per ticket are fewer than this, so that seeds derived by it never meet."""
+"""Exclusive limit of trials and of controls per ticket, so derived seeds are distinct."""
 MAX_ROUNDS = 20_000
-"""The most rounds of all arms and trials. The paper's largest study has some thousand."""
+"""Maximum rounds of a study. The paper's largest study has a few thousand."""
 
 
 def round_seed(seed: int, number: int) -> int:
-    """What is drawn for round `number` of a trial comes from this seed; for the dense round from the trial's own."""
+    """Return the seed of round `number` of a trial; the dense round uses the trial's seed."""
     return seed + SEED_STRIDE * (SEED_STRIDE + number) if number else seed
 
 
@@ -28,16 +28,16 @@ _REPLACED = {
     "prune": (("rounds", ("rounds", "levels")), ("levels", ("rounds", "levels")), ("criterion", ("parameters",))),
     "restart": (("treatment", ("iteration", "parameters")),),
 }
-"""Fields of the base that an arm's field replaces: what belongs to another criterion or treatment does not apply."""
+"""Base fields that an arm's field resets, since they belong to another criterion or treatment."""
 
 
 class Arm(Model):
     """One variant of the study. Its tables `data`, `train`, `prune` and `restart` override the base recipe's fields.
 
-    `kind` is how its rounds get their masks, and `parameters` are that kind's. Controls are made from the tickets of
-    the arm `of`; those that draw something, `per_ticket` times. `rounds` limits one-shot arms and controls to some
-    rounds. `order_seed` draws another order of examples, crops and dropout (trial t has `order_seed` + t), so that two
-    copies of one network train under different noise.
+    `kind` defines how its rounds get their masks, with `parameters`. Controls are made from tickets of the arm `of`;
+    random kinds, `per_ticket` times. `rounds` limits one-shot arms and controls to some rounds. `order_seed` draws
+    another order of examples, crops and dropout (`order_seed` + t for trial t), so two copies of one network train
+    under different noise.
     """
 
     name: Name
@@ -85,22 +85,22 @@ class Arm(Model):
 
     @property
     def control(self) -> bool:
-        """Whether it is made from the rounds of a ticket arm."""
+        """Whether the arm is made from the rounds of a ticket arm."""
         return bool(registry.arm[self.kind].control)
 
     @property
     def draws(self) -> bool:
-        """Whether it draws something of its own, so that each ticket can have several."""
+        """Whether the kind is random, so a study can have several copies per ticket."""
         return bool(registry.arm[self.kind].draws)
 
     @property
     def iterative(self) -> bool:
-        """Whether every round is pruned from the one before it: a ticket arm."""
+        """Whether every round is pruned from the previous one: a ticket arm."""
         return bool(registry.arm[self.kind].prunes == "previous")
 
     @property
     def copies(self) -> int:
-        """How many networks it has for each trial."""
+        """Networks per trial."""
         return self.per_ticket if self.draws else 1
 
     @property
@@ -113,8 +113,7 @@ class Study(Model):
     """A question: a base recipe, its arms, and how many trials of each.
 
     `seed` is the first trial's seed; trial t has `seed + t`. Copy r of a control draws from the trial's seed +
-    1000 (r + 1), and that is the seed shown for it. What is drawn for round n comes from seed + 1000 (1000 + n): see
-    `round_seed`.
+    1000 (r + 1), the seed shown for it. Round n draws from seed + 1000 (1000 + n): see `round_seed`.
     """
 
     name: Name
@@ -151,11 +150,11 @@ class Study(Model):
         return self
 
     def named(self, name: str) -> Arm:
-        """The arm of that name."""
+        """Return the arm of that name."""
         return next(arm for arm in self.arm if arm.name == name)
 
     def recipe(self, arm: Arm) -> Recipe:
-        """The base recipe under the arm's overrides (a control's: over those of its ticket)."""
+        """Return the arm's recipe: the base, the ticket's overrides for a control, then the arm's overrides."""
         tables = self.base.model_dump(exclude_unset=True)
         layers = [arm.overrides]
         if arm.control and arm.of != arm.name:
@@ -168,7 +167,7 @@ class Study(Model):
         return Recipe.model_validate(tables)
 
     def copies(self, arm: Arm) -> list[tuple[int, int, int]]:
-        """The networks of an arm in order: the trial, its seed, and the seed that the network draws from itself."""
+        """Return trial, trial seed and own seed of each network of an arm, in order."""
         seeds = enumerate(self.trial_seeds())
         if not arm.draws:
             return [(trial, seed, seed) for trial, seed in seeds]
@@ -181,7 +180,7 @@ class Study(Model):
 
     @property
     def hash(self) -> str:
-        """Hex digest of all that decides the results: equal for studies that differ only in name and words."""
+        """Hex digest of everything that affects results; names and descriptions do not."""
         arms = [
             {
                 **arm.model_dump(
@@ -212,6 +211,6 @@ def _control_fits(arm: Arm, recipe: Recipe, ticket: Recipe, place: int) -> None:
 
 
 def digest(value: Any) -> str:
-    """Hex SHA-256 (first 40 characters) of a value's canonical JSON."""
+    """Return the first 40 hex digits of the SHA-256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:40]

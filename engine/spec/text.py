@@ -1,4 +1,4 @@
-"""The text of a study: changed where a value changed and nowhere else, and where in it a field stands."""
+"""Edit the TOML text of a study in place, and find the lines of its fields."""
 
 import re
 import tomllib
@@ -17,9 +17,9 @@ _HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?")
 _KEY = re.compile(r"""\s*([A-Za-z0-9_."' -]+?)\s*=""")
 
 
-def rewritten(text: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, bool]:
-    """The TOML `text` of a study with the tables `before`, made to say `after`; and whether its comments and order
-    could be kept. They are lost where the text has its tables in ways that cannot be changed in place."""
+def update_toml(text: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return TOML `text`, whose tables are `before`, changed to the tables `after`, and whether comments and order were
+    kept. They are lost if the layout of the text cannot be edited in place."""
     wanted = _merged(tomllib.loads(text), before, after)
     try:
         document = tomlkit.parse(text)
@@ -29,25 +29,25 @@ def rewritten(text: str, before: Mapping[str, Any], after: Mapping[str, Any]) ->
             changed = _spaced(changed)
         if tomllib.loads(changed) == wanted:
             return changed, True
-    except Exception:  # the library's own slips on text that is valid
+    except Exception:  # tomlkit fails on some valid text
         pass
-    return written(wanted), "#" not in text
+    return tables_to_toml(wanted), "#" not in text
 
 
-def written(tables: Mapping[str, Any]) -> str:
-    """The tables of a study as TOML."""
+def tables_to_toml(tables: Mapping[str, Any]) -> str:
+    """Return the tables of a study as TOML."""
     document = tomlkit.document()
     _change(document, tables)
     return _spaced(tomlkit.dumps(document))
 
 
 def to_toml(study: Study) -> str:
-    """The study as TOML that reads back equal to it."""
-    return written(study.model_dump(mode="json", exclude_none=True, exclude_unset=True))
+    """Return the study as TOML, which parses to an equal study."""
+    return tables_to_toml(study.model_dump(mode="json", exclude_none=True, exclude_unset=True))
 
 
-def told_problem(text: str) -> str:
-    """What is wrong with the TOML of a study, in one line with its place in it; '' where it is sound."""
+def toml_problem(text: str) -> str:
+    """Return the first problem of a study's TOML with its line number; '' if it is valid."""
     try:
         problems = study_problems(read_tables(text))
     except BadInput as error:
@@ -59,8 +59,8 @@ def told_problem(text: str) -> str:
 
 
 def line_of(text: str, field: str) -> int | None:
-    """The line, from 1, of the field at a dotted path such as `arm.1.train.batch`, or of what it is in; None where
-    nothing of it is in the text."""
+    """Return the line, from 1, of the field at a dotted path such as `arm.1.train.batch`, or of its innermost table in
+    the text; None if there is none."""
     steps, best, found = field.split("."), 0, None
     table: list[str] = []
     arms = -1
@@ -90,12 +90,12 @@ def _steps(dotted: str) -> list[str]:
 
 
 def _merged(plain: Any, before: Any, after: Any) -> Any:
-    """`after` as `plain` would say it, which says `before` in other words: what did not change stays as it is."""
+    """Return `plain`, another spelling of `before`, with the changes from `before` to `after` applied."""
     if after == before:
         return plain
     if isinstance(after, Mapping) and isinstance(plain, Mapping) and isinstance(before, Mapping):
         kept = {key: _merged(plain.get(key), before.get(key), after[key]) for key in plain if key in after}
-        # Of arms with a kind's name the kind is not said.
+        # An arm named after its kind omits the kind.
         renamed = after.get("name") != before.get("name")
         added = {
             key: value for key, value in after.items() if key not in plain and (renamed or value != before.get(key))
@@ -114,8 +114,8 @@ def _are_tables(value: Any) -> bool:
 
 
 def _paired(before: Sequence[Any], after: Sequence[Any]) -> list[int | None]:
-    """For each table of `after` the place of the one of `before` that it was, by its name or else its place; None for
-    new ones."""
+    """Return, for each table of `after`, the index of its counterpart in `before`, matched by name, else by index; None
+    for new tables."""
     old, new = [item.get("name") for item in before], [item.get("name") for item in after]
     pairs: list[int | None] = []
     for place, name in enumerate(new):
@@ -126,7 +126,7 @@ def _paired(before: Sequence[Any], after: Sequence[Any]) -> list[int | None]:
 
 
 def _change(table: Any, wanted: Mapping[str, Any], *, inline: bool = False) -> None:
-    """Make a table of a document say `wanted`, and touch nothing that does; `inline`: tables that are new in it."""
+    """Set a table of a document to `wanted`, leaving equal values untouched. `inline`: write new tables inline."""
     for key in [key for key in table if key not in wanted]:
         del table[key]
     for key, value in wanted.items():
@@ -149,13 +149,13 @@ def _headers(text: str) -> list[str]:
 
 
 def _spaced(text: str) -> str:
-    """An empty line before each header and what is said above it, and never two."""
+    """Put one empty line before each header and its comments."""
     text = re.sub(r"\n{3,}", "\n\n", text)
     return re.sub(r"(?m)^([^\[#\n][^\n]*\n)(?=\[)", r"\1\n", text)
 
 
 def _arms(known: Sequence[Any], wanted: Sequence[Any]) -> AoT:
-    """Tables as wanted, those that are known with what stands in them."""
+    """Return the wanted tables, reusing known ones with their comments."""
     arms = tomlkit.aot()
     for item, place in zip(wanted, _paired(known, wanted), strict=True):
         table = tomlkit.table() if place is None else known[place]

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from shutil import rmtree
 
+from engine import plugins
 from engine.errors import BadInput
 from engine.store.files import PART, free_aside
 from engine.store.home import Store
@@ -50,6 +51,10 @@ def _runs(store: Store) -> Iterator[Problem]:
         else:
             continue
         try:
+            absent = plugins.absent(folder)
+            if absent:
+                yield Problem(f"run {name!r}: not checked", absent, None)
+                continue
             study_in(folder)
         except BadInput as error:
             advice = "the run cannot be resumed: delete it, or bring its study.toml back"

@@ -44,7 +44,7 @@ class Drafts:
         with suppress(OSError):
             (self._folder / f"{name}.json").unlink(missing_ok=True)
 
-    def put_aside(self, name: str) -> Path:
+    def set_aside(self, name: str) -> Path:
         """Rename a damaged draft and return its new path."""
         path = self._folder / f"{name}.json"
         aside = free_aside(path)

@@ -1,4 +1,4 @@
-"""The facts that the engine reports, in the order in which they happened."""
+"""Events: the facts that the engine reports, in order."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ class Model(BaseModel):
 
 
 class LayerCount(Model):
-    """Weights left in a layer, of how many."""
+    """Survivors and size of a layer."""
 
     survivors: int
     size: int
@@ -38,7 +38,7 @@ class Magnitudes(Model):
 
 
 class EarlyBird(Model):
-    """The masks that the next round would have, drawn after each epoch of a round; lists run in parallel.
+    """The masks that pruning after each epoch of a round would give. Lists are parallel.
 
     `distances`: normalised Hamming distance to the mask of the epoch before, from the second epoch on; `found`: the
     epoch (from 1) at which the last five masks were within 0.1 of each other (You et al. 2020), if any.
@@ -50,11 +50,11 @@ class EarlyBird(Model):
 
 
 class RoundResult(Model):
-    """What one round measured. Accuracies from 0 to 1; None where a loss was not finite.
+    """The results of a round. Accuracies from 0 to 1; None if a loss was not finite.
 
     `early_stop_iteration` is the iteration of the lowest validation loss, found afterwards;
-    `test_accuracy` is taken with the weights of that iteration, `test_accuracy_end` with the last ones;
-    `test_accuracy_pruned` with those that a ticket was pruned from, under its masks, before it trained again;
+    `test_accuracy` is measured there, `test_accuracy_end` after the last iteration, `test_accuracy_pruned` with the
+    parent's final weights under the new masks, before training;
     `collapsed`: its validation accuracy is no better than the share of the largest class (`analysis.at_chance`);
     `measures`: by name, then by layer, or under "" of the whole network; None where not finite.
     """
@@ -127,7 +127,7 @@ class RunStarted(Model):
 
 
 class RunResumed(Model):
-    """The run goes on after its process had ended or was killed."""
+    """The run continues after its process ended or was killed."""
 
     event: Literal["run-resumed"] = "run-resumed"
 
@@ -141,7 +141,7 @@ class RoundStarted(Model):
 
 
 class RoundFinished(Model):
-    """A round of a trial is known: trained for it now, or `reused` from another arm or run."""
+    """A round of a trial is finished: trained, or `reused` from another arm or run."""
 
     event: Literal["round-finished"] = "round-finished"
     arm: str
@@ -169,7 +169,7 @@ class RoundFinished(Model):
 
 
 class Diverged(Model):
-    """A loss stopped being finite; the later rounds of the trial are left out."""
+    """A loss is not finite; the later rounds of the trial are skipped."""
 
     event: Literal["diverged"] = "diverged"
     arm: str
@@ -182,8 +182,8 @@ SignalKind = Literal["stabilised", "ranks-collapsed", "early-bird", "collapsed"]
 
 
 class Signal(Model):
-    """Something that the numbers say, with the rule that says so: ranks that stabilised or collapsed, an early bird,
-    accuracy that fell to chance. `layer` is None where it is of the whole network."""
+    """A pattern in the results, with its rule: ranks stabilised or collapsed, an early bird, accuracy at chance.
+    `layer` is None for the whole network."""
 
     event: Literal["signal"] = "signal"
     kind: SignalKind
@@ -203,7 +203,7 @@ class InvariantFailed(Model):
 
 
 class Note(Model):
-    """Something worth a line in the log."""
+    """A message for the log."""
 
     event: Literal["note"] = "note"
     text: str

@@ -1,4 +1,4 @@
-"""All that is kept below a home: runs, rounds, checkpoints, drafts, locks, trash."""
+"""The home folder: runs, rounds, checkpoints, drafts, locks, trash."""
 
 import shutil
 import tempfile
@@ -89,7 +89,7 @@ class Store:
         other runs share them. Raises BadInput for an unknown run or while a process writes it, Unwritable."""
         self.check_name(run)
         self.trash.sweep()
-        self.trash.take(self.home / "runs" / run)
+        self.trash.add(self.home / "runs" / run)
 
     def restore(self, run: str | None = None) -> str:
         """Restore the run that was deleted last (of that name) and return its name, with -2 if the old name is taken.
@@ -103,7 +103,7 @@ class Store:
             what = "there is no deleted run" if run is None else f"run {run!r}: no deleted run has that name"
             raise BadInput(f"{what}; allowed: {names}")
         name = self.free_name(found.run)
-        self.trash.give_back(found, self.home / "runs" / name)
+        self.trash.restore(found, self.home / "runs" / name)
         return name
 
     @property
@@ -126,7 +126,7 @@ class Store:
             raise BadInput(f"{self.home}: {found}; allowed: a disk with room, in LTH_TUI_HOME, or a smaller study")
 
     def free_name(self, name: str) -> str:
-        """Return that name, with -2, -3... if it is taken."""
+        """Return `name`, with -2, -3... appended if it is taken."""
         return next(item for item in _names(name) if not (self.home / "runs" / item).exists())
 
     def adopt(self, built: Path) -> None:
@@ -140,6 +140,6 @@ class Store:
 
 
 def _names(name: str) -> Iterator[str]:
-    """Yield that name, then with -2, -3..., each a valid name of a run."""
+    """Yield `name`, then `name-2`, `name-3`..., each a valid run name."""
     yield name
     yield from (f"{name[:95]}-{more}" for more in range(2, 10_000))

@@ -37,14 +37,14 @@ Stamp: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class _Known:
+class _CachedSummary:
     """The summary of a run, with the status by its events, when its files had this stamp."""
 
     stamp: Stamp
     summary: RunSummary
 
 
-_KNOWN = TypeAdapter(_Known)
+_CACHED = TypeAdapter(_CachedSummary)
 
 
 class RunIndex:
@@ -52,7 +52,7 @@ class RunIndex:
 
     def __init__(self, folder: Path, cache: Path):
         self._folder, self._cache = folder, cache
-        self._known: dict[str, _Known] | None = None
+        self._known: dict[str, _CachedSummary] | None = None
         self._kept: set[str] = set()
         self._states: dict[str, tuple[int, RunState]] = {}
         self._lock = threading.Lock()
@@ -99,20 +99,20 @@ class RunIndex:
             self._states = {name: state for name, state in self._states.items() if name in found}
             return _sorted(found.values())
 
-    def _read(self, name: str, stamp: Stamp) -> _Known:
+    def _read(self, name: str, stamp: Stamp) -> _CachedSummary:
         """Read a run; of one in training, the events since it was last read."""
         inode, state = self._states.pop(name, (0, RunState()))
         if stamp[1:2] != (inode,):
             state = RunState()
         with RunReader(self._folder / name) as run:
             for stamped in run.events(after=state.last_event):
-                state.take(stamped)
+                state.add(stamped)
             told = summarise(state, name, study=run.study_name, title=run.title, note=run.note, created=run.created)
         if told.status in ACTIVE:
             self._states[name] = (stamp[1], state)
-        return _Known(stamp, told)
+        return _CachedSummary(stamp, told)
 
-    def _now(self, name: str, known: _Known) -> RunSummary:
+    def _now(self, name: str, known: _CachedSummary) -> RunSummary:
         """Return the summary with the true status."""
         if known.summary.status in ACTIVE and not self._in_training(name):
             return replace(known.summary, status="interrupted")
@@ -123,24 +123,24 @@ class RunIndex:
 
     # The file
 
-    def _load(self) -> dict[str, _Known]:
-        found: dict[str, _Known] = {}
+    def _load(self) -> dict[str, _CachedSummary]:
+        found: dict[str, _CachedSummary] = {}
         if not self._cache.exists():
             return found
         with suppress(sqlite3.Error, ValueError, TypeError), closing(self._opened()) as connection:
             for name, text in connection.execute("SELECT run, known FROM summaries"):
                 with suppress(ValidationError):
-                    found[name] = _KNOWN.validate_json(text)
+                    found[name] = _CACHED.validate_json(text)
         self._kept = set(found)
         return found
 
-    def _keep(self, known: dict[str, _Known], names: Iterable[str]) -> None:
+    def _keep(self, known: dict[str, _CachedSummary], names: Iterable[str]) -> None:
         """Cache new summaries of runs that are not in training. If that fails, the next process reads more."""
         fresh = known.keys() - self._kept
         new = [name for name in fresh if known[name].summary.status not in ACTIVE or not self._in_training(name)]
         if not new:
             return
-        rows = [(name, _KNOWN.dump_json(known[name]).decode()) for name in new]
+        rows = [(name, _CACHED.dump_json(known[name]).decode()) for name in new]
         try:
             with writing(self._cache), closing(self._opened()) as connection, connection:
                 connection.executemany("INSERT OR REPLACE INTO summaries VALUES (?, ?)", rows)

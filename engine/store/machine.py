@@ -1,4 +1,4 @@
-"""What earlier runs measured on each machine, for forecasts without a measurement."""
+"""Speed and memory measured by earlier runs on each machine, for forecasts."""
 
 import platform
 from contextlib import suppress

@@ -1,11 +1,11 @@
 """One run's folder: its study, and a SQLite database of events, unfinished curves, progress and requests.
 
-Anybody reads a run (`RunReader`), also while it is written. One process writes it (`RunFolder`): the one that holds the
-lock in its folder. The curve of a finished round is in the round's file; until then it is in the database.
+Any process can read a run (`RunReader`), also while it is written. One process writes it (`RunFolder`): the holder of
+the lock in its folder. The curve of a finished round is in the round's file; until then it is in the database.
 
-SQLite does not notice a changed digit, so events are a chain: the digest of each covers the digest before it, the first
-one the facts of the run, and the fact `head` is the number and digest of the last. No event can be changed, lost or
-added unnoticed.
+SQLite does not detect changed bytes, so events form a hash chain: the digest of each covers the digest
+before it, the first one the facts of the run, and the fact `head` is the number and digest of the last. A changed,
+missing or added event is detected.
 """
 
 import os
@@ -37,7 +37,7 @@ STUDY_FILE = "study.toml"
 DATABASE_FILE = "run.db"
 LOCK_FILE = "run.lock"
 LATEST = 253_402_300_800.0
-"""The end of the year 9999, the last time that can be shown, in seconds since the epoch."""
+"""The end of the year 9999, the last valid time, in seconds since the epoch."""
 TITLE, NOTE = 100, 2000
 """The greatest number of characters of a title and of a note."""
 ACTIVE = ("new", "running", "paused")
@@ -58,12 +58,15 @@ CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), time REAL NOT NU
 CREATE TABLE request (one INTEGER PRIMARY KEY CHECK (one = 1), request TEXT NOT NULL);
 """
 
+_unwritten: dict[Path, tuple[float, Progress]] = {}
+"""By folder, the newest progress that this process could not write; its readers get this one."""
+
 _Row = tuple[int, float, str, str]
 """An event: number, time, JSON and digest."""
 
 
 class Request(StrEnum):
-    """What a person may ask of a run; the runner obeys between two calls to the devices."""
+    """Requests to a run. The runner handles them between two calls to the devices."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -94,7 +97,7 @@ class RunReader:
             raise BadInput(f"run {folder.name!r}: {database} is missing; allowed: a run that `lth-tui runs` lists")
         self._connection = sqlite3.connect(database, timeout=30, isolation_level=None)
         try:
-            # A stranger's view or trigger could compute anything.
+            # Views and triggers of an untrusted database could run anything.
             made = self._connection.execute("SELECT type FROM sqlite_schema WHERE type NOT IN ('table', 'index')")
             if made.fetchone() is not None:
                 raise sqlite3.DatabaseError("it has views or triggers")
@@ -191,7 +194,10 @@ class RunReader:
             read()
 
     def progress(self) -> tuple[float, Progress] | None:
-        """Return the newest progress and its time. Raises BadInput if it is damaged."""
+        """Return the newest progress and its time; in the process that writes the run, also where the disk is full.
+        Raises BadInput if it is damaged."""
+        if (unwritten := _unwritten.get(self.folder)) is not None:
+            return unwritten
         with self._trusting("its progress"):
             row = self._connection.execute("SELECT time, progress FROM progress").fetchone()
             return (_moment(row[0]), Progress.model_validate_json(row[1])) if row else None
@@ -321,6 +327,7 @@ class RunFolder(RunReader):
     def release(self) -> None:
         """Release the run's lock, if this object has it."""
         if self._lock is not None:
+            _unwritten.pop(self.folder, None)
             lock, self._lock = self._lock, None
             lock.release()
 
@@ -365,10 +372,16 @@ class RunFolder(RunReader):
 
     def set_progress(self, progress: Progress) -> None:
         """Write where the run is."""
-        with self._writing():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (time.time(), progress.model_dump_json())
-            )
+        now = time.time()
+        try:
+            with self._writing():
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (now, progress.model_dump_json())
+                )
+        except Unwritable:
+            _unwritten[self.folder] = now, progress
+            raise
+        _unwritten.pop(self.folder, None)
 
     # What a person asks and writes
 

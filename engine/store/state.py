@@ -1,4 +1,4 @@
-"""What the events of a run add up to: the one fold, for the runner, the list of runs, the screens and imports."""
+"""The state of a run, folded from its events. The runner, the list of runs, screens and imports use this fold."""
 
 import math
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from engine.store.events import (
 )
 from engine.store.run_db import Stamped
 
-Place: TypeAlias = tuple[str, int, int]
+ArmTrialRound: TypeAlias = tuple[str, int, int]
 """Arm, trial and round."""
 
 
@@ -40,8 +40,8 @@ class RunState:
     status: str = "new"
     started: RunStarted | None = None
     started_at: float | None = None
-    rounds: dict[Place, RoundFinished] = field(default_factory=dict)
-    training: set[Place] = field(default_factory=set)
+    rounds: dict[ArmTrialRound, RoundFinished] = field(default_factory=dict)
+    training: set[ArmTrialRound] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
     signals: list[Signal] = field(default_factory=list)
     diverged: list[Diverged] = field(default_factory=list)
@@ -53,13 +53,13 @@ class RunState:
     _worked: float = 0.0
     _since: float | None = None
 
-    def take(self, stamped: Stamped) -> None:
-        """Take the next event from the store."""
+    def add(self, stamped: Stamped) -> None:
+        """Add the next event from the store."""
         self.apply(stamped.event, stamped.time)
         self.last_event = stamped.id
 
     def apply(self, event: Event, time: float = 0.0) -> None:
-        """Take the next event, reported at that time."""
+        """Apply the next event, reported at `time`."""
         before, self.time = self.time, time
         match event:
             case RunStarted() | RunResumed():
@@ -95,20 +95,20 @@ class RunState:
                 pass
 
     def copy(self) -> "RunState":
-        """A state of its own, to go on from this one."""
+        """Return an independent copy."""
         twin = copy(self)
         twin.rounds, twin.training, twin.begun = dict(self.rounds), set(self.training), set(self.begun)
         twin.signals, twin.diverged, twin.broken = list(self.signals), list(self.diverged), list(self.broken)
         return twin
 
     def reported(self, event: Event) -> bool:
-        """Whether that was reported before: a round at its place, a signal or a divergence as it is."""
+        """Return whether an equal signal or divergence, or the same round, was reported before."""
         if isinstance(event, RoundFinished):
             return _place(event) in self.rounds
         return event in self.signals or event in self.diverged
 
     def worked(self, now: float = 0.0) -> float:
-        """Seconds of work up to the newest event, or to `now` where that is later."""
+        """Return the seconds of work up to the newest event, or to `now` if that is later."""
         return self._worked + (max(0.0, max(now, self.time) - self._since) if self._since is not None else 0.0)
 
     @property
@@ -123,20 +123,20 @@ class RunState:
 
     @property
     def reused(self) -> int:
-        """Finished rounds that were not trained for their place."""
+        """Finished rounds that were taken from another arm or run."""
         return sum(event.reused for event in self.rounds.values())
 
     @property
     def trained(self) -> int:
-        """Finished rounds that were."""
+        """Finished rounds that this run trained."""
         return len(self.rounds) - self.reused
 
 
-def mean_of_known(values: Iterable[float | None]) -> float | None:
+def mean_or_none(values: Iterable[float | None]) -> float | None:
     """Return the mean of the values that are not None; None without any."""
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
 
 
-def _place(event: RoundStarted | RoundFinished | Diverged) -> Place:
+def _place(event: RoundStarted | RoundFinished | Diverged) -> ArmTrialRound:
     return event.arm, event.trial, event.round

@@ -1,4 +1,4 @@
-"""A run in a list."""
+"""Summaries of runs for lists."""
 
 import re
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.store.events import ArmPlan
-from engine.store.state import RunState, mean_of_known
+from engine.store.state import RunState, mean_or_none
 
 STATUSES = ("new", "running", "paused", "interrupted", "stopped", "failed", "done", "damaged")
-"""What a run can be."""
+"""The statuses of a run."""
 _WHEN = re.compile(r"-\d{8}-\d{6}(-\d+)?$")
-"""What the store appends to the name of a study for that of a run."""
+"""The suffix that the store appends to the study's name."""
 
 
 class RoundMean(NamedTuple):
@@ -26,7 +26,7 @@ class RoundMean(NamedTuple):
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a list says of a run, as its database had it when the list was read; results are in its events alone.
+    """One run in a list, at the time of reading.
 
     `created` in seconds since the epoch; `seconds` of work, None until it ended; `trials` and `rounds` are those of the
     first arm, its finished rounds in their order, with accuracies at the lowest validation loss.
@@ -70,12 +70,12 @@ class RunSummary:
 
 
 def damaged(run: str) -> RunSummary:
-    """A run of which nothing can be believed."""
+    """Return the summary of a damaged run."""
     return RunSummary(run, "", "", "?", "damaged", "", "", (), 0, 0.0, 0, 0, None, ())
 
 
 def summarise(state: RunState, run: str, *, study: str, title: str, note: str, created: float) -> RunSummary:
-    """Return the run's line in a list, with the status that its events tell."""
+    """Return the summary of a run, with the status by its events."""
     first = state.arms[0] if state.arms else None
     return RunSummary(
         id=run,
@@ -99,7 +99,7 @@ def _means(state: RunState, arm: ArmPlan) -> Iterator[RoundMean]:
     for number in arm.rounds:
         places = ((arm.name, trial, number) for trial in range(len(arm.seeds)))
         found = [state.rounds[place] for place in places if place in state.rounds]
-        accuracy = mean_of_known(event.result.test_accuracy for event in found)
-        validation = mean_of_known(event.result.validation_accuracy for event in found)
+        accuracy = mean_or_none(event.result.test_accuracy for event in found)
+        validation = mean_or_none(event.result.validation_accuracy for event in found)
         if accuracy is not None:
             yield RoundMean(number, found[0].p_m, accuracy, validation)

@@ -1,6 +1,6 @@
 """Finished rounds and checkpoints: one safetensors file each, by content key.
 
-A round keeps the values of its survivors alone, and its masks as bits. The header of a file holds a digest of each
+A round stores only the values of survivors, and masks as bits. The header of a file holds a digest of each
 array and one of itself, so that any part can be read and proven without the rest. A file that is incomplete or does
 not match its digests does not count. `docs/file-formats.md` describes the format.
 
@@ -54,7 +54,7 @@ _DAMAGE = (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeE
 
 
 def check_key(key: str) -> None:
-    """Raises ValueError for text that is not a key: the events of strangers name some."""
+    """Raise ValueError for text that is not a key; keys in imported events are untrusted."""
     if not _KEY.fullmatch(key):
         raise ValueError(f"not a key of 40 hex digits: {key!r}")
 
@@ -274,11 +274,11 @@ def _numbers(text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class StoredRound:
-    """What a round leaves behind, as dense arrays.
+    """A finished round, with dense arrays.
 
     `masks`: by parameter in the order of layers, True where a weight is left. `final` and `best`: the network after the
-    last iteration and at the lowest validation loss. `marks`: the network after each iteration that other rounds rewind
-    to. Pruned weights are zero in all of them.
+    last iteration and at the lowest validation loss. `snapshots`: the network at each rewind point, by iteration.
+    Pruned weights are zero in all of them.
     """
 
     key: str
@@ -287,7 +287,7 @@ class StoredRound:
     masks: Masks
     final: "Snapshot"
     best: "Snapshot"
-    marks: dict[int, "Snapshot"] = field(default_factory=dict)
+    snapshots: dict[int, "Snapshot"] = field(default_factory=dict)
 
 
 def load_round(path: Path) -> StoredRound | None:
@@ -307,7 +307,7 @@ def _round(file: TensorFile) -> StoredRound:
         masks=masks,
         final=_unpacked(file, "final", masks, survivors),
         best=_unpacked(file, "best", masks, survivors),
-        marks={at: _unpacked(file, f"at{at}", masks, survivors) for at in _numbers(file.facts["rewind_points"])},
+        snapshots={at: _unpacked(file, f"at{at}", masks, survivors) for at in _numbers(file.facts["rewind_points"])},
     )
 
 
@@ -319,12 +319,12 @@ class RoundStore(_KeyedFiles):
         survivors = _survivors(stored.masks)
         arrays, shapes = _packed_masks(stored.masks)
         arrays |= _packed("final", stored.final, survivors) | _packed("best", stored.best, survivors)
-        for iteration, snapshot in stored.marks.items():
+        for iteration, snapshot in stored.snapshots.items():
             arrays |= _packed(f"at{iteration}", snapshot, survivors)
         facts = {
             "key": stored.key,
             "shapes": shapes,
-            "rewind_points": json.dumps(list(stored.marks)),
+            "rewind_points": json.dumps(list(stored.snapshots)),
             "result": stored.result.model_dump_json(),
         }
         return write_tensors(self.path(stored.key), arrays | _packed_curve(stored.curve), facts)
@@ -368,11 +368,11 @@ class RoundStore(_KeyedFiles):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a round needs to continue bit for bit.
+    """Everything that a round needs to resume bit for bit.
 
     `state`: what training changes, after `iteration` steps, under the names of the lanes; `ended`: likewise for a round
-    that ended early, None while it trains. `seconds` of training and the `curve` so far; `marks`: the network after the
-    iterations that other rounds rewind to. Where masks are drawn after each epoch, `early_bird` is their comparison and
+    that ended early, None while it trains. `seconds` of training and the `curve` so far; `snapshots`: the network at
+    each rewind point, by iteration. Where masks are drawn after each epoch, `early_bird` is their comparison and
     `recent` are the newest ones.
     """
 
@@ -382,7 +382,7 @@ class Checkpoint:
     state: Arrays
     ended: Arrays | None
     curve: list[CurvePoint]
-    marks: dict[int, "Snapshot"]
+    snapshots: dict[int, "Snapshot"]
     early_bird: EarlyBird | None
     recent: list[Masks]
 
@@ -397,7 +397,7 @@ class CheckpointStore(_KeyedFiles):
         arrays = _grouped("state", checkpoint.state) | _packed_curve(checkpoint.curve)
         if checkpoint.ended is not None:
             arrays |= _grouped("ended", checkpoint.ended)
-        for iteration, snapshot in checkpoint.marks.items():
+        for iteration, snapshot in checkpoint.snapshots.items():
             arrays |= _packed(f"at{iteration}", snapshot, {})
         for index, masks in enumerate(checkpoint.recent):
             arrays |= _grouped(f"mask{index}", masks)
@@ -406,7 +406,7 @@ class CheckpointStore(_KeyedFiles):
             "key": checkpoint.key,
             "iteration": str(checkpoint.iteration),
             "seconds": repr(checkpoint.seconds),
-            "rewind_points": json.dumps(list(checkpoint.marks)),
+            "rewind_points": json.dumps(list(checkpoint.snapshots)),
             "early_bird": "" if bird is None else bird.model_dump_json(),
             "recent": str(len(checkpoint.recent)),
         }
@@ -441,7 +441,7 @@ class CheckpointStore(_KeyedFiles):
                 state=file.group("state"),
                 ended=file.group("ended") or None,
                 curve=_unpacked_curve(file),
-                marks={at: _unpacked(file, f"at{at}", {}, {}) for at in _numbers(facts["rewind_points"])},
+                snapshots={at: _unpacked(file, f"at{at}", {}, {}) for at in _numbers(facts["rewind_points"])},
                 early_bird=EarlyBird.model_validate_json(facts["early_bird"]) if facts["early_bird"] else None,
                 recent=[file.group(f"mask{index}") for index in range(int(facts["recent"]))],
             )

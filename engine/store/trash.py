@@ -44,7 +44,7 @@ class Trash:
         known = [Deleted(match[2], int(match[1]) / 1e9, path) for match, path in found if match]
         return sorted(known, key=lambda item: item.folder.name, reverse=True)
 
-    def take(self, folder: Path) -> None:
+    def add(self, folder: Path) -> None:
         """Move the run in `folder` to the trash. Raises BadInput while a process writes it, Unwritable."""
         place = self._folder / f"{time.time_ns():019d}-{folder.name}"
         in_training = self._round_locks.holders()
@@ -65,7 +65,7 @@ class Trash:
                 path = self._checkpoints.path(key)
                 _carry(path, place / _CHECKPOINTS / path.name)
 
-    def give_back(self, deleted: Deleted, folder: Path) -> None:
+    def restore(self, deleted: Deleted, folder: Path) -> None:
         """Move a run from the trash to `folder`. Raises Unwritable."""
         for path in sorted(deleted.folder.glob(f"{_CHECKPOINTS}/*")):
             with suppress(ValueError):

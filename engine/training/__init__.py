@@ -1,12 +1,11 @@
-"""The compiled training of lanes: the one hot place.
+"""Compiled training of lanes.
 
-A *lane* is one network in training: weights, masks, the order of its examples, learning rates, a key. Lanes spread over
-devices first (each CPU core is a device), then over vmap. All that differs between lanes is a value, so one compilation
-of a *program* (network, optimizer, batch, shapes) serves them all. A *batch of lanes* goes through a round together, in
-*calls* of many steps.
+A *lane* is one network in training: weights, masks, order of examples, learning rates, seed. Lanes spread over devices
+first (each CPU core is a device), then over vmap. Lanes differ only in values, so they share one compilation of a
+*program* (network, optimizer, batch size, shapes). A *batch of lanes* trains through a round together, in *calls* of
+many steps.
 
-Importing this package loads JAX when one of its names is first used, so that optimizers, schedules and the probe stay
-light.
+JAX is imported when a name of this package is first used.
 """
 
 from importlib import import_module

@@ -53,7 +53,7 @@ class Machine:
 
     @property
     def memory_used(self) -> int:
-        """Bytes of it that this process uses; 0 on a CPU."""
+        """Bytes of device memory in use by this process; 0 on a CPU."""
         return self._total("bytes_in_use")
 
     def _total(self, name: str) -> int:
@@ -65,10 +65,10 @@ class Machine:
         return f"{self.devices} CPU cores" if self.on_cpu else f"{self.devices} x {self.kind}"
 
     def width(self, wanted: int) -> int:
-        """Lanes of one batch where `wanted` could train at once.
+        """Return the width of a batch when `wanted` lanes are ready.
 
-        On a CPU one a core. On accelerators a power of two on each device: few widths, so few compilations, and the
-        same for the same study.
+        On a CPU, one lane per core. On accelerators, a power of two per device, which keeps the number of compilations
+        low and depends only on the study.
         """
         if self.on_cpu:
             return max(1, min(wanted, self.devices))
@@ -146,7 +146,7 @@ def _configure(name: str, value: object) -> None:
 
 @cache
 def machine() -> Machine:
-    """The accelerators of this machine, or else its CPU cores. Call `prepare_jax` first."""
+    """Return the accelerators of this machine, else its CPU cores. Call `prepare_jax` first."""
     found = jax.devices()
     kind, name = found[0].device_kind, found[0].platform
     versions = " ".join(f"{package} {version(package)}" for package in ("jax", "jaxlib", "optax", "numpy"))
@@ -156,7 +156,7 @@ def machine() -> Machine:
 
 
 def _cpu_model() -> str:
-    """The model of the CPU: which instructions it has decides bits."""
+    """Return the model of the CPU: its instruction set affects bits."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A batch of lanes that goes through one round."""
+"""Train a batch of lanes through one round."""
 
 import math
 import time
@@ -18,17 +18,17 @@ from engine.training.devices import machine
 from engine.training.program import Program
 
 CHUNK_SECONDS = 0.2
-"""The aim for one call: short enough to obey at once, long enough that Python costs nothing."""
+"""Target duration of a call: short enough to react to requests, long enough to hide the cost of Python."""
 FEED_NUMBERS = 2**17
-"""Numbers of a lane's order and learning rates that lie on the device at once: 512 KiB a lane."""
+"""Order and learning-rate values of a lane that are on the device at once: 512 KiB per lane."""
 
 LaneState = dict[str, NDArray[Any]]
-"""All that training changes in one lane, by name: `params/...`, `optimizer/...`, `best_params/...`, `iteration`..."""
+"""The training state of one lane, by name: `params/...`, `optimizer/...`, `best_params/...`, `iteration`..."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """The work of one lane, all of it values.
+    """The inputs of one lane.
 
     **Arguments:** `start`, with pruned weights at zero; `order`, examples of each step `[iterations, batch]`; `rates`,
     learning rate of each step `[iterations]`; `validation`, indices `[V]`; `mean`, `std`, `[C]`; `seed` of dropout and
@@ -134,11 +134,11 @@ class LaneBatch:
         return max(1, FEED_NUMBERS // (self.program.batch + 1))
 
     def started(self) -> list[Snapshot]:
-        """The networks that are on the devices now, by lane."""
+        """Return the current network of each lane."""
         return self._snapshots(self._state)
 
     def tested(self, snapshots: Sequence[Snapshot]) -> list[float]:
-        """Test accuracy (0 to 1) of another network of the same shapes for each lane."""
+        """Return the test accuracy (0 to 1) of the given network for each lane."""
         rows = np.empty((len(self._lanes), step.length(self._shapes[0]) + step.length(self._shapes[1])), np.float32)
         for row, snapshot in zip(rows, snapshots, strict=False):
             self._write(row, snapshot)
@@ -148,11 +148,11 @@ class LaneBatch:
         return [float(value) for value in np.asarray(accuracies)[: self.count]]
 
     def states(self) -> list[LaneState]:
-        """All that training has changed in each lane, once all calls have ended."""
+        """Return the training state of each lane after all calls have ended."""
         return self._named(self._state)
 
     def restore(self, states: Sequence[LaneState]) -> None:
-        """Continue from these states of the lanes, all after equally many steps.
+        """Continue from the states of all lanes, which must be at the same step.
 
         Raises ValueError for states of another program, of other shapes, or after different numbers of steps.
         """
@@ -185,7 +185,7 @@ class LaneBatch:
     def finish(self, ended: Mapping[int, LaneState] | None = None) -> list[LaneResult]:
         """Test the best and the final network of each lane once and bring everything back.
 
-        Lanes that `ended` before the others are as they were then.
+        Lanes that `ended` early use their state at that time.
         """
         if ended:
             lanes = [ended.get(lane, state) for lane, state in enumerate(self.states())]
@@ -247,7 +247,7 @@ class LaneBatch:
         np.concatenate([*step.joined(snapshot.params, params), *step.joined(snapshot.state, state)], out=row)
 
     def _feeding(self, start: int, end: int) -> step.Batches:
-        """Order and rates on the devices that hold the steps from `start` to `end`, uploaded a long stretch at once."""
+        """Return the order and rates on the devices for the steps `start` to `end`, uploading many steps at once."""
         if self._feed is None or start not in self._fed or end > self._fed.stop:
             room = self.most_steps
             if end - start > room:
@@ -291,7 +291,7 @@ class LaneBatch:
 
 @dataclass(frozen=True, eq=False)
 class DeviceSnapshot:
-    """The lanes of a batch as they were at some iteration, on the devices."""
+    """The lanes of a batch at one iteration, on the devices."""
 
     batch: LaneBatch
     state: step.State
@@ -301,13 +301,13 @@ class DeviceSnapshot:
         return self.batch._snapshots(self.state)
 
     def states(self) -> list[LaneState]:
-        """All that training had changed in each lane."""
+        """Return the training state of each lane."""
         return self.batch._named(self.state)
 
 
 @dataclass(frozen=True, eq=False)
 class InFlight:
-    """A call that was sent. After it the lanes have taken `iteration` steps."""
+    """A dispatched call. After it the lanes are at `iteration`."""
 
     iteration: int
     at: list[int]
@@ -316,7 +316,7 @@ class InFlight:
     kept: "DeviceSnapshot | None" = None
 
     def wait(self) -> list[list[Evaluation]]:
-        """Wait for its end; the validations of each lane."""
+        """Wait for the call and return the evaluations of each lane."""
         rows = np.asarray(self.rows)
         return [
             [Evaluation(iteration, *rows[lane, number].tolist()) for number, iteration in enumerate(self.at)]
@@ -326,13 +326,13 @@ class InFlight:
 
 @dataclass
 class StepTimer:
-    """The seconds that a step of one program took last, kept from batch to batch."""
+    """The latest duration of a step of one program, shared by its batches."""
 
     per_step: float | None = None
 
     @property
     def fitting(self) -> int:
-        """Steps that take about `CHUNK_SECONDS`; one before the first measurement."""
+        """Return the number of steps that take about `CHUNK_SECONDS`; one before the first measurement."""
         return 1 if self.per_step is None else max(1, math.floor(CHUNK_SECONDS / self.per_step))
 
 
@@ -340,16 +340,16 @@ def train(
     batch: LaneBatch,
     timer: StepTimer,
     between: Callable[[int, list[list[Evaluation]], DeviceSnapshot | None], bool],
-    marks: frozenset[int] = frozenset(),
+    rewind_points: frozenset[int] = frozenset(),
     due: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Train a batch to the end of its round, one call ahead of the devices.
 
     `between(iteration, evaluations of each lane, snapshot)` runs after each call; when it returns False training ends
-    there, and `train` returns False. A snapshot is taken at the iterations `marks`, and after a call that is sent while
-    `due()`. The timer decides how the round is divided into calls, which changes no result.
+    there, and `train` returns False. A snapshot is taken at each of the `rewind_points`, and after a call that is sent
+    while `due()`. The timer decides how the round is divided into calls, which changes no result.
     """
-    calls = _calls(batch, timer, marks)
+    calls = _calls(batch, timer, rewind_points)
     ahead: list[InFlight] = []
 
     def send() -> None:
@@ -372,14 +372,14 @@ def train(
     return going
 
 
-def _calls(batch: LaneBatch, timer: StepTimer, marks: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
+def _calls(batch: LaneBatch, timer: StepTimer, rewind_points: frozenset[int]) -> Iterator[tuple[int, int, bool, bool]]:
     """(intervals, steps, evaluate, marked) of each call of the rest of a round; calls end at every mark.
 
     On accelerators each number of steps is a compilation: there they are a whole interval, or a power of two.
     """
     every, on_cpu, done = batch.program.evaluate_every, machine().on_cpu, batch.iteration
     while done < batch.iterations:
-        end = min((mark for mark in marks if mark > done), default=batch.iterations)
+        end = min((point for point in rewind_points if point > done), default=batch.iterations)
         left = min(end, batch.iterations) - done
         if done % every == 0 and every <= min(left, batch.most_steps) and (timer.fitting >= every or not on_cpu):
             steps = every
@@ -389,7 +389,7 @@ def _calls(batch: LaneBatch, timer: StepTimer, marks: frozenset[int]) -> Iterato
             intervals, boundary = 1, min(every - done % every, left, batch.most_steps)
             steps = min(boundary, timer.fitting) if on_cpu else 1 << (boundary.bit_length() - 1)
         done += intervals * steps
-        yield intervals, steps, done % every == 0 or done == batch.iterations, done in marks
+        yield intervals, steps, done % every == 0 or done == batch.iterations, done in rewind_points
 
 
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""Whether JAX starts under this process's environment, found out without loading it here."""
+"""Check in a child process that JAX starts under this process's environment."""
 
 import os
 import subprocess
@@ -12,10 +12,10 @@ _SECONDS = 120
 
 
 def check_platform() -> None:
-    """Raise BadInput, in one line, where JAX cannot start under the variables that are set: a platform in
-    `JAX_PLATFORMS` that is absent, flags in `XLA_FLAGS` that XLA refuses.
+    """Raise BadInput, one line, if JAX cannot start: `JAX_PLATFORMS` names an absent platform, or `XLA_FLAGS` contains
+    unknown flags.
 
-    XLA aborts the process on a wrong flag, so a child process tries, and only where such variables are set.
+    XLA aborts the process on an unknown flag, so a child process tries, only if one of the variables is set.
     """
     variables = {name: value for name, value in os.environ.items() if name == "XLA_FLAGS" or name.startswith("JAX_")}
     if problem := _problem(tuple(sorted(variables.items()))):
@@ -43,7 +43,7 @@ def _problem(variables: tuple[tuple[str, str], ...]) -> str | None:
 
 
 def _start(environment: dict[str, str]) -> tuple[bool, str]:
-    """Whether JAX starts, and what it printed: the platforms, or the error."""
+    """Return whether JAX starts, and its output: the platforms or the error."""
     try:
         ran = subprocess.run(
             [sys.executable, "-P", "-c", _START],  # -P: no modules from the working directory

@@ -1,6 +1,6 @@
-"""The programs that run on the devices: many steps a call, no Python in a step.
+"""The programs that run on the devices: many steps per call.
 
-Between host and devices a lane's arrays travel as one flat row each, since every array that crosses costs a fixed time.
+A lane's arrays are transferred between host and devices as one flat row, since each transfer has a fixed cost.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,11 +33,11 @@ _SHARED: PartitionSpec = PartitionSpec()  # type: ignore[no-untyped-call]
 Tensor = Array | NDArray[Any]
 A = TypeVar("A", Array, NDArray[Any])
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
-"""Names and shapes of arrays that lie one after the other in a flat row."""
+"""Names and shapes of the arrays in a flat row, in order."""
 
 
 class State(NamedTuple):
-    """What training changes in a lane. `iteration` counts the steps of this round."""
+    """The training state of a lane. `iteration` counts the steps of this round."""
 
     params: Params
     state: NetworkState
@@ -52,7 +52,7 @@ class State(NamedTuple):
 
 
 class LaneConstants(NamedTuple):
-    """What training does not change in a lane: masks (True where a weight survives), validation indices `[V]`, mean and
+    """Per-lane constants of a training: masks (True where a weight survives), validation indices `[V]`, mean and
     standard deviation `[C]`, the seed of dropout and crops, the iteration `first` that the round starts at, and bounds
     of the magnitudes of each kernel, empty where nothing is clamped."""
 
@@ -102,7 +102,7 @@ class Examples(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The end of lanes: `final` and `best` as flat rows of parameters and state, packed masks, `numbers` (best loss,
+    """Results of lanes: `final` and `best` as flat rows of parameters and state, packed masks, `numbers` (best loss,
     test accuracy of the best and of the final weights) and `counts` (best iteration, whether all final values are
     finite, then the pruned values that are not zero, in the order of `counted`)."""
 
@@ -131,7 +131,7 @@ def replicated(devices: int) -> NamedSharding:
 
 def network_of(program: Program) -> Network:
     """The network that a program trains."""
-    return build(program.network, program.image_shape, program.classes)
+    return build(program.network, program.image_shape, program.classes, **dict(program.parameters))
 
 
 # Flat rows
@@ -216,7 +216,7 @@ def snapshot_program(program: Program) -> Callable[[Params, NetworkState], Array
 
 @cache
 def copy_program() -> Callable[[State], State]:
-    """A copy of a state, which the next call cannot overwrite."""
+    """Return a copy of a state that the next call does not overwrite."""
     return jax.jit(partial(jax.tree.map, jnp.copy))
 
 
@@ -256,7 +256,7 @@ def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, 
             (loss, network_state), gradients = jax.value_and_grad(loss_of, has_aux=True)(
                 state.params, state.state, images, examples.labels[rows], Training(for_dropout, program.dropout)
             )
-            # A masked gradient keeps the weight at zero and both of its moments too, even where it is not a number.
+            # Masked gradients keep pruned weights and their moments at zero, even if a gradient is NaN.
             for name, mask in fixed.masks.items():
                 gradients[name] = jnp.where(mask, gradients[name], 0)
             if program.weight_decay:
@@ -277,7 +277,7 @@ def chunk_program(program: Program, devices: int) -> Callable[..., tuple[State, 
 
         def validate(state: State) -> tuple[State, Array]:
             loss, accuracy = measure(network, state.params, state.state, examples, fixed.validation, fixed)
-            # Written so that a loss that is not a number is never the lowest.
+            # A NaN loss is never the lowest.
             better = loss < state.best_loss
             best = state._replace(
                 loss_sum=jnp.float32(0),
@@ -427,7 +427,7 @@ def crops_and_flips(images: Array, key: Array) -> Array:
 
 
 def normalised(images: Array, fixed: LaneConstants) -> Array:
-    """uint8 images `[B, H, W, C]` as float32 with the lane's mean and standard deviation taken out."""
+    """Return uint8 images `[B, H, W, C]` as float32, normalised by the lane's mean and standard deviation."""
     return (images.astype(jnp.float32) / 255 - fixed.mean) / fixed.std
 
 

@@ -1,4 +1,4 @@
-"""Heatmaps to draw."""
+"""Grids: the data of heatmaps."""
 
 import math
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ MEASURES: dict[str, str] = {
     "jaccard": "Jaccard overlap of masks",
     "chance": "Jaccard overlap of random masks",
 }
-"""What is measured between two rounds."""
+"""Measures of two rounds."""
 NETWORK = "network"
 """The row of a measure of the whole network."""
 
@@ -32,7 +32,7 @@ Marks = Mapping[int, tuple[SignalKind, ...]]
 class Grid:
     """A table of cells: `values[row][column]`, NaN where there is none; correlations from -1 to 1.
 
-    `marks` tells what a cell signals, `row_marks` and `column_marks` what a row or a column as a whole does.
+    `marks`: signals of cells; `row_marks` and `column_marks`: signals of whole rows and columns.
     """
 
     title: str
@@ -53,12 +53,12 @@ class Grid:
 
 
 def measure_names() -> tuple[str, ...]:
-    """Everything that a grid of layers by round can show: MEASURES, then the registered measures."""
+    """Return the measures of a grid of layers by round: MEASURES, then the registered measures."""
     return (*MEASURES, *registry.measure.names())
 
 
 def measure_words(measure: Measure) -> str:
-    """What a measure is, in words; its name where it is not registered here."""
+    """Return the description of a measure; its name if it is not registered."""
     if measure in MEASURES:
         return MEASURES[measure]
     if measure not in registry.measure:
@@ -83,7 +83,7 @@ def layer_grid(view: RunView, arm: str, trial: int, measure: Measure = "alive") 
     marks = {
         (row, numbers.index(number)): kind
         for row, name in enumerate(rows)
-        for number, kind in _turns(signals, name).items()
+        for number, kind in _transitions(signals, name).items()
         if between
     }
     title = f"{measure_words(measure)}: each round with the one before" if between else measure_words(measure)
@@ -103,7 +103,7 @@ def round_grid(
 ) -> Grid:
     """Round by round of one layer; symmetric, 1 on the diagonal.
 
-    Neighbours are in the view; the others are taken from `pairs` (`engine.analysis.pairs`), as far as they are known.
+    Neighbours are in the view; other pairs come from `pairs` (`engine.analysis.pairs`), if computed.
     """
     rounds = view.arm(arm).trials[trial].rounds
     planned = view.arm(arm).planned
@@ -115,7 +115,7 @@ def round_grid(
     values = tuple(tuple(cells.get((row, column), math.nan) for column in planned) for row in planned)
     labels = tuple(map(str, planned))
     marks: dict[tuple[int, int], SignalKind] = {}
-    for number, kind in _turns(signals_of(view, arm, trial), layer).items():
+    for number, kind in _transitions(signals_of(view, arm, trial), layer).items():
         place = planned.index(number)
         marks[place, place - 1] = marks[place - 1, place] = kind
     axis = _round_marks(rounds, planned)
@@ -124,7 +124,7 @@ def round_grid(
 
 
 def similarity_of(rounds: Mapping[int, RoundFinished], pair: tuple[int, int], pairs: Pairs) -> Mapping[str, Similarity]:
-    """How alike two rounds of a trial are, by layer; empty where that is not known. `pair` rises."""
+    """Return the similarity of two rounds, `pair` in rising order, by layer; empty if unknown."""
     earlier, later = pair
     if earlier not in rounds or later not in rounds:
         return {}
@@ -133,9 +133,9 @@ def similarity_of(rounds: Mapping[int, RoundFinished], pair: tuple[int, int], pa
     return pairs.get((rounds[later].key, rounds[earlier].key), {})
 
 
-def bird_grid(view: RunView, arm: str, trial: int) -> Grid:
-    """Round by epoch: the distance (0 to 1) of the next round's mask, drawn after that epoch, from the one drawn
-    after the epoch before. Without columns where no early bird was watched for."""
+def early_bird_grid(view: RunView, arm: str, trial: int) -> Grid:
+    """Round by epoch: the distance (0 to 1) between the masks that pruning after this epoch and after the previous one
+    would give. Empty if no early bird was watched for."""
     rounds = view.arm(arm).trials[trial].rounds
     planned = view.arm(arm).planned
     birds = {number: item.result.early_bird for number, item in rounds.items() if item.result.early_bird is not None}
@@ -188,9 +188,9 @@ def layer_lines(view: RunView, arm: str, trial: int, measure: Measure = "alive")
     ]
 
 
-def bird_lines(view: RunView, arm: str, trial: int) -> list[GridLine]:
+def early_bird_lines(view: RunView, arm: str, trial: int) -> list[GridLine]:
     """The grid of mask distances as lines, one for each round that was watched, against the epoch."""
-    grid = bird_grid(view, arm, trial)
+    grid = early_bird_grid(view, arm, trial)
     return [
         GridLine(
             f"r{number}",
@@ -208,7 +208,7 @@ def _marks_at(grid: Grid, row: int, column: int) -> tuple[SignalKind, ...]:
     return (grid.marks[row, column],) if (row, column) in grid.marks else ()
 
 
-def _turns(signals: Mapping[int, tuple[Signal, ...]], layer: str) -> dict[int, SignalKind]:
+def _transitions(signals: Mapping[int, tuple[Signal, ...]], layer: str) -> dict[int, SignalKind]:
     """The rounds in which a layer's ranking stabilised or collapsed."""
     return {number: signal.kind for number, told in signals.items() for signal in told if signal.layer == layer}
 

@@ -1,17 +1,17 @@
-"""What happened in a run, in words."""
+"""The events of a run as log lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.store.events import Diverged, Event, InvariantFailed, RoundFinished, RunStarted, Signal
-from engine.store.state import RunState, mean_of_known
+from engine.store.state import RunState, mean_or_none
 
 LEVELS = ("detail", "info", "good", "warning", "error")
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One event in words. `time` in seconds since the epoch; `level` is one of LEVELS."""
+    """An event as text. `time` in seconds since the epoch; `level` is one of LEVELS."""
 
     time: float
     level: str
@@ -19,7 +19,7 @@ class LogLine:
 
 
 class RoundWords:
-    """Words of finished rounds, beside those that `state` has: dense rounds, other trials, shared rounds."""
+    """Describes finished rounds in relation to earlier ones: dense rounds, other trials, shared rounds."""
 
     def __init__(self, state: RunState):
         self._state = state
@@ -37,12 +37,12 @@ class RoundWords:
         self._take(event)
         arm, trial, number, result = event.arm, event.trial, event.round, event.result
         found, dense = self._accuracies[arm, number], self._accuracies.get((arm, 0), {})
-        whence = ("; shared with another arm" if known else "; stored before") if event.reused else ""
+        origin = ("; shared with another arm" if known else "; stored before") if event.reused else ""
         words = _found(found[trial], dense.get(trial), number, result.p_m)
-        yield "detail", f"{_where(arm, trial, number)}: {words}{whence}"
+        yield "detail", f"{_where(arm, trial, number)}: {words}{origin}"
         trials = next((len(it.seeds) for it in self._state.arms if it.name == arm), 0)
         if len(found) == trials > 1 and (number or not event.reused):
-            mean, usual = mean_of_known(found.values()), mean_of_known(dense.values())
+            mean, usual = mean_or_none(found.values()), mean_or_none(dense.values())
             above = number > 0 and mean is not None and usual is not None and mean >= usual
             which = f"r{number}" if number else "dense"
             words = _found(mean, usual, number, result.p_m)
@@ -54,7 +54,7 @@ class RoundWords:
 
 
 def started_words(event: RunStarted) -> str:
-    """How large the run is."""
+    """Return the size of a started run as text."""
     rounds = sum(len(arm.seeds) * len(arm.rounds) for arm in event.arms)
     stored = f", {event.stored} of them stored before" if event.stored else ""
     networks = f"{rounds} rounds of {event.distinct} networks{stored}"
@@ -62,26 +62,26 @@ def started_words(event: RunStarted) -> str:
 
 
 def diverged_words(event: Diverged) -> str:
-    """What becomes of a trial whose loss is no number."""
+    """Return the text for a diverged trial."""
     where = _where(event.arm, event.trial, event.round)
     return f"{where}: the loss is no longer finite; later rounds of this trial are left out"
 
 
 def signal_words(event: Signal) -> tuple[str, str]:
-    """Level and text of what the numbers say, without the rule."""
+    """Return level and text of a signal, without its rule."""
     level = "good" if event.kind in ("stabilised", "early-bird") else "warning"
     return level, f"{_where(event.arm, event.trial, event.round)}: {event.text.rpartition(' (')[0] or event.text}"
 
 
-def guard_words(event: InvariantFailed) -> str:
-    """What was not as it always must be."""
+def invariant_words(event: InvariantFailed) -> str:
+    """Return the text for a violated invariant."""
     where = f"round {event.round}" if event.layer is None else f"layer {event.layer}, round {event.round}"
     return f"guard broken at {where}: {event.law} ({event.found})"
 
 
-def sifted(log: Sequence[LogLine], words: str) -> list[int]:
-    """The places of the lines that have all the words, whatever their case; a word that is a level's name stands for
-    that level."""
+def filter_log(log: Sequence[LogLine], words: str) -> list[int]:
+    """Return the indices of the lines that contain all words, ignoring case; the name of a level selects that
+    level."""
     wanted = words.lower().split()
     if not wanted:
         return list(range(len(log)))

@@ -1,4 +1,4 @@
-"""Which runs of a list are shown, and in which order.
+"""Filter and sort lists of runs.
 
 A filter is one line, `status:running,paused dataset:mnist acc>0.98 -quick`. Words are found anywhere in a run's names
 and note, in any case. `field:value` matches the beginning of a field, with several values by commas and * for anything;
@@ -32,7 +32,7 @@ TEXTS: dict[str, Callable[[RunSummary], tuple[str, ...]]] = {
     "note": lambda run: (run.note,),
     "device": lambda run: (run.device,),
 }
-"""The fields that are texts."""
+"""Text fields."""
 QUANTITIES = {
     "acc": _Quantity(lambda run, now: run.best, "share"),
     "dense": _Quantity(lambda run, now: run.dense, "share"),
@@ -41,7 +41,7 @@ QUANTITIES = {
     "took": _Quantity(lambda run, now: run.seconds, "time"),
     "age": _Quantity(lambda run, now: max(0.0, now - run.created) if run.created else None, "time"),
 }
-"""The fields that are numbers: of a run, at a time in seconds since the epoch. Nothing compares with None."""
+"""Number fields: functions of a run and the time in seconds since the epoch. None matches no comparison."""
 
 _EXAMPLES = {"share": "0.98 or 98%", "count": "10", "time": "90s, 5m, 1h, 2d or 3w"}
 _COMPARE = {
@@ -61,26 +61,26 @@ Test = Callable[[RunSummary, float], bool]
 
 @dataclass(frozen=True)
 class Filter:
-    """What is asked for: a run is wanted that passes each of the tests."""
+    """A parsed filter: a run matches if it passes all tests."""
 
     tests: tuple[Test, ...] = ()
 
     def wants(self, run: RunSummary, now: float) -> bool:
-        """Whether a run is wanted, at a time in seconds since the epoch."""
+        """Return whether a run matches, at a time in seconds since the epoch."""
         return all(test(run, now) for test in self.tests)
 
     def of(self, runs: Iterable[RunSummary]) -> list[RunSummary]:
-        """Those of `runs` that are wanted now."""
+        """Return the `runs` that match now."""
         now = time.time()
         return [run for run in runs if self.wants(run, now)]
 
 
 def parse_filter(text: str) -> Filter:
-    """What a line asks for; an empty one for everything. Raises BadInput naming the word that cannot be understood."""
+    """Parse a filter; an empty line matches everything. Raises BadInput that names the invalid word."""
     return Filter(tuple(_test(token) for token in _TOKEN.findall(text)))
 
 
-def suggested(text: str, runs: Sequence[RunSummary]) -> str | None:
+def suggestions(text: str, runs: Sequence[RunSummary]) -> str | None:
     """`text` with its last word completed to a field, or to a value that some of `runs` have; None where none fits."""
     token = (_TOKEN.findall(text) or [""])[-1]
     word = token.removeprefix("-")
@@ -143,7 +143,7 @@ def _text(token: str, name: str, sign: str, value: str) -> Test:
 
 
 def _begins(text: str, pattern: str) -> bool:
-    """Whether `text` begins as `pattern` says, in which * stands for anything."""
+    """Return whether `text` starts with `pattern`, in which * matches anything."""
     first, *more = pattern.split("*")
     if not text.startswith(first):
         return False
@@ -172,7 +172,7 @@ def _comparison(token: str, name: str, sign: str, value: str) -> Test:
 
 
 def _number(kind: str, text: str) -> float | None:
-    """A number as it is typed: a share from 0 to 1, a count, or seconds."""
+    """Parse a fraction from 0 to 1, a count or a duration."""
     found = _NUMBER.fullmatch(text)
     if found is None:
         return None
@@ -195,11 +195,11 @@ ORDERS: dict[str, tuple[Key, bool]] = {
     "data": (lambda run: run.dataset.casefold(), False),
     "status": (lambda run: STATUSES.index(run.status), False),
 }
-"""By what runs can be ordered, and whether the greatest comes first."""
+"""Sort keys, and whether the greatest comes first."""
 
 
 def ordered(runs: Iterable[RunSummary], by: str, *, reverse: bool = False) -> list[RunSummary]:
-    """`runs` by one of ORDERS or against it, those of which that is not known last; equal ones, the newest first."""
+    """Sort `runs` by one of ORDERS, or reversed, with missing values last and ties newest first."""
     key, falling = ORDERS[by]
     newest = sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
     keyed = [(value, run) for run in newest if (value := key(run)) is not None]

@@ -1,4 +1,4 @@
-"""A run as screens, tables and claims read it."""
+"""The view of a run for screens, tables and claims."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ from engine.store.events import (
     Signal,
 )
 from engine.store.run_db import RunReader, Stamped
-from engine.store.state import Place, RunState
-from engine.views.log import LogLine, RoundWords, diverged_words, guard_words, signal_words, started_words
+from engine.store.state import ArmTrialRound, RunState
+from engine.views.log import LogLine, RoundWords, diverged_words, invariant_words, signal_words, started_words
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class RunView:
         return self.state.started.distinct if self.state.started else 0
 
     @property
-    def running(self) -> frozenset[Place]:
+    def running(self) -> frozenset[ArmTrialRound]:
         """The rounds in training."""
         return frozenset(self.state.training)
 
@@ -96,12 +96,12 @@ class RunView:
 
     @property
     def trained(self) -> int:
-        """Finished rounds that were trained for their place."""
+        """Finished rounds that this run trained."""
         return self.state.trained
 
     @property
     def reused(self) -> int:
-        """Finished rounds that were shared or stored before."""
+        """Finished rounds taken from another arm or run."""
         return self.state.reused
 
     @property
@@ -111,7 +111,7 @@ class RunView:
 
     @property
     def message(self) -> str:
-        """What was said at the end."""
+        """The final message."""
         return self.state.message
 
     @property
@@ -138,7 +138,7 @@ def fold(view: RunView, events: Iterable[Stamped]) -> RunView:
     words = RoundWords(state)
     for stamped in events:
         log += [LogLine(stamped.time, level, text) for level, text in words.before(stamped.event)]
-        state.take(stamped)
+        state.add(stamped)
         log += [LogLine(stamped.time, level, text) for level, text in _words(stamped, state)]
     started = state.started
     run, study = (view.run or started.run, started.study) if started else (view.run, view.study)
@@ -182,7 +182,7 @@ def _words(stamped: Stamped, state: RunState) -> list[tuple[str, str]]:
         case Signal() as event:
             return [signal_words(event)]
         case InvariantFailed() as event:
-            return [("error", guard_words(event))]
+            return [("error", invariant_words(event))]
         case Note() as event:
             return [("info", event.text)]
         case Paused():

@@ -1,4 +1,4 @@
-"""What the numbers of a run say, gathered over its rounds and trials."""
+"""Signals of a run, aggregated over rounds and trials."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from engine.store.events import EarlyBird, RoundFinished, Signal, SignalKind
 from engine.views.run import RunView
 
 KINDS: tuple[SignalKind, ...] = ("stabilised", "ranks-collapsed", "early-bird", "collapsed")
-"""All kinds of signals, in the order in which they are told."""
+"""All kinds of signals, in display order."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class SignalSummary:
     """Signals of one kind, of an arm and one of its layers (None: the whole network).
 
     `first` and `last` are rounds; `trials` of the arm's `of` have the signal; `rule` is what it goes by.
@@ -27,14 +27,14 @@ class Finding:
     rule: str
 
 
-def findings(view: RunView) -> list[Finding]:
-    """All signals of a run, those of all trials and rounds as one; by arm, then kind, then depth of the layer."""
+def signal_summaries(view: RunView) -> list[SignalSummary]:
+    """Summarise the signals of a run over trials and rounds, by arm, kind and depth of the layer."""
     groups: dict[tuple[str, SignalKind, str | None], list[Signal]] = {}
     for signal in view.signals:
         groups.setdefault((signal.arm, signal.kind, signal.layer), []).append(signal)
     order = [(arm.name, kind, layer) for arm in view.arms for kind in KINDS for layer in (None, *view.layers)]
     return [
-        Finding(
+        SignalSummary(
             kind=kind,
             arm=arm,
             layer=layer,
@@ -50,7 +50,7 @@ def findings(view: RunView) -> list[Finding]:
 
 
 def round_marks(item: RoundFinished) -> tuple[SignalKind, ...]:
-    """What a round as a whole signals: its accuracy at chance, whether or not it is the first, and an early bird."""
+    """Return the signals of a round as a whole: accuracy at chance, an early bird."""
     bird: tuple[SignalKind, ...] = ("early-bird",) if item.result.early_bird and item.result.early_bird.found else ()
     return ("collapsed", *bird) if item.result.collapsed else bird
 
@@ -89,7 +89,7 @@ def stabilised_first(view: RunView, arm: str, trial: int) -> list[tuple[str, int
     return sorted(dict(reversed(told)).items(), key=lambda item: (item[1], depth.index(item[0])))
 
 
-def bird_epochs(view: RunView, arm: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def early_bird_epochs(view: RunView, arm: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """(first and last round, earliest and latest epoch) of an arm's early birds over its trials; rounds that follow
     each other and found theirs in the same epochs are one."""
     stretches: list[tuple[tuple[int, int], tuple[int, int]]] = []

@@ -1,7 +1,7 @@
 """Statistics over the trials of runs: curves over density, arms against each other, arms on less data. Pure.
 
-A **level** is the P_m of a round, in percent. Rounds of two arms are compared at the same level and in trials of the
-same seed. Everything that is compared and claimed is measured by these functions alone.
+A **density** is the P_m of a round, in percent. Arms are compared at equal densities and in trials of the same seed.
+A **data sweep** is a set of arms that differ only in their share of the training examples.
 """
 
 import math
@@ -11,21 +11,21 @@ from typing import Self
 
 from engine.spec import Arm, Study
 from engine.store.events import CurvePoint, RoundFinished, SignalKind
-from engine.store.state import mean_of_known
+from engine.store.state import mean_or_none
 from engine.views.run import ArmView, RunView, TrialView
 from engine.views.signals import round_marks
 
 WITHIN = 0.15
-"""A round stands for a P_m when its own differs from it by no more than this part of it."""
-SAME_LEVEL = 0.01
-"""Rounds of two arms are at the same P_m when these differ by no more than this part of it."""
+"""Relative tolerance for matching a round to a requested density."""
+SAME_DENSITY = 0.01
+"""Relative tolerance for equal densities of two arms."""
 ROUNDING = 1e-9
-"""Differences, relative to 1 or to the values where these are greater, that are of arithmetic and not of seeds."""
+"""Differences up to this, relative to max(1, |values|), are rounding."""
 
 Quantity = Callable[[RoundFinished], float | None]
-"""What a round measured; None where it did not."""
-Copies = tuple[TrialView, ...]
-"""The networks of an arm in one trial of the study: one, or the controls drawn for its ticket."""
+"""A number of a round; None if it has none."""
+Replicates = tuple[TrialView, ...]
+"""The networks of an arm in one trial: one, or the controls of one ticket."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class StudyRun:
     study: Study
 
     def has(self, arm: str) -> bool:
-        """Whether the run has told of the arm."""
+        """Whether the run has the arm."""
         return any(item.name == arm for item in self.view.arms)
 
-    def trials(self, arm: str) -> tuple[Copies, ...]:
+    def trials(self, arm: str) -> tuple[Replicates, ...]:
         """The networks of the arm by trial of the study."""
         copies = self.study.named(arm).copies
         found = self.view.arm(arm).trials
         return tuple(found[start : start + copies] for start in range(0, len(found), copies))
 
-    def levels(self, arm: str) -> dict[int, float]:
+    def densities(self, arm: str) -> dict[int, float]:
         """P_m, percent, by number of the rounds known in any trial."""
         found = {number: item.p_m for trial in self.view.arm(arm).trials for number, item in trial.rounds.items()}
         return dict(sorted(found.items()))
@@ -53,7 +53,7 @@ class StudyRun:
     def by_seed(self, arm: str, number: int, quantity: Quantity) -> dict[int, float]:
         """A quantity in one round, by the seed of the trials that have it; of several controls their mean."""
         seeds = zip(self.study.trial_seeds(), self.trials(arm), strict=False)
-        found = {seed: over(copies, number, quantity) for seed, copies in seeds}
+        found = {seed: mean_over_copies(copies, number, quantity) for seed, copies in seeds}
         return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -67,37 +67,37 @@ def early_stop(item: RoundFinished) -> float | None:
     return item.result.early_stop_iteration
 
 
-def nearest(levels: Mapping[int, float], at: float, within: float = WITHIN) -> int | None:
-    """The round whose P_m is nearest to that one; None where none differs by no more than this part of it."""
-    number = min(levels, key=lambda number: abs(levels[number] - at), default=None)
-    return None if number is None or abs(levels[number] - at) > within * at else number
+def nearest(densities: Mapping[int, float], at: float, within: float = WITHIN) -> int | None:
+    """Return the round whose density is nearest to `at`; None if none is within the relative tolerance."""
+    number = min(densities, key=lambda number: abs(densities[number] - at), default=None)
+    return None if number is None or abs(densities[number] - at) > within * at else number
 
 
-def partners(levels: Mapping[int, float], others: Mapping[int, float]) -> dict[int, int]:
-    """By round of one arm that of the other at the same P_m, where there is one."""
-    found = {number: nearest(others, p_m, SAME_LEVEL) for number, p_m in levels.items()}
+def matched_rounds(densities: Mapping[int, float], others: Mapping[int, float]) -> dict[int, int]:
+    """Return, by round of one arm, the other arm's round at the same density, if there is one."""
+    found = {number: nearest(others, p_m, SAME_DENSITY) for number, p_m in densities.items()}
     return {number: its for number, its in found.items() if its is not None}
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """The mean; None where one is missing or there is none."""
-    return None if None in values else mean_of_known(values)
+    """Return the mean; None if a value is missing or there are none."""
+    return None if None in values else mean_or_none(values)
 
 
-def over(copies: Copies, number: int, quantity: Quantity) -> float | None:
-    """The mean of a quantity in one round over the networks of a trial."""
+def mean_over_copies(copies: Replicates, number: int, quantity: Quantity) -> float | None:
+    """Return the mean of a quantity in one round over the networks of a trial."""
     return mean([quantity(trial.rounds[number]) if number in trial.rounds else None for trial in copies])
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and standard error; no error of one value."""
-    average = mean_of_known(values)
+    """Return mean and standard error; the error of one value is None."""
+    average = mean_or_none(values)
     assert average is not None
     return average, None if len(values) < 2 else deviation(values) / math.sqrt(len(values))
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Sample standard deviation of two values or more; 0 of those that differ by rounding."""
+    """Return the sample standard deviation of two or more values; 0 if they differ by rounding only."""
     if alike(values):
         return 0.0
     average = math.fsum(values) / len(values)
@@ -105,7 +105,7 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def alike(values: Sequence[float]) -> bool:
-    """Whether values differ by no more than rounding, which is no spread to test by."""
+    """Return whether values differ by rounding only."""
     return max(values) - min(values) <= ROUNDING * max(1.0, *map(abs, values))
 
 
@@ -114,7 +114,7 @@ def alike(values: Sequence[float]) -> bool:
 
 @dataclass(frozen=True)
 class Point:
-    """What `count` trials have in round `round`, at `x` percent of the weights (P_m) or of the training examples.
+    """Statistics of `count` trials in round `round`, at `x` percent of the weights (P_m) or of the training examples.
 
     `error` is the standard error of the mean, None of one trial; `low` and `high` are the least and greatest.
     """
@@ -135,38 +135,38 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Track:
-    """An arm of one of the runs that are laid over each other, under a name of its own among them."""
+class ComparedArm:
+    """An arm of one of the compared runs, with a unique name."""
 
     name: str
     run: StudyRun
     arm: str
 
 
-def tracks(runs: Sequence[StudyRun]) -> tuple[Track, ...]:
-    """All arms of the runs; of several runs with the run's number, from 1, before the arm's name."""
+def compared_arms(runs: Sequence[StudyRun]) -> tuple[ComparedArm, ...]:
+    """Return all arms; with several runs, names are prefixed by the run's number, from 1."""
     return tuple(
-        Track(f"{number} {arm.name}" if len(runs) > 1 else arm.name, run, arm.name)
+        ComparedArm(f"{number} {arm.name}" if len(runs) > 1 else arm.name, run, arm.name)
         for number, run in enumerate(runs, 1)
         for arm in run.view.arms
     )
 
 
 def points(run: StudyRun, arm: str, quantity: Quantity) -> tuple[Point, ...]:
-    """A quantity of an arm in each round that a trial has it in, in falling P_m."""
-    return _in_rounds(run, arm, {number: run.by_seed(arm, number, quantity) for number in run.levels(arm)})
+    """Return a quantity of an arm by round, in falling density."""
+    return _in_rounds(run, arm, {number: run.by_seed(arm, number, quantity) for number in run.densities(arm)})
 
 
 def gains(run: StudyRun, arm: str, quantity: Quantity) -> tuple[Point, ...]:
-    """Each round less the dense round of the same trial."""
+    """Return each round minus the dense round of the same trial."""
     dense = run.by_seed(arm, 0, quantity)
-    later = (number for number in run.levels(arm) if number > 0)
+    later = (number for number in run.densities(arm) if number > 0)
     return _in_rounds(run, arm, {number: _less(run.by_seed(arm, number, quantity), dense) for number in later})
 
 
 def margins(run: StudyRun, arm: str, base: StudyRun, its: str, quantity: Quantity) -> tuple[Point, ...]:
-    """An arm less another, of the same run or not, at the same P_m and in trials of the same seed alone."""
-    pairs = partners(run.levels(arm), base.levels(its))
+    """Return an arm minus another, of any run, at equal densities and in trials of the same seed."""
+    pairs = matched_rounds(run.densities(arm), base.densities(its))
     both = {
         number: _less(run.by_seed(arm, number, quantity), base.by_seed(its, other, quantity))
         for number, other in pairs.items()
@@ -179,27 +179,30 @@ def _less(values: Mapping[int, float], others: Mapping[int, float]) -> dict[int,
 
 
 def _in_rounds(run: StudyRun, arm: str, found: Mapping[int, Mapping[int, float]]) -> tuple[Point, ...]:
-    levels = run.levels(arm)
-    known = [Point.of(levels[number], number, values) for number, values in found.items() if values]
+    densities = run.densities(arm)
+    known = [Point.of(densities[number], number, values) for number, values in found.items() if values]
     return tuple(sorted(known, key=lambda point: -point.x))
 
 
-def margins_over(found: Sequence[Track], base: str, quantity: Quantity) -> list[tuple[Point, ...]]:
-    """Of each track its `margins` over the one of that name; none over itself."""
-    over = next(track for track in found if track.name == base)
-    return [() if track is over else margins(track.run, track.arm, over.run, over.arm, quantity) for track in found]
+def margins_over(found: Sequence[ComparedArm], base: str, quantity: Quantity) -> list[tuple[Point, ...]]:
+    """Return the `margins` of each arm over the arm named `base`; empty for itself."""
+    over = next(compared for compared in found if compared.name == base)
+    return [
+        () if compared is over else margins(compared.run, compared.arm, over.run, over.arm, quantity)
+        for compared in found
+    ]
 
 
-def same_level(x: float, y: float) -> bool:
-    """Whether two P_m are the same one."""
-    return abs(x - y) <= SAME_LEVEL * y
+def same_density(x: float, y: float) -> bool:
+    """Return whether two densities are equal within the tolerance."""
+    return abs(x - y) <= SAME_DENSITY * y
 
 
 def aligned(lines: Sequence[Sequence[Point]]) -> list[tuple[float, tuple[Point | None, ...]]]:
     """Lines as rows in falling P_m, a cell a line: each point once, in the row that is nearest.
 
     The rows are those of the first line; where none stands for the P_m of another line's point, it has its own. So a
-    point's P_m may differ from that of its row (`same_level` tells).
+    point's P_m may differ from that of its row (`same_density` tells).
     """
     rows: list[tuple[float, dict[int, Point]]] = []
     for column, line in enumerate(lines):
@@ -223,17 +226,17 @@ def aligned(lines: Sequence[Sequence[Point]]) -> list[tuple[float, tuple[Point |
 
 
 @dataclass(frozen=True)
-class Family:
-    """Arms that differ in nothing but how much they learn from: their names by percentage of the training examples,
-    falling. Where a ticket found on all data is trained on less of it, the ticket itself is one of them."""
+class DataSweep:
+    """Arms that differ only in their share of the training examples: names by percentage, falling. A ticket found on
+    all data and retrained on less belongs to the sweep."""
 
     name: str
     arms: Mapping[float, str]
 
 
 @dataclass(frozen=True)
-class BudgetLine:
-    """The arms of a family at one P_m, or its dense networks: a point a budget, x in percent of the training examples.
+class SweepLine:
+    """The arms of a data sweep at one density, or its dense networks; x in percent of the training examples.
 
     `gains`: each less the dense network of the same trial and budget; empty for dense networks.
     """
@@ -243,33 +246,33 @@ class BudgetLine:
     gains: tuple[Point, ...] = ()
 
 
-def families(study: Study) -> tuple[Family, ...]:
-    """The families of a study's arms that have two budgets or more."""
+def data_sweeps(study: Study) -> tuple[DataSweep, ...]:
+    """Return the data sweeps of a study with two or more sizes."""
     alike: dict[tuple[object, ...], list[Arm]] = {}
     for arm in study.arm:
-        if _percent(study, arm) < 100:
+        if _data_percent(study, arm) < 100:
             alike.setdefault((*_make(study, arm), study.recipe(arm).data.subset), []).append(arm)
-    found: dict[str, Family] = {}
+    found: dict[str, DataSweep] = {}
     for (*make, _), limited in alike.items():
-        arms = {_percent(study, arm): arm.name for arm in limited}
+        arms = {_data_percent(study, arm): arm.name for arm in limited}
         for arm in study.arm:  # all data are no draw of either kind
-            budget = _percent(study, arm)
-            if (budget == 100 and _make(study, arm) == tuple(make)) or _source(study, limited[0]) == arm:
-                arms.setdefault(budget, arm.name)
+            percent = _data_percent(study, arm)
+            if (percent == 100 and _make(study, arm) == tuple(make)) or _source(study, limited[0]) == arm:
+                arms.setdefault(percent, arm.name)
         if len(arms) > 1:
             shared = {arm.name.rstrip("0123456789.-_") for arm in limited}
             name = shared.pop() if len(shared) == 1 else limited[0].kind
             name = limited[0].name if name in found else name
-            found[name] = Family(name, dict(sorted(arms.items(), reverse=True)))
+            found[name] = DataSweep(name, dict(sorted(arms.items(), reverse=True)))
     return tuple(found.values())
 
 
-def _percent(study: Study, arm: Arm) -> float:
+def _data_percent(study: Study, arm: Arm) -> float:
     return round(100 * study.recipe(arm).data.fraction, 9)
 
 
 def _make(study: Study, arm: Arm) -> tuple[object, ...]:
-    """How an arm is made, but for the data that it learns from."""
+    """Return an arm's settings without its share of the data."""
     recipe = study.recipe(arm).model_dump_json(exclude={"data": {"fraction", "subset"}})
     of = _make(study, study.named(arm.of)) if arm.control else ()
     return arm.kind, of, arm.copies, recipe
@@ -283,36 +286,36 @@ def _source(study: Study, arm: Arm) -> Arm | None:
     return found if _make(study, found)[-1] == _make(study, arm)[-1] else None
 
 
-def budget_levels(run: StudyRun) -> tuple[float, ...]:
-    """P_m, percent, falling, of the pruned rounds that the most of the arms with less data have."""
+def sweep_densities(run: StudyRun) -> tuple[float, ...]:
+    """Return the densities, percent, falling, that most of the arms with less data have."""
     limited = {
         arm
-        for family in families(run.study)
-        for budget, arm in family.arms.items()
-        if budget < max(family.arms) and run.has(arm)
+        for sweep in data_sweeps(run.study)
+        for percent, arm in sweep.arms.items()
+        if percent < max(sweep.arms) and run.has(arm)
     }
-    found = sorted((p_m for arm in limited for number, p_m in run.levels(arm).items() if number > 0), reverse=True)
+    found = sorted((p_m for arm in limited for number, p_m in run.densities(arm).items() if number > 0), reverse=True)
     counts: dict[float, int] = {}
     for p_m in found:
-        level = next((level for level in counts if same_level(p_m, level)), p_m)
-        counts[level] = counts.get(level, 0) + 1
-    return tuple(level for level, count in counts.items() if count == max(counts.values()))
+        density = next((density for density in counts if same_density(p_m, density)), p_m)
+        counts[density] = counts.get(density, 0) + 1
+    return tuple(density for density, count in counts.items() if count == max(counts.values()))
 
 
-def budget_lines(run: StudyRun, p_m: float, quantity: Quantity) -> tuple[BudgetLine, ...]:
+def sweep_lines(run: StudyRun, p_m: float, quantity: Quantity) -> tuple[SweepLine, ...]:
     """Dense networks, then the families of the study at that P_m; families with the same dense networks share them."""
-    dense: dict[str, BudgetLine] = {}
+    dense: dict[str, SweepLine] = {}
     shown: set[tuple[str, ...]] = set()
-    lines: list[BudgetLine] = []
-    for family in families(run.study):
-        arms = {budget: arm for budget, arm in family.arms.items() if run.has(arm)}
-        networks = {budget: _dense_keys(run, arm) for budget, arm in arms.items()}
-        if not {keys for budget, keys in networks.items() if budget < 100} <= shown:
-            name = "dense" if not dense else f"dense, {family.name}"
-            dense[name] = BudgetLine(name, _at(run, arms, 100.0, quantity, lifted=False))
+    lines: list[SweepLine] = []
+    for sweep in data_sweeps(run.study):
+        arms = {percent: arm for percent, arm in sweep.arms.items() if run.has(arm)}
+        networks = {percent: _dense_keys(run, arm) for percent, arm in arms.items()}
+        if not {keys for percent, keys in networks.items() if percent < 100} <= shown:
+            name = "dense" if not dense else f"dense, {sweep.name}"
+            dense[name] = SweepLine(name, _at(run, arms, 100.0, quantity, gain=False))
         shown |= set(networks.values())
-        found = _at(run, arms, p_m, quantity, lifted=False)
-        lines.append(BudgetLine(family.name, found, _at(run, arms, p_m, quantity, lifted=True)))
+        found = _at(run, arms, p_m, quantity, gain=False)
+        lines.append(SweepLine(sweep.name, found, _at(run, arms, p_m, quantity, gain=True)))
     return (*dense.values(), *lines)
 
 
@@ -320,13 +323,13 @@ def _dense_keys(run: StudyRun, arm: str) -> tuple[str, ...]:
     return tuple(trial.rounds[0].key for trial in run.view.arm(arm).trials if 0 in trial.rounds)
 
 
-def _at(run: StudyRun, arms: Mapping[float, str], p_m: float, quantity: Quantity, *, lifted: bool) -> tuple[Point, ...]:
-    """By budget, the arm's point at that P_m; `lifted`, less its dense one."""
+def _at(run: StudyRun, arms: Mapping[float, str], p_m: float, quantity: Quantity, *, gain: bool) -> tuple[Point, ...]:
+    """Return, by percent of the data, the arm's point at that density; `gain`, less its dense one."""
     found: list[Point] = []
-    for budget, arm in arms.items():
-        line = gains(run, arm, quantity) if lifted else points(run, arm, quantity)
-        here = [point for point in line if same_level(point.x, p_m)]
-        found += [Point(budget, it.round, it.mean, it.error, it.low, it.high, it.count) for it in here[:1]]
+    for percent, arm in arms.items():
+        line = gains(run, arm, quantity) if gain else points(run, arm, quantity)
+        here = [point for point in line if same_density(point.x, p_m)]
+        found += [Point(percent, it.round, it.mean, it.error, it.low, it.high, it.count) for it in here[:1]]
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""Tables: the numbers behind what is shown, for print, CSV, TSV, JSON and data frames. Pure."""
+"""Tables of numbers for print, CSV, TSV, JSON and data frames. Pure."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from engine.spec import differences
 from engine.store import RunSummary
 from engine.store.events import Magnitudes, RoundFinished, Signal
-from engine.store.state import mean_of_known
+from engine.store.state import mean_or_none
 from engine.views.grids import Grid
 from engine.views.run import ArmView, RunView
 from engine.views.signals import signals_of
@@ -21,12 +21,12 @@ from engine.views.statistics import (
     StudyRun,
     accuracy,
     aligned,
+    compared_arms,
     early_stop,
     gains,
     margins_over,
     points,
-    same_level,
-    tracks,
+    same_density,
 )
 
 Value: TypeAlias = str | int | float | None
@@ -51,7 +51,7 @@ class Table:
 
 
 def csv_text(table: Table) -> str:
-    """The table as RFC 4180 has it. Numbers are written so that reading them gives the same ones.
+    """Return the table as CSV (RFC 4180). Numbers round-trip.
 
     Words that a spreadsheet would take for a formula have an apostrophe before them.
     """
@@ -245,7 +245,7 @@ def _mean_words(point: Point | None, p_m: float) -> str:
     if point is None or not point.count:
         return "-"
     spread = f" ({point.low:.2f}-{point.high:.2f})" if point.count > 1 else ""
-    own = "" if same_level(point.x, p_m) else f" at {point.x:.2f}%"
+    own = "" if same_density(point.x, p_m) else f" at {point.x:.2f}%"
     return f"{point.mean:.2f}{spread}{own}"
 
 
@@ -264,13 +264,13 @@ def distance_table(view: RunView, number: int = 0) -> Table:
 
 def _distances(rounds: Sequence[RoundFinished], layer: str) -> str:
     found = [item.result.magnitudes[layer] for item in rounds]
-    before = mean_of_known(item.start_distance for item in found)
-    after = mean_of_known(item.end_distance for item in found)
+    before = mean_or_none(item.start_distance for item in found)
+    after = mean_or_none(item.end_distance for item in found)
     return f"{before:.3f} → {after:.3f}"
 
 
 def show_json(view: RunView, status: str) -> dict[str, Any]:
-    """The run as the contract of `show --json` has it."""
+    """Return the run in the format of `show --json`."""
     return {
         "run": view.run,
         "study": view.study,
@@ -330,8 +330,8 @@ def points_table(lines: Mapping[str, Sequence[Point]], x: str, unit: str) -> Tab
 
 
 def compare_json(runs: Sequence[StudyRun], base: str | None = None) -> dict[str, Any]:
-    """The comparison as the contract of `compare --json` has it."""
-    found = tracks(runs)
+    """Return the comparison in the format of `compare --json`."""
+    found = compared_arms(runs)
     over = margins_over(found, base, accuracy) if base is not None else [()] * len(found)
     return {
         "runs": [
@@ -346,15 +346,15 @@ def compare_json(runs: Sequence[StudyRun], base: str | None = None) -> dict[str,
         "to": base,
         "lines": [
             {
-                "name": track.name,
-                "run": track.run.view.run,
-                "arm": track.arm,
-                "accuracy": _rows(points(track.run, track.arm, accuracy)),
-                "early_stop": _rows(points(track.run, track.arm, early_stop)),
-                "to_dense": _rows(gains(track.run, track.arm, accuracy)),
+                "name": compared.name,
+                "run": compared.run.view.run,
+                "arm": compared.arm,
+                "accuracy": _rows(points(compared.run, compared.arm, accuracy)),
+                "early_stop": _rows(points(compared.run, compared.arm, early_stop)),
+                "to_dense": _rows(gains(compared.run, compared.arm, accuracy)),
                 "to": None if base is None else _rows(margin),
             }
-            for track, margin in zip(found, over, strict=True)
+            for compared, margin in zip(found, over, strict=True)
         ],
         "differences": [
             {"field": item.path, "values": list(item.values)} for item in differences([run.study for run in runs])

@@ -1,6 +1,6 @@
-"""What survived in a round: its masks and weights as small pictures and counts.
+"""The survivors of a round: masks and weights as small images and counts.
 
-Of the views this one alone needs NumPy, for which what reads the others does not wait: it is not among their names.
+This view needs NumPy, so `engine.views` does not import it.
 """
 
 import math
@@ -17,8 +17,8 @@ from engine.store.tensors import Masks
 from engine.views.run import TrialView
 from engine.views.tables import Table
 
-Reads = Literal["pixels", "places", "units", "channels"]
-"""What the inputs of a layer are: pixels of the image, places of the last pool, units, or channels (a convolution)."""
+InputKind = Literal["pixels", "places", "units", "channels"]
+"""The kind of a layer's inputs: pixels, positions of the last pool, units, or channels (a convolution)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +53,18 @@ class LayerTicket:
     `weights` `[h, w, c, u]`, after the last iteration, NaN where pruned; `bias` `[u]`. `counts` and `means`
     `[n, h, w]` are the weights left and their mean |w| (NaN without one): of a convolution for each unit, over its
     input channels; of what a layer looks at in one picture, over channels and units; of units for each of them.
-    `incoming` `[u]` and `outgoing` `[u]` (None in the last layer) count weights left, `strength` `[u]` is the mean
+    `incoming` `[u]` and `outgoing` `[u]` (None in the last layer) count weights left, `mean_abs_in` `[u]` is the mean
     |w| of the incoming ones. `unused`: inputs (of a convolution: input channels) without a weight.
     """
 
     name: str
-    reads: Reads
+    input_kind: InputKind
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     counts: NDArray[np.int64]
     means: NDArray[np.float64]
     incoming: NDArray[np.int64]
-    strength: NDArray[np.float64]
+    mean_abs_in: NDArray[np.float64]
     outgoing: NDArray[np.int64] | None
     inputs: int
     unused: int
@@ -84,12 +84,12 @@ class LayerTicket:
         return len(self.incoming)
 
     @property
-    def unfed(self) -> int:
+    def no_inputs(self) -> int:
         """Units without incoming weights: they still emit relu(bias)."""
         return int((self.incoming == 0).sum())
 
     @property
-    def unread(self) -> int | None:
+    def no_outputs(self) -> int | None:
         """Units without outgoing weights; None in the last layer."""
         return None if self.outgoing is None else int((self.outgoing == 0).sum())
 
@@ -127,17 +127,17 @@ def ticket_view(masks: Masks, params: HostArrays, image_shape: tuple[int, int, i
     shapes = {name: _shape(masks, name, image_shape) for name in masks}
     names = list(masks)
     for place, name in enumerate(names):
-        reads, shape = shapes[name]
+        input_kind, shape = shapes[name]
         mask = masks[name].reshape(shape)
         after = names[place + 1] if place + 1 < len(names) else None
         outgoing = None if after is None else masks[after].reshape(shapes[after][1]).sum((0, 1, 3))
         layer = layer_of(name)
         bias = params.get(f"{layer}/bias", np.zeros(shape[-1], np.float32))
-        found[layer] = _layer(layer, reads, mask, params[name], bias, outgoing)
+        found[layer] = _layer(layer, input_kind, mask, params[name], bias, outgoing)
     return TicketView(found)
 
 
-def _shape(masks: Masks, name: str, image: tuple[int, int, int] | None) -> tuple[Reads, tuple[int, ...]]:
+def _shape(masks: Masks, name: str, image: tuple[int, int, int] | None) -> tuple[InputKind, tuple[int, ...]]:
     """What the layer reads, and its kernel's shape as `[h, w, c, u]`."""
     names, kernel = list(masks), masks[name].shape
     if len(kernel) == 4:
@@ -158,7 +158,7 @@ def _shape(masks: Masks, name: str, image: tuple[int, int, int] | None) -> tuple
 
 def _layer(
     name: str,
-    reads: Reads,
+    input_kind: InputKind,
     mask: NDArray[np.bool_],
     weights: NDArray[np.float32],
     bias: NDArray[np.float32],
@@ -168,9 +168,9 @@ def _layer(
     magnitudes = np.abs(kernel)
     over: int | tuple[int, int]
     order: tuple[int, ...]
-    if reads == "channels":
+    if input_kind == "channels":
         over, order = 2, (2, 0, 1)
-    elif reads == "units":
+    elif input_kind == "units":
         over, order = 3, (2, 0, 1)
     else:
         over, order = (2, 3), (0, 1)
@@ -179,17 +179,17 @@ def _layer(
     if counts.ndim == 2:
         counts, sums = counts[None], sums[None]
     incoming = mask.sum((0, 1, 2))
-    alive = mask.any((0, 1, 3)) if reads == "channels" else mask.any(3)
+    alive = mask.any((0, 1, 3)) if input_kind == "channels" else mask.any(3)
     kernel[~mask] = np.nan
     return LayerTicket(
         name=name,
-        reads=reads,
+        input_kind=input_kind,
         weights=kernel,
         bias=bias,
         counts=counts,
         means=_mean(sums, counts),
         incoming=incoming,
-        strength=_mean(magnitudes.sum((0, 1, 2), dtype=np.float64), incoming),
+        mean_abs_in=_mean(magnitudes.sum((0, 1, 2), dtype=np.float64), incoming),
         outgoing=outgoing,
         inputs=alive.size,
         unused=int(alive.size - alive.sum()),
@@ -205,8 +205,8 @@ def _or_nothing(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How |w| of some weights of a layer is spread: `share[i]` percent of them for each step of |w|, at `x[i]`.
+class Histogram:
+    """Histogram of |w| of a layer: `share[i]` percent of the weights per step of |w|, at `x[i]`.
 
     `half` of them are smaller than that, to a part of a bin; `top` is the greatest; `distance` is Kolmogorov and
     Smirnov's from a uniform distribution up to there.
@@ -221,11 +221,11 @@ class Spread:
     distance: float
 
 
-def spreads(trial: TrialView, number: int, layer: str) -> tuple[float, tuple[Spread, ...]]:
-    """The step of |w|, and the spreads of the survivors of a round after and before its training and of all weights
-    before round 0, as far as they were measured.
+def histograms(trial: TrialView, number: int, layer: str) -> tuple[float, tuple[Histogram, ...]]:
+    """Return the step of |w|, and the measured histograms: survivors after and before training, and all weights before
+    round 0.
 
-    Each keeps the bins in which it was counted; for one step of |w| their shares can be compared.
+    Histograms keep their own bins; shares per step of |w| are comparable.
     """
     found: list[tuple[str, tuple[int, ...], float, float]] = []
     here, dense = (_magnitudes(trial, which, layer) for which in (number, 0))
@@ -236,7 +236,7 @@ def spreads(trial: TrialView, number: int, layer: str) -> tuple[float, tuple[Spr
         found.append(("dense", dense.start, dense.start_top, dense.start_distance))
     greatest = max((top for _, _, top, _ in found), default=0.0)
     step = 10.0 ** math.floor(math.log10(greatest / 5)) if greatest > 0 else 1.0
-    return step, tuple(_spread(name, counts, top, distance, step) for name, counts, top, distance in found)
+    return step, tuple(_histogram(name, counts, top, distance, step) for name, counts, top, distance in found)
 
 
 def _magnitudes(trial: TrialView, number: int, layer: str) -> Magnitudes | None:
@@ -244,7 +244,7 @@ def _magnitudes(trial: TrialView, number: int, layer: str) -> Magnitudes | None:
     return item.result.magnitudes.get(layer) if item else None
 
 
-def _spread(name: str, counts: tuple[int, ...], top: float, distance: float, step: float) -> Spread:
+def _histogram(name: str, counts: tuple[int, ...], top: float, distance: float, step: float) -> Histogram:
     total, width = sum(counts), top / len(counts)
     below = 0
     half = 0.0
@@ -255,10 +255,10 @@ def _spread(name: str, counts: tuple[int, ...], top: float, distance: float, ste
         below += count
     scale = 100 * step / (total * width) if total and width else 0.0
     x = tuple(width * (place + 0.5) for place in range(len(counts)))
-    return Spread(name, total, x, tuple(scale * count for count in counts), half, top, distance)
+    return Histogram(name, total, x, tuple(scale * count for count in counts), half, top, distance)
 
 
-def spreads_table(step: float, found: tuple[Spread, ...]) -> Table:
+def histograms_table(step: float, found: tuple[Histogram, ...]) -> Table:
     """Histograms of |w|, a row a bin."""
     rows = ((item.name, x, share) for item in found for x, share in zip(item.x, item.share, strict=True))
     return Table(("weights", "|w|", f"share per {step:g} of |w| (%)"), tuple(rows))

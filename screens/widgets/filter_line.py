@@ -10,7 +10,7 @@ from textual.widgets import Input, Static
 
 from engine.errors import BadInput
 from engine.store import RunSummary
-from engine.views import Filter, parse_filter, suggested
+from engine.views import Filter, parse_filter, suggestions
 from screens.text import plain
 
 HELP = "words, status:done,stopped dataset:mnist acc>0.98 took>1h age<2d; - before one leaves out"
@@ -24,7 +24,7 @@ class _FieldSuggester(Suggester):
         self._runs = runs
 
     async def get_suggestion(self, value: str) -> str | None:
-        return suggested(value, self._runs())
+        return suggestions(value, self._runs())
 
 
 class FilterLine(Vertical):
@@ -104,7 +104,7 @@ class FilterLine(Vertical):
         except BadInput as error:
             problem = str(error)
         else:
-            if not (typing and suggested(text, []) and not wanted.of(self._runs())):
+            if not (typing and suggestions(text, []) and not wanted.of(self._runs())):
                 self.filter = wanted
                 self.post_message(self.Wanted())
         self.query_one("#filter-problem", Static).update(plain(problem))

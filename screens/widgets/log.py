@@ -13,7 +13,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
-from engine.views import LogLine, sifted
+from engine.views import LogLine, filter_log
 from screens.latest import Latest
 from screens.text import plain
 
@@ -51,7 +51,7 @@ class EventLog(ScrollView, can_focus=True, inherit_bindings=False):
         self._log: Sequence[LogLine] = ()
         self._wanted = self._words = ""  # what is looked for, and what the lines that are shown have
         self._sifting = Latest[tuple[Sequence[LogLine], str], list[int]](
-            self, lambda asked: sifted(*asked), self._sifted
+            self, lambda asked: filter_log(*asked), self._sifted
         )
         self._shown: list[int] = []
         self._place: int | None = None
@@ -84,7 +84,7 @@ class EventLog(ScrollView, can_focus=True, inherit_bindings=False):
             self._laid_out()
         elif len(log) > known:
             scrolled_back = self.scroll_offset.y + self.size.height < len(self._shown)
-            self._shown += [known + place for place in sifted(log[known:], self._words)]
+            self._shown += [known + place for place in filter_log(log[known:], self._words)]
             self._laid_out(stay=scrolled_back)
 
     def sift(self, words: str) -> None:
@@ -102,7 +102,7 @@ class EventLog(ScrollView, can_focus=True, inherit_bindings=False):
         if not words and self._shown:
             self._place = self._shown[self._at]
         self._words = words
-        self._shown = places + [len(log) + place for place in sifted(self._log[len(log) :], words)]
+        self._shown = places + [len(log) + place for place in filter_log(self._log[len(log) :], words)]
         self._laid_out()
 
     def _laid_out(self, *, stay: bool = False) -> None:

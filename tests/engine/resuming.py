@@ -167,11 +167,11 @@ def _timeless(item: RoundFinished) -> RoundFinished:
 def same_round(one: StoredRound, other: StoredRound) -> None:
     """Bit for bit, but for the seconds that it took."""
     assert one.result.model_copy(update={"seconds": 0.0}) == other.result.model_copy(update={"seconds": 0.0})
-    assert (one.key, one.curve, one.marks.keys()) == (other.key, other.curve, other.marks.keys())
+    assert (one.key, one.curve, one.snapshots.keys()) == (other.key, other.curve, other.snapshots.keys())
     for name, mask in one.masks.items():
         assert mask.tobytes() == other.masks[name].tobytes(), name
     pairs = [(one.final, other.final), (one.best, other.best)]
-    for snapshot, that in pairs + [(one.marks[at], other.marks[at]) for at in one.marks]:
+    for snapshot, that in pairs + [(one.snapshots[at], other.snapshots[at]) for at in one.snapshots]:
         for arrays, others in ((snapshot.params, that.params), (snapshot.state, that.state)):
             assert arrays.keys() == others.keys()
             for name, array in arrays.items():

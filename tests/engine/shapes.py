@@ -12,8 +12,14 @@ import typing
 import jaxtyping
 from beartype import beartype
 
-CHECKED = ("engine.datasets.splits",)
-"""Modules whose functions are checked."""
+CHECKED = (
+    "engine.datasets.splits",
+    "engine.pruning.masks",
+    "engine.pruning.invariants",
+    "engine.analysis.ranks",
+    "engine.training.program",
+)
+"""Modules whose functions are checked, and the methods of their classes."""
 
 
 def check_shapes() -> None:
@@ -23,12 +29,26 @@ def check_shapes() -> None:
         for function in list(vars(module).values()):
             if inspect.isfunction(function) and function.__module__ == name:
                 _replace(function, _checked(function))
+            elif inspect.isclass(function) and function.__module__ == name:
+                _check_methods(function)
+
+
+def _check_methods(kind: type) -> None:
+    """The same for the methods that a class defines; those that Python writes for it have no annotations of arrays."""
+    for name, value in list(vars(kind).items()):
+        if not name.startswith("__") and inspect.isfunction(value):
+            setattr(kind, name, _checked(value))
+        elif not name.startswith("__") and isinstance(value, classmethod):
+            setattr(kind, name, classmethod(_checked(value.__func__)))
 
 
 def _checked(function):
     # A function's own globals come first: names such as NDArray.
     names = {**vars(jaxtyping), **function.__globals__}
-    function.__annotations__ = typing.get_type_hints(function, names, include_extras=True)
+    try:
+        function.__annotations__ = typing.get_type_hints(function, names, include_extras=True)
+    except NameError:  # of a library that takes long to load, such as optax
+        return function
     return jaxtyping.jaxtyped(function, typechecker=beartype)
 
 

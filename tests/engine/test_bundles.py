@@ -65,7 +65,7 @@ def same_rounds(one: Store, other: Store, keys: set[str]) -> None:
 
 
 def groups(stored: StoredRound) -> list[dict[str, Any]]:
-    snapshots = (stored.final, stored.best, *stored.marks.values())
+    snapshots = (stored.final, stored.best, *stored.snapshots.values())
     return [stored.masks, *(snapshot.params for snapshot in snapshots), *(snapshot.state for snapshot in snapshots)]
 
 

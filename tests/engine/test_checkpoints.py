@@ -44,7 +44,7 @@ def a_checkpoint(key: str = KEY) -> Checkpoint:
         state={"iteration": np.array(7, np.int32), "params/dense1/kernel": kernel},
         ended={"iteration": np.array(5, np.int32), "params/dense1/kernel": -kernel},
         curve=[CurvePoint(iteration=5, train_loss=None, validation_loss=0.1, validation_accuracy=1 / 3)],
-        marks={3: Snapshot({"dense1/kernel": 2 * kernel, "dense1/bias": kernel[0]}, {"norm/mean": kernel[1]})},
+        snapshots={3: Snapshot({"dense1/kernel": 2 * kernel, "dense1/bias": kernel[0]}, {"norm/mean": kernel[1]})},
         early_bird=EarlyBird(iterations=(2, 5), distances=(0.1,), found=None),
         recent=[{"dense1/kernel": kernel > 0}, {"dense1/kernel": kernel < 0}],
     )
@@ -53,11 +53,11 @@ def a_checkpoint(key: str = KEY) -> Checkpoint:
 def same(one: Checkpoint, other: Checkpoint) -> None:
     for name in ("key", "iteration", "seconds", "curve", "early_bird"):
         assert getattr(one, name) == getattr(other, name), name
-    assert one.marks.keys() == other.marks.keys()
+    assert one.snapshots.keys() == other.snapshots.keys()
     pairs = [(one.state, other.state), (one.ended or {}, other.ended or {})]
     pairs += list(zip(one.recent, other.recent, strict=True))
-    pairs += [(one.marks[at].params, other.marks[at].params) for at in one.marks]
-    pairs += [(one.marks[at].state, other.marks[at].state) for at in one.marks]
+    pairs += [(one.snapshots[at].params, other.snapshots[at].params) for at in one.snapshots]
+    pairs += [(one.snapshots[at].state, other.snapshots[at].state) for at in one.snapshots]
     for arrays, others in pairs:
         assert arrays.keys() == others.keys()
         for name, array in arrays.items():

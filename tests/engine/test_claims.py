@@ -18,7 +18,7 @@ from scipy import stats
 
 from engine.claims import MANY, Claim, NotMeasured, Verdict, all_claims, decide, judge, measured, shortcomings
 from engine.claims.measures import _crossing
-from engine.claims.model import ShareAbove
+from engine.claims.model import FractionAboveDense
 from engine.errors import BadInput
 from engine.spec import Study, load_study, parse_study, preset_names, preset_text
 from engine.store import (
@@ -176,7 +176,7 @@ def test_every_claim_can_be_measured_in_a_preset_of_each_of_its_networks(claim: 
     for network in claim.networks:
         named = [{arm.name for arm in study.arm} for study in studies if study.base.network.name == network]
         assert any(set(claim.measure.arms) <= arms for arms in named)
-        if isinstance(claim.measure, ShareAbove):
+        if isinstance(claim.measure, FractionAboveDense):
             assert any(set(claim.measure.among) <= arms for arms in named)
     for study in studies:
         named_here = {arm.name for arm in study.arm}

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from engine.errors import BadInput
 from engine.spec import Study, differences, load_study, parse_study
 from engine.store import RunFolder
-from engine.views import Point, RunView, StudyRun, aligned, budget_levels, budget_lines, gains, margins, points
+from engine.views import Point, RunView, StudyRun, aligned, gains, margins, points, sweep_densities, sweep_lines
 from engine.views.run import read_run
-from engine.views.statistics import accuracy, early_stop, families, mean_and_error
+from engine.views.statistics import accuracy, data_sweeps, early_stop, mean_and_error
 from lth_tui.cli import command_line
 
 SEEDS = 3
@@ -133,8 +133,8 @@ def test_margins_are_between_trials_of_one_seed_at_one_p_m(runs: Runs) -> None:
 def test_a_run_that_has_not_begun_has_no_points(runs: Runs) -> None:
     run = StudyRun(RunView(), runs[0].study)
     assert not run.has("ticket")
-    assert budget_levels(run) == ()
-    assert [line.points for line in budget_lines(run, 50.0, accuracy)] == [()] * 3
+    assert sweep_densities(run) == ()
+    assert [line.points for line in sweep_lines(run, 50.0, accuracy)] == [()] * 3
 
 
 def test_the_standard_error_divides_by_one_less_than_the_trials() -> None:
@@ -165,15 +165,15 @@ def test_rows_are_those_of_the_first_line_and_what_is_near_to_none_has_its_own()
 
 def test_budgets_are_told_by_what_the_arms_learn_from(runs: Runs) -> None:
     run = runs[0]
-    found = {family.name: dict(family.arms) for family in families(run.study)}
+    found = {family.name: dict(family.arms) for family in data_sweeps(run.study)}
     assert found == {
         "retrain": {100: "ticket", 50: "retrain-50", 25: "retrain-25"},
         "search": {100: "ticket", 50: "search-50"},
         "random": {100: "ticket", 50: "random-50"},
     }
-    levels = run.levels("ticket")
-    assert budget_levels(run) == (levels[1], levels[2]), "retrain-25 has two rounds"
-    lines = {line.name: line for line in budget_lines(run, levels[2], accuracy)}
+    densities = run.densities("ticket")
+    assert sweep_densities(run) == (densities[1], densities[2]), "retrain-25 has two rounds"
+    lines = {line.name: line for line in sweep_lines(run, densities[2], accuracy)}
     assert list(lines) == ["dense", "dense, random", "retrain", "search", "random"]
     assert [(point.x, point.round) for point in lines["retrain"].points] == [(100, 2), (50, 2), (25, 2)]
     arms = ("ticket", "retrain-50", "retrain-25")
@@ -188,9 +188,9 @@ def test_budgets_are_told_by_what_the_arms_learn_from(runs: Runs) -> None:
 
 
 def test_the_presets_of_less_data_have_their_budgets_and_others_have_none() -> None:
-    found = {family.name: list(family.arms) for family in families(load_study("less-data-conv2"))}
+    found = {family.name: list(family.arms) for family in data_sweeps(load_study("less-data-conv2"))}
     assert found == {name: [100, 50, 25, 10] for name in ("retrain", "search", "random")}
-    assert families(load_study("quickstart")) == ()
+    assert data_sweeps(load_study("quickstart")) == ()
 
 
 # In the terminal

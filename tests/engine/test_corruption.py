@@ -1,5 +1,6 @@
 """What is damaged is noticed, said in a line, and made good: no number of it is believed."""
 
+import json
 import os
 import random
 import sqlite3
@@ -32,7 +33,7 @@ from lth_tui import doctor
 pytestmark = pytest.mark.usefixtures("jax_ready")
 
 NewHome = Callable[[], Path]
-Damage = Callable[[Path], object]
+PruningDrop = Callable[[Path], object]
 STUDY = parse_study(SMALL, source="small.toml")
 
 
@@ -65,6 +66,12 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds are read from the store again when they are needed, as where there is little memory."""
+    monkeypatch.setattr("engine.runner.finished.SHARE_OF_MEMORY", 0.0)
+
+
 # Rounds
 
 
@@ -75,7 +82,7 @@ def key_of(home: Path, arm: int, trial: int, number: int) -> str:
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
 def test_a_damaged_round_is_trained_again_when_the_run_is_taken_up(
-    sound: Path, new_home: NewHome, damage: Damage
+    sound: Path, new_home: NewHome, damage: PruningDrop
 ) -> None:
     home = new_home()
     assert execute(home, STUDY, 200)[0] == "killed"
@@ -90,7 +97,7 @@ def test_a_damaged_round_is_trained_again_when_the_run_is_taken_up(
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_round_damaged_while_the_run_works_is_trained_again(
-    sound: Path, new_home: NewHome, damage: Damage, number: int
+    sound: Path, new_home: NewHome, forgetful: None, damage: PruningDrop, number: int
 ) -> None:
     home, left = new_home(), [1]
     store = Store(home)
@@ -139,7 +146,9 @@ def told(home: Path) -> list[Any]:
         return [stamped.event for stamped in folder.events()]
 
 
-def test_a_round_that_is_lost_again_and_again_ends_the_run(new_home: NewHome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_that_is_lost_again_and_again_ends_the_run(
+    new_home: NewHome, monkeypatch: pytest.MonkeyPatch, forgetful: None
+) -> None:
     home = new_home()
     store = Store(home)
     write = type(store.rounds).write
@@ -272,7 +281,7 @@ def test_a_change_of_what_happened_is_noticed(home: Path, statement: str) -> Non
 # The doctor
 
 
-def findings(home: Path, capsys: pytest.CaptureFixture[str], *, repair: bool = False) -> tuple[bool, list[str]]:
+def signal_summaries(home: Path, capsys: pytest.CaptureFixture[str], *, repair: bool = False) -> tuple[bool, list[str]]:
     well = doctor.examine(home, repair=repair)
     lines = capsys.readouterr().out.splitlines()
     return well, [line for line in lines if line[6:12] == "store " and " runs, " not in line]
@@ -283,27 +292,27 @@ def snapshot(home: Path) -> dict[Path, bytes]:
 
 
 def test_nothing_is_amiss_in_a_sound_store(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert findings(home, capsys) == (True, [])
+    assert signal_summaries(home, capsys) == (True, [])
 
 
 @pytest.mark.parametrize("damage", [scramble, cut, lambda path: path.write_bytes(b"x" * 5000), Path.unlink])
 def test_a_damaged_database_is_put_aside_and_the_run_taken_up(
-    home: Path, sound: Path, capsys: pytest.CaptureFixture[str], damage: Damage
+    home: Path, sound: Path, capsys: pytest.CaptureFixture[str], damage: PruningDrop
 ) -> None:
     database = home / "runs" / "r" / "run.db"
     damage(database)
     damaged = database.read_bytes() if database.exists() else None
     before = snapshot(home)
-    well, lines = findings(home, capsys)
+    well, lines = signal_summaries(home, capsys)
     assert (well, len(lines)) == (False, 1)
     assert lines[0].endswith("(lth-tui doctor --repair)")
     assert snapshot(home) == before
-    well, lines = findings(home, capsys, repair=True)
+    well, lines = signal_summaries(home, capsys, repair=True)
     assert well
     assert lines[0].endswith("; moved to run.db.damaged-1; `lth-tui resume r` takes its rounds from the store")
     if damaged is not None:
         assert (database.parent / "run.db.damaged-1").read_bytes() == damaged
-    assert findings(home, capsys) == (True, [])
+    assert signal_summaries(home, capsys) == (True, [])
     assert execute(home)[0] == "done"
     with Store(home).open("r") as folder:
         view = view_of(folder)
@@ -316,16 +325,32 @@ def test_a_run_without_database_and_study_is_beyond_help(home: Path, capsys: pyt
     (home / "runs" / "r" / "study.toml").write_text("name = ")
     before = snapshot(home)
     for repair in (False, True):
-        well, lines = findings(home, capsys, repair=repair)
+        well, lines = signal_summaries(home, capsys, repair=repair)
         assert (well, len(lines)) == (False, 1)
     assert "delete it, or bring its study.toml back" in lines[0]
+    assert snapshot(home) == before
+
+
+def test_a_run_whose_plugin_is_not_loaded_is_not_called_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = home / "runs" / "r"
+    study = folder / "study.toml"
+    study.write_text(study.read_text().replace("[base.prune]", '[base.prune]\ncriterion = "mine"'))
+    assert "mine" in study.read_text()
+    (folder / "plugins.json").write_text(json.dumps([{"name": "/there/mine.py", "digest": "0" * 64}]))
+    before = snapshot(home)
+    for repair in (False, True):
+        well, lines = signal_summaries(home, capsys, repair=repair)
+        assert not well
+        assert lines == [
+            "FAIL  store      run 'r': not checked; it comes from the plug-in /there/mine.py: give it with --plugin"
+        ]
     assert snapshot(home) == before
 
 
 def test_another_study_than_the_run_began_with_is_amiss(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = home / "runs" / "r" / "study.toml"
     path.write_text(path.read_text().replace("iterations = 80", "iterations = 90"))
-    well, lines = findings(home, capsys)
+    well, lines = signal_summaries(home, capsys)
     assert not well
     assert "run 'r': study.toml is not the study that the run began with" in lines[0]
 
@@ -349,15 +374,15 @@ def test_what_is_damaged_or_left_over_is_mended(
     young = store.rounds.path(second).with_name(".y.part")
     young.write_bytes(b"")
     (home / "locks" / f"{'ab' * 20}.lock").write_text('{"run": "gone", "host": "here", "pid": 1}')
-    well, lines = findings(home, capsys)
+    well, lines = signal_summaries(home, capsys)
     assert (well, len(lines)) == (False, 6)
-    well, lines = findings(home, capsys, repair=True)
+    well, lines = signal_summaries(home, capsys, repair=True)
     assert (well, len(lines)) == (True, 6)
     assert store.rounds.path(first).with_name(f"{first}.safetensors.damaged-1").exists()
     assert not any(path.exists() for path in parts)
     assert young.exists()
     assert list((home / "locks").iterdir()) == []
-    assert findings(home, capsys) == (True, [])
+    assert signal_summaries(home, capsys) == (True, [])
     (home / "runs" / "r").rename(home / "runs" / "before")
     assert execute(home, STUDY)[0] == "done"
     again = store.rounds.read(first)

@@ -72,7 +72,7 @@ def test_the_watch_is_the_plain_rule(seed: int, flips: list[int]) -> None:
         masks.append(masks[-1] ^ (rng.permutation(100) < count))
     watch = EarlyBirdWatch()
     for epoch, mask in enumerate(masks, 1):
-        watch.take(10 * epoch, {"a": mask[:30].reshape(5, 6), "b": mask[30:]})
+        watch.observe(10 * epoch, {"a": mask[:30].reshape(5, 6), "b": mask[30:]})
     distances, found = plain_watch(masks)
     assert watch.distances == pytest.approx(distances)
     assert watch.iterations == [10 * epoch for epoch in range(1, len(masks) + 1)]
@@ -82,7 +82,7 @@ def test_the_watch_is_the_plain_rule(seed: int, flips: list[int]) -> None:
 def test_five_masks_near_their_neighbours_but_far_from_each_other_are_no_early_bird() -> None:
     drifting, watch = np.zeros(100, np.bool_), EarlyBirdWatch()
     for epoch in range(12):
-        watch.take(epoch, {"a": drifting.copy()})
+        watch.observe(epoch, {"a": drifting.copy()})
         drifting[5 * epoch : 5 * epoch + 5] = True
     assert max(watch.distances) == 0.05
     assert watch.found is None
@@ -91,9 +91,9 @@ def test_five_masks_near_their_neighbours_but_far_from_each_other_are_no_early_b
 def test_exactly_a_tenth_is_near_enough_and_four_masks_are_not_enough() -> None:
     still, other, watch = np.zeros(10, np.bool_), np.arange(10) == 3, EarlyBirdWatch()
     for epoch, mask in enumerate([still, other, still, other], 1):
-        watch.take(epoch, {"a": mask})
+        watch.observe(epoch, {"a": mask})
         assert watch.found is None
-    watch.take(5, {"a": still})
+    watch.observe(5, {"a": still})
     assert watch.found == 5
     assert mask_distance({"a": still}, {"a": ~still}) == 1
 

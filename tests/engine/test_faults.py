@@ -19,7 +19,7 @@ from engine.errors import BadInput, LabError, Unwritable
 from engine.runner import session as pilot
 from engine.runner import workers as bench
 from engine.spec import parse_study
-from engine.store import Note, Progress, Request, RoundFinished, RunFolder, Store, files
+from engine.store import Note, Progress, Request, RoundFinished, RoundStore, RunFolder, Store, StoredRound, files
 from engine.training import machine
 from lth_tui import cli
 
@@ -200,6 +200,49 @@ def test_a_database_that_is_full_for_a_while_is_waited_for(
     assert notes(home)[-1].endswith("run.db can be written again")
 
 
+def test_a_run_that_waits_and_can_write_nothing_says_why(
+    sound: Path, new_home: NewHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, bide = new_home(), pilot.RunSession._bide
+    writing, full, seen = RunFolder._writing, [False, False], []
+
+    def fill(folder: RunFolder) -> Any:
+        if full[0]:
+            raise Unwritable(f"{folder.folder / 'run.db'}: cannot be written: database or disk is full")
+        return writing(folder)
+
+    def write(store: RoundStore, stored: StoredRound) -> None:
+        if not full[1]:
+            full[:] = True, True
+        if full[0]:
+            raise Unwritable(f"{store.path(stored.key)}: cannot be written: No space left on device")
+        kept(store, stored)
+
+    def look(self: pilot.RunSession, seconds: float) -> None:
+        with Store(home).open("r") as other:
+            seen.append(other.progress())
+        full[0] = len(seen) < 3
+        bide(self, seconds)
+
+    kept = RoundStore.write
+    monkeypatch.setattr(RunFolder, "_writing", fill)
+    monkeypatch.setattr(RoundStore, "write", write)
+    monkeypatch.setattr(pilot.RunSession, "_bide", look)
+    assert execute(home, STUDY)[0] == "done"
+    same_run(home, sound)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1, "once, however long it waits"
+    assert said[0].startswith(f"r paused by itself: {home}")
+    assert said[0].endswith("; goes on when it can be")
+    for found in seen:
+        assert found is not None
+        assert (found[1].state, f"r paused by itself: {found[1].about}") == ("waiting", said[0])
+    with Store(home).open("r") as folder:
+        newest = folder.progress()
+        assert newest is not None
+        assert newest[1].state != "waiting"
+
+
 def test_a_run_whose_database_is_full_stops_when_asked(
     sound: Path, new_home: NewHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,7 +282,7 @@ def test_a_study_that_does_not_fit_on_the_disk_is_refused(
     assert cli.main() == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == (
-        f"lth-tui: {home}: 0.12 GB are needed, 0.05 GB are free; "
+        f"lth-tui: {home}: 0.07 GB are needed, 0.05 GB are free; "
         "allowed: a disk with room, in LTH_TUI_HOME, or a smaller study"
     )
     assert Store(home).runs() == []

@@ -12,7 +12,7 @@ from sample_run import write_sample
 
 from engine.errors import BadInput
 from engine.store import STATUSES, RoundMean, RunSummary, Store
-from engine.views import ORDERS, ordered, parse_filter, suggested
+from engine.views import ORDERS, ordered, parse_filter, suggestions
 
 NOW = 1_700_000_000.0
 HOUR, DAY = 3600.0, 86_400.0
@@ -193,13 +193,13 @@ def test_what_is_left_out_is_what_would_be_found(token: str, run: RunSummary) ->
 
 @given(LINES, st.lists(SUMMARIES, max_size=3))
 def test_a_suggestion_goes_on_from_what_is_typed(text: str, runs: list[RunSummary]) -> None:
-    found = suggested(text, runs)
+    found = suggestions(text, runs)
     assert found is None or (found.startswith(text) and len(found) > len(text))
 
 
 def test_fields_and_values_that_there_are_are_suggested() -> None:
     told = {
-        text: suggested(text, RUNS)
+        text: suggestions(text, RUNS)
         for text in ("", "st", "lenet -da", "status:r", "dataset:mnist,f", "ac", "acc>", "zz")
     }
     assert told == {

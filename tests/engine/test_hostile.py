@@ -203,8 +203,8 @@ STUDIES: dict[str, tuple[str | bytes, str]] = {
     "markup in a name": ('name = "[bold]x[/bold]"\n[[arm]]\nname = "ticket"\n', "name: found "),
     "a name that is a path": ('name = "../../x"\n[[arm]]\nname = "ticket"\n', "name: found "),
     "an arm that is a path": (arms("") + '[[arm]]\nname = "../x"\nkind = "ticket"\n', "arm.1.name: found "),
-    "a data set that is a path": (arms('[base.data]\nname = "../../etc"'), "dataset '../../etc' is not known"),
-    "a data set with markup": (arms('[base.data]\nname = "[red]x"'), "dataset '[red]x' is not known"),
+    "a data set that is a path": (arms('[base.data]\nname = "../../etc"'), "dataset '../../etc' does not exist"),
+    "a data set with markup": (arms('[base.data]\nname = "[red]x"'), "dataset '[red]x' does not exist"),
     "code": (arms("trials = __import__('os').system('touch owned')"), "not TOML"),
     "a date": (arms("trials = 9999-12-31T23:59:59Z"), "trials: found "),
 }

@@ -323,7 +323,7 @@ def same_masks(end: LaneResult, masks: Masks) -> None:
     for name, mask in masks.items():
         assert end.masks[name].dtype == np.bool_
         np.testing.assert_array_equal(end.masks[name], mask)
-    invariants.all_dead_zero("weights", (end.final.params, end.best.params), masks, 1)
+    invariants.all_pruned_zero("weights", (end.final.params, end.best.params), masks, 1)
     kinds = ("weights", "optimizer moments")
     assert end.nonzero_pruned == {f"{kind} {name}": 0 for kind in kinds for name in masks}
 

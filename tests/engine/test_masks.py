@@ -276,16 +276,16 @@ def broken(check: Callable[[], None], words: str, layer: str | None = "dense2", 
 @pytest.mark.parametrize("what", ["weights", "optimizer moments"])
 def test_one_dead_value_that_is_not_zero_is_seen(value: float, what: str) -> None:
     weights = masked(weights_of(SMALL, 1), MASKS)
-    invariants.dead_are_zero(what, weights, MASKS, 2)
+    invariants.pruned_are_zero(what, weights, MASKS, 2)
     weights["dense2/kernel"][place(MASKS["dense2/kernel"], False)] = value
-    broken(lambda: invariants.all_dead_zero(what, [weights], MASKS, 2), f"pruned {what} are exactly zero .1 are not")
+    broken(lambda: invariants.all_pruned_zero(what, [weights], MASKS, 2), f"pruned {what} are exactly zero .1 are not")
 
 
 def test_a_negative_zero_is_zero_and_a_live_one_may_be_anything() -> None:
     weights = masked(weights_of(SMALL, 1), MASKS)
     weights["dense2/kernel"][place(MASKS["dense2/kernel"], False)] = -0.0
     weights["dense2/kernel"][place(MASKS["dense2/kernel"], True)] = np.nan
-    invariants.dead_are_zero("weights", weights, MASKS, 2)
+    invariants.pruned_are_zero("weights", weights, MASKS, 2)
 
 
 @pytest.mark.parametrize("tensor", ["kernel", "bias"])

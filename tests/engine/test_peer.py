@@ -38,7 +38,7 @@ def test_a_short_run_keeps_the_shares_of_open_lth(
     jax_ready: None, mnist_home: Path, tmp_path: Path, execute: Callable[..., tuple[str, RunFolder]]
 ) -> None:
     shutil.copytree(mnist_home, tmp_path / "home", ignore=shutil.ignore_patterns("tfds"))
-    tables = load_study("like-open-lth", ("trials=1", "base.prune.rounds=2", "base.train.iterations=300"))
+    tables = load_study("like-open-lth", ("trials=1", "base.prune.rounds=2", "base.train.iterations=1000"))
     study = Study.model_validate({**tables.model_dump(exclude_unset=True), "arm": ({"name": "ticket"},)})
     status, folder = execute(study, tmp_path / "home")
     assert status == "done"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine import registry
 from engine.errors import BadInput
-from engine.experiment import ArmKind, DatasetInfo, Input, Place, Plan, RoundSources, Treatment, forecast, make_plan
+from engine.experiment import ArmKind, DatasetInfo, Input, Plan, RoundId, RoundSources, Treatment, forecast, make_plan
 from engine.experiment.cost import EVALUATED_AT_ONCE, bytes_of, memory_of, rate_name
 from engine.experiment.graph import KEY_FORMAT
 from engine.pruning import LayerWeights, Masks
@@ -46,12 +46,12 @@ def planned(*settings: str, mark: DatasetInfo = DIGITS, numerics: str = "here") 
 
 
 def key(plan: Plan, arm: str, number: int, trial: int = 0) -> str:
-    return plan.places[Place(arm, trial, number)]
+    return plan.round_keys[RoundId(arm, trial, number)]
 
 
 def test_places_are_in_the_order_of_the_study() -> None:
     plan = planned("trials=1")
-    assert [(place.arm, place.trial, place.number) for place in plan.places] == [
+    assert [(place.arm, place.trial, place.number) for place in plan.round_keys] == [
         *(("ticket", 0, number) for number in (0, 1, 2, 3)),
         *(("one-shot", 0, number) for number in (0, 1, 2, 3)),
         *(("reinit", trial, number) for trial in (0, 1) for number in (0, 1, 2, 3)),
@@ -64,9 +64,9 @@ def test_every_round_comes_after_the_one_it_needs() -> None:
     seen: set[str] = set()
     for name, item in plan.rounds.items():
         assert name == item.key
-        assert item.needs <= seen
+        assert item.dependencies <= seen
         seen.add(name)
-    assert set(plan.places.values()) == seen
+    assert set(plan.round_keys.values()) == seen
 
 
 def test_the_dense_round_is_shared_by_all_arms_and_one_shot_begins_as_the_ticket() -> None:
@@ -76,12 +76,14 @@ def test_the_dense_round_is_shared_by_all_arms_and_one_shot_begins_as_the_ticket
         assert key(plan, "ticket", 1, trial) == key(plan, "one-shot", 1, trial)
         assert key(plan, "ticket", 2, trial) != key(plan, "one-shot", 2, trial)
     assert [key(plan, "reinit", 0, trial) for trial in range(4)] == [key(plan, "ticket", 0, it) for it in (0, 0, 1, 1)]
-    assert (len(plan.places), len(plan.rounds)) == (36, 8 + 4 + 12 + 2)
+    assert (len(plan.round_keys), len(plan.rounds)) == (36, 8 + 4 + 12 + 2)
 
 
 def test_masks_come_from_where_the_arms_say() -> None:
     plan = planned("trials=1")
-    inputs = {(place.arm, place.trial, place.number): plan.rounds[name].inputs for place, name in plan.places.items()}
+    inputs = {
+        (place.arm, place.trial, place.number): plan.rounds[name].inputs for place, name in plan.round_keys.items()
+    }
     assert inputs["ticket", 0, 0] == ()
     assert inputs["ticket", 0, 3] == (Input("parent", key(plan, "ticket", 2)),)
     assert inputs["one-shot", 0, 3] == (Input("parent", key(plan, "one-shot", 0)),)
@@ -93,8 +95,8 @@ def test_masks_come_from_where_the_arms_say() -> None:
 def test_the_dependents_of_a_round_are_those_that_need_it() -> None:
     plan = planned()
     for name, item in plan.rounds.items():
-        assert plan.dependents[name] == tuple(it.key for it in plan.rounds.values() if name in it.needs)
-        assert item.parent in (None, *item.needs)
+        assert plan.dependents[name] == tuple(it.key for it in plan.rounds.values() if name in it.dependencies)
+        assert item.parent in (None, *item.dependencies)
 
 
 def test_seeds_are_the_trials_and_each_controls_own() -> None:
@@ -266,9 +268,9 @@ def test_the_key_holds_the_digest_and_parameters_of_what_a_plug_in_registers(plu
         plugged("a", "base.restart.parameters.share=0.5", "base.prune.parameters.by=1").rounds
     )
     for other in (plugged("b"), plugged("a", "base.prune.parameters.by=2")):
-        assert {place.number for place in one.places if one.places[place] == other.places[place]} == {0}
+        assert {place.number for place in one.round_keys if one.round_keys[place] == other.round_keys[place]} == {0}
     other = plugged("a", "base.restart.parameters.share=0.25")
-    same = {(place.arm, place.number) for place in one.places if one.places[place] == other.places[place]}
+    same = {(place.arm, place.number) for place in one.round_keys if one.round_keys[place] == other.round_keys[place]}
     assert {arm for arm, number in same if number} == {"plain", "inverse", "random-mask"}, "their start is not halved"
 
 
@@ -434,9 +436,11 @@ def test_eight_arms_have_each_distinct_round_once() -> None:
     dense, pruned = 2 + 2, {"ticket": 6, "one-shot": 4, "reinit": 12, "random-mask": 6}
     pruned |= dict.fromkeys(("retrain", "search", "rewound", "fine-tuned"), 6)
     assert len(plan.study.arm) == 8
-    assert len(plan.places) == 8 * 8 + 8
+    assert len(plan.round_keys) == 8 * 8 + 8
     assert len(plan.rounds) == dense + sum(pruned.values()) == 56
-    assert {name: len({plan.places[it] for it in plan.places if it.arm == name and it.number}) for name in pruned} == {
+    assert {
+        name: len({plan.round_keys[it] for it in plan.round_keys if it.arm == name and it.number}) for name in pruned
+    } == {
         **pruned,
         "one-shot": 6,
     }
@@ -446,7 +450,9 @@ def test_eight_arms_have_each_distinct_round_once() -> None:
     assert sum(item.iterations for item in plan.rounds.values()) == 50 * 30 + 6 * 15
     assert plan.rewind_points[key(plan, "ticket", 0)] == {15}
     assert plan.rewind_points[key(plan, "search", 0)] == frozenset()
-    assert plan.places_of == {it: [place for place in plan.places if plan.places[place] == it] for it in plan.rounds}
+    assert plan.ids_of == {
+        it: [place for place in plan.round_keys if plan.round_keys[place] == it] for it in plan.rounds
+    }
 
 
 def test_eight_arms_train_each_distinct_round_once(
@@ -508,7 +514,7 @@ def test_planning_validates_each_arms_recipe_once_whatever_the_number_of_rounds(
     plain = Study.recipe
     monkeypatch.setattr(Study, "recipe", lambda self, arm: calls.append(arm.name) or plain(self, arm))
     plan = make_plan(study, DIGITS, "")
-    for _ in plan.places:
+    for _ in plan.round_keys:
         for arm in study.arm:
             plan.arm_rounds(arm)
     assert len(calls) <= 2 * len(study.arm)
@@ -533,7 +539,7 @@ def test_the_arms_of_a_preset_share_the_dense_rounds_of_the_same_training(name: 
     shape = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[study.base.data.name]
     plan = make_plan(study, replace(DIGITS, image_shape=shape, train=45_000), "")
     ways = {(study.recipe(arm).data, study.recipe(arm).train) for arm in study.arm}
-    assert len({plan.places[place] for place in plan.places if place.number == 0}) == 2 * len(ways)
+    assert len({plan.round_keys[place] for place in plan.round_keys if place.number == 0}) == 2 * len(ways)
 
 
 def test_the_forecast_before_the_first_run_knows_the_rounds_but_no_rate(
@@ -606,7 +612,7 @@ def test_keys_of_presets_change_only_with_the_format() -> None:
         study = load_study(name)
         shape = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3)}[study.base.data.name]
         plan = make_plan(study, replace(DIGITS, image_shape=shape, train=45_000), "numerics")
-        found[name] = digest([[place.arm, place.trial, place.number, key] for place, key in plan.places.items()])
+        found[name] = digest([[place.arm, place.trial, place.number, key] for place, key in plan.round_keys.items()])
     table = {"format": KEY_FORMAT, "presets": found}
     if os.environ.get("WRITE_GOLDEN_KEYS"):
         GOLDEN.write_text(json.dumps(table, indent=1) + "\n")

@@ -566,7 +566,7 @@ def fails(execute: Execute, study: Study, home: Path) -> tuple[InvariantViolated
     folder = store.open(store.runs()[0].id)
     (event,) = events_of(folder, InvariantFailed)
     (end,) = events_of(folder, RunFinished)
-    assert (event.layer, event.round, event.law) == (caught.value.layer, caught.value.round, caught.value.law)
+    assert (event.layer, event.round, event.law) == (caught.value.layer, caught.value.round, caught.value.invariant)
     assert (end.status, end.message) == ("failed", str(caught.value))
     assert store.runs()[0].status == view_of(folder).status == "failed"
     return caught.value, folder
@@ -612,7 +612,7 @@ def test_a_pruned_weight_that_comes_back_in_training_stops_the_run(
     monkeypatch.setattr(bench, "LaneBatch", Leaking)
     error, folder = fails(execute, tiny(*QUICK), new_home())
     assert (error.layer, error.round) == ("output", 1)
-    assert ("optimizer moments" if part == "moments" else "weights") in error.law
+    assert ("optimizer moments" if part == "moments" else "weights") in error.invariant
     assert {event.round for event in events_of(folder, RoundFinished)} == {0}, "the broken round is not kept"
 
 

@@ -100,7 +100,7 @@ def test_every_round_comes_once_after_those_that_it_needs(width: int) -> None:
     while batch := schedule.next_batch(lambda program: width, lambda item: True):
         assert len(batch) <= width
         for item in batch:
-            assert item.needs <= done
+            assert item.dependencies <= done
             assert item.key not in done
         for item in batch:
             done.add(item.key)

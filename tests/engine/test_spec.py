@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -356,7 +356,20 @@ def test_a_rewound_tickets_control_trains_as_long_as_it() -> None:
         ("base.train.momentum=0.5", "base.train.momentum", "0.5", "only with optimizer 'sgd'"),
         ("base.train.decay=0.5", "base.train.decay", "0.5", "only with schedule 'step'"),
         ("base.train.milestones=[5]", "base.train.milestones", "[5]", "none with others"),
-        ("base.train.nesterov=true", "base.train.nesterov", "True", "only with optimizer 'sgd' and a momentum above 0"),
+        ("base.train.nesterov=true", "base.train.nesterov", "true", "only with optimizer 'sgd' and a momentum above 0"),
+        ("base.network.parameters.width=2", "base.network.parameters.width", "2", "none of them"),
+        (
+            "base.network={ name = 'resnet-20', parameters = { width = '2' } }",
+            "base.network.parameters.width",
+            '"2"',
+            "a number, such as 1.0",
+        ),
+        (
+            "base.network={ name = 'resnet-20', parameters = { depth = 2 } }",
+            "base.network.parameters.depth",
+            "2",
+            "parameters of network 'resnet-20': width = 1.0",
+        ),
         ("base.train.weight_decay=-0.1", "base.train.weight_decay", "-0.1", "0"),
         ('base.train.schedule="step"', "base.train.milestones", "[]", "one or more with schedule 'step'"),
         ("base.train.warmup=50001", "base.train.warmup", "50001", "at most the iterations, 50000"),
@@ -631,6 +644,35 @@ def test_any_settings_make_a_study_or_one_line(given: list[str]) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_name_is_a_study_or_one_line(name: str) -> None:
     assert study_or_line(lambda: load_study(name))
+
+
+# What an optimizer or a schedule takes
+
+
+@pytest.fixture
+def plug_ins() -> Iterator[None]:
+    """An optimizer with a momentum and a schedule with a decay, from elsewhere."""
+
+    def heavy(*, momentum: float = 0.5) -> None: ...
+
+    def falling(steps: Any, *, decay: float = 0.5) -> None: ...
+
+    origin = registry.Origin("test", "0")
+    with registry.registering(origin):
+        registry.optimizer.add("heavy", "for a test", heavy)
+        registry.schedule.add("falling", "for a test", falling)
+    yield
+    registry.optimizer.forget(origin)
+    registry.schedule.forget(origin)
+
+
+def test_fields_go_with_whatever_takes_them(plug_ins: None) -> None:
+    train = with_set("base.train.optimizer=heavy", "base.train.momentum=0.3").base.train
+    assert (train.optimizer, train.momentum) == ("heavy", 0.3)
+    assert with_set("base.train.schedule=falling", "base.train.decay=0.3").base.train.decay == 0.3
+    assert complaint("base.train.momentum=0.3").endswith("allowed: only with optimizer 'sgd' or 'heavy'")
+    assert "only with optimizer 'sgd' and" in complaint("base.train.optimizer=heavy", "base.train.nesterov=true")
+    assert "none with others" in complaint("base.train.schedule=falling", "base.train.milestones=[3]")
 
 
 # Byte-order marks

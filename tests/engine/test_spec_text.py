@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.spec import Study, line_of, load_study, parse_study, preset_names, preset_text, rewritten, told_problem
+from engine.spec import Study, line_of, load_study, parse_study, preset_names, preset_text, toml_problem, update_toml
 
 MINE = """# what I ask
 name = "mine"  # a word
@@ -47,10 +47,10 @@ def changed(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_a_preset_is_changed_in_the_lines_that_change(preset: str) -> None:
     text = preset_text(preset)
     before, after = changed(text)
-    assert rewritten(text, before, after) == (text, True)
+    assert update_toml(text, before, after) == (text, True)
     after["trials"] += 1
     after["base"]["train"]["iterations"] += 1
-    new, kept = rewritten(text, before, after)
+    new, kept = update_toml(text, before, after)
     assert kept
     assert Study.model_validate(after) == parse_study(new, source="new")
     pairs = list(zip(text.split("\n"), new.split("\n"), strict=True))
@@ -64,7 +64,7 @@ def test_comments_stay_where_values_come_and_go() -> None:
     after["arm"][1]["train"]["clamp"] = 0.1
     after["arm"][1]["name"] = "tight"
     after["arm"].append({"name": "all", "kind": "ticket", "prune": {"scope": "global"}})
-    new, kept = rewritten(MINE, before, after)
+    new, kept = update_toml(MINE, before, after)
     assert kept
     assert parse_study(new, source="new") == Study.model_validate(after)
     for line in (
@@ -84,7 +84,7 @@ def test_comments_stay_where_values_come_and_go() -> None:
 def test_arms_are_taken_away_and_put_elsewhere_with_what_is_in_them() -> None:
     before, after = changed(MINE)
     after["arm"] = [after["arm"][1], after["arm"][0]]
-    new, kept = rewritten(MINE, before, after)
+    new, kept = update_toml(MINE, before, after)
     assert kept
     assert [arm["name"] for arm in tomllib.loads(new)["arm"]] == ["bounded", "ticket"]
     assert "train = { clamp = 0.5 }  # loosely" in new
@@ -93,7 +93,7 @@ def test_arms_are_taken_away_and_put_elsewhere_with_what_is_in_them() -> None:
 def test_an_arm_that_was_named_by_its_kind_keeps_it_under_another_name() -> None:
     before, after = changed(MINE)
     after["arm"][2]["name"] = "again"
-    new, _ = rewritten(MINE, before, after)
+    new, _ = update_toml(MINE, before, after)
     assert parse_study(new, source="new").named("again").kind == "reinit"
 
 
@@ -111,13 +111,13 @@ def test_however_a_study_is_written_it_says_what_it_is_made_to_say(text: str) ->
     after["base"]["train"]["iterations"] = 50
     after["base"]["prune"] = {"rounds": 2}
     after["arm"].append({"name": "other", "kind": "ticket", "train": {"clamp": 0.25}})
-    new, kept = rewritten(text, before, after)
+    new, kept = update_toml(text, before, after)
     assert parse_study(new, source="new") == Study.model_validate(after)
     assert kept or "#" in text
 
 
 def test_problems_are_told_with_their_line() -> None:
-    assert told_problem(MINE) == ""
+    assert toml_problem(MINE) == ""
     for old, new, told in (
         ("batch = 10", "batch = 0", "line 8: base.train.batch: found 0; allowed: at least 1"),
         (
@@ -134,10 +134,10 @@ def test_problems_are_told_with_their_line() -> None:
         ),
         ("trials = 3", "trials =", "not TOML: Invalid value (at line 3, column 9)"),
     ):
-        assert told_problem(MINE.replace(old, new)).startswith(told)
+        assert toml_problem(MINE.replace(old, new)).startswith(told)
     two = MINE.replace("trials = 3", "trials = 0").replace("batch = 10", "batch = 0")
-    assert told_problem(two) == "line 3: trials: found 0; allowed: at least 1 (and 1 more)"
-    assert told_problem('[[arm]]\nname = "ticket"\n') == "name: found nothing; allowed: a value; it must be given"
+    assert toml_problem(two) == "line 3: trials: found 0; allowed: at least 1 (and 1 more)"
+    assert toml_problem('[[arm]]\nname = "ticket"\n') == "name: found nothing; allowed: a value; it must be given"
 
 
 def test_lines_of_fields() -> None:

@@ -88,8 +88,12 @@ def same_round(one: StoredRound, other: StoredRound) -> None:
     for name, mask in one.masks.items():
         assert mask.dtype == other.masks[name].dtype == bool
         np.testing.assert_array_equal(mask, other.masks[name])
-    assert one.marks.keys() == other.marks.keys()
-    pairs = [(one.final, other.final), (one.best, other.best), *((one.marks[at], other.marks[at]) for at in one.marks)]
+    assert one.snapshots.keys() == other.snapshots.keys()
+    pairs = [
+        (one.final, other.final),
+        (one.best, other.best),
+        *((one.snapshots[at], other.snapshots[at]) for at in one.snapshots),
+    ]
     for snapshot, that in pairs:
         for arrays, others in ((snapshot.params, that.params), (snapshot.state, that.state)):
             assert arrays.keys() == others.keys()
@@ -196,7 +200,7 @@ def test_a_stranger_audits_a_round_with_numpy(store: Store) -> None:
     audit = [sys.executable, "-c", code, str(path)]
     ran = subprocess.run(audit, cwd=path.parent, capture_output=True, text=True, check=True)
     assert ran.stdout == f"{KEY}: 77.78% of the weights, test accuracy 0.1\n"
-    for moment, snapshot in (("final", stored.final), ("best", stored.best), ("at7", stored.marks[7])):
+    for moment, snapshot in (("final", stored.final), ("best", stored.best), ("at7", stored.snapshots[7])):
         with np.load(f"{path}.{moment}.npz") as found:
             assert set(found) == snapshot.params.keys()
             for name, array in snapshot.params.items():

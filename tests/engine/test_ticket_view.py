@@ -16,7 +16,7 @@ from engine.store import (
     Stamped,
 )
 from engine.views import RunView, fold
-from engine.views.ticket import TicketView, spreads, ticket_view
+from engine.views.ticket import TicketView, histograms, ticket_view
 
 
 def drawn(shapes: dict[str, tuple[int, ...]], share: float = 0.3, seed: int = 0):
@@ -35,7 +35,7 @@ CONV = {"conv1": (3, 3, 2, 4), "conv2": (3, 3, 4, 6), "dense1": (2 * 3 * 6, 7), 
 def test_pixels_count_the_weights_of_all_units_and_channels():
     masks, weights = drawn(DENSE)
     layer = ticket_view(masks, weights, (2, 3, 2)).layers["dense1"]
-    assert (layer.reads, layer.counts.shape, layer.size) == ("pixels", (1, 2, 3), 60)
+    assert (layer.input_kind, layer.counts.shape, layer.size) == ("pixels", (1, 2, 3), 60)
     for row in range(2):
         for column in range(3):
             inputs = [(row * 3 + column) * 2 + channel for channel in range(2)]
@@ -59,14 +59,14 @@ def test_dead_inputs_and_units_are_told_apart():
     masks["dense2/kernel"][[1, 4]] = False
     layers = ticket_view(masks, weights, (3, 4, 1)).layers
     first, second, last = layers.values()
-    assert (first.unused, first.unfed, first.unread) == (2, 1, 2)
+    assert (first.unused, first.no_inputs, first.no_outputs) == (2, 1, 2)
     assert first.incoming.tolist() == [10, 0, 10, 10, 10]
     assert first.outgoing is not None
     assert first.outgoing.tolist() == [4, 0, 4, 4, 0]
-    assert math.isnan(first.strength[1])
-    assert (second.reads, second.unused, second.unfed, second.unread) == ("units", 2, 0, 0)
+    assert math.isnan(first.mean_abs_in[1])
+    assert (second.input_kind, second.unused, second.no_inputs, second.no_outputs) == ("units", 2, 0, 0)
     assert second.counts[:, 0, 0].tolist() == [4, 0, 4, 4, 0]
-    assert (last.outgoing, last.unread) == (None, None)
+    assert (last.outgoing, last.no_outputs) == (None, None)
     tiles = first.left_tiles().values
     assert np.isnan(tiles[0, 0, 2])
     assert np.isnan(tiles[0, 1, 3])
@@ -77,7 +77,7 @@ def test_kernels_of_convolutions_and_the_places_after_them():
     masks, weights = drawn(CONV)
     layers = ticket_view(masks, weights, (8, 12, 2)).layers
     first, second, dense, _ = layers.values()
-    assert (first.reads, first.counts.shape, first.inputs) == ("channels", (4, 3, 3), 2)
+    assert (first.input_kind, first.counts.shape, first.inputs) == ("channels", (4, 3, 3), 2)
     np.testing.assert_array_equal(
         first.counts[2], masks["conv1/kernel"][:, :, 0, 2].astype(int) + masks["conv1/kernel"][:, :, 1, 2]
     )
@@ -86,7 +86,7 @@ def test_kernels_of_convolutions_and_the_places_after_them():
     assert second.incoming[5] == masks["conv2/kernel"][..., 5].sum()
     assert first.outgoing is not None
     assert first.outgoing[1] == masks["conv2/kernel"][:, :, 1].sum()
-    assert (dense.reads, dense.weights.shape) == ("places", (2, 3, 6, 7))
+    assert (dense.input_kind, dense.weights.shape) == ("places", (2, 3, 6, 7))
     after = masks["dense1/kernel"].reshape(2, 3, 6, 7)
     assert dense.counts[0, 1, 2] == after[1, 2].sum()
     assert second.outgoing is not None
@@ -97,7 +97,7 @@ def test_kernels_of_convolutions_and_the_places_after_them():
 def test_an_image_shape_that_does_not_fit_leaves_inputs_as_units(image):
     masks, weights = drawn(DENSE)
     layer = ticket_view(masks, weights, image).layers["dense1"]
-    assert (layer.reads, layer.counts.shape) == ("units", (12, 1, 1))
+    assert (layer.input_kind, layer.counts.shape) == ("units", (12, 1, 1))
     assert layer.counts[:, 0, 0].tolist() == masks["dense1/kernel"].sum(1).tolist()
 
 
@@ -143,7 +143,7 @@ def test_spreads_of_other_bins_have_one_step():
     )
     view = fold(RunView(), (Stamped(place, 0.0, event) for place, event in enumerate((begun, dense, later), 1)))
     trial = view.arm("ticket").trials[0]
-    step, found = spreads(trial, 2, "dense1")
+    step, found = histograms(trial, 2, "dense1")
     assert step == pytest.approx(0.1)
     assert [spread.name for spread in found] == ["after", "before", "dense"]
     after, before, whole = found
@@ -153,6 +153,6 @@ def test_spreads_of_other_bins_have_one_step():
     assert (whole.count, whole.share) == (8, pytest.approx((75, 25)))
     assert after.half == pytest.approx(0.4 * 2 / 3)
     assert before.half == pytest.approx(0.1 + 0.1 / 3)
-    assert [spread.name for spread in spreads(trial, 0, "dense1")[1]] == ["after", "before"]
-    assert spreads(trial, 1, "dense1")[1][0].name == "dense"
-    assert spreads(trial, 2, "output") == (1.0, ())
+    assert [spread.name for spread in histograms(trial, 0, "dense1")[1]] == ["after", "before"]
+    assert histograms(trial, 1, "dense1")[1][0].name == "dense"
+    assert histograms(trial, 2, "output") == (1.0, ())

@@ -180,7 +180,7 @@ def restart(run: Watched, treatment: str, signs: bool, number: int) -> Weights:
         case "reset":
             weights = first
         case "rewind":
-            weights = run.stored(arm, 0).marks[K].params
+            weights = run.stored(arm, 0).snapshots[K].params
         case "reinit":
             weights = drawn_from(1 + 1000 * (1000 + number))
         case "reshuffle":
@@ -259,10 +259,10 @@ def test_rewound_weights_are_those_of_a_training_that_ends_there(
 ) -> None:
     short = watched(study_of([("reset", False)]).replace("iterations = 40", f"iterations = {K}"))
     dense = treated.stored("rewind", 0)
-    assert list(dense.marks) == [K]
-    same_weights(dense.marks[K].params, short.stored("reset", 0).final.params)
-    assert differ(dense.marks[K].params, drawn_from(1))
-    assert differ(dense.marks[K].params, dense.final.params)
+    assert list(dense.snapshots) == [K]
+    same_weights(dense.snapshots[K].params, short.stored("reset", 0).final.params)
+    assert differ(dense.snapshots[K].params, drawn_from(1))
+    assert differ(dense.snapshots[K].params, dense.final.params)
 
 
 def test_a_rewound_round_goes_on_at_its_iteration(treated: Watched) -> None:
@@ -339,7 +339,7 @@ def test_all_treatments_share_the_dense_round_and_the_first_mask(treated: Watche
         same_masks(treated.stored(arm, 1).masks, treated.stored("reset", 1).masks)
         for number in (1, 2):
             found = treated.stored(arm, number)
-            invariants.all_dead_zero("weights", (found.final.params, found.best.params), found.masks, number)
+            invariants.all_pruned_zero("weights", (found.final.params, found.best.params), found.masks, number)
             invariants.only_shrinks(found.masks, treated.stored(arm, number - 1).masks, number)
 
 
@@ -349,12 +349,12 @@ def test_a_dense_round_without_the_mark_is_trained_again_and_then_has_it(
     home = new_home()
     plain = watched(study_of([("reset", False)]), home)
     dense = plain.stored("reset", 0)
-    assert not dense.marks
+    assert not dense.snapshots
     rewound = watched(study_of([("reset", False), ("rewind", False)]), home)
     assert rewound.key("rewind", 0) == plain.key("reset", 0)
     assert set(rewound.lanes) == {rewound.key("rewind", number) for number in (0, 1, 2)}, "what else is kept is reused"
     again = rewound.stored("rewind", 0)
-    assert list(again.marks) == [K]
+    assert list(again.snapshots) == [K]
     same_weights(again.final.params, dense.final.params)
     same_weights(again.best.params, dense.best.params)
     assert again.curve == dense.curve
@@ -369,8 +369,8 @@ def test_a_rewind_beside_an_early_bird_that_stops_sooner_has_its_weights(watched
     dense = run.stored("rewind", 0)
     assert dense.result.early_bird is not None
     assert dense.result.iterations == dense.result.early_bird.iterations[-1] < 70
-    assert list(dense.marks) == [70]
-    same_weights(run.started("rewind", 1), masked(dense.marks[70].params, run.stored("rewind", 1).masks))
+    assert list(dense.snapshots) == [70]
+    same_weights(run.started("rewind", 1), masked(dense.snapshots[70].params, run.stored("rewind", 1).masks))
 
 
 # Less data

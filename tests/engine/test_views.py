@@ -193,11 +193,11 @@ def test_the_log_tells_trials_beside_dense_and_all_of_them_together() -> None:
 
 def test_the_log_is_sifted_by_words_and_levels() -> None:
     view = folded(started(), ended(0, 0.8), ended(0, 0.9, arm="reinit"), Note(text="a note on REINIT"))
-    assert views.sifted(view.log, "") == [0, 1, 2, 3]
-    assert views.sifted(view.log, "Reinit") == [2, 3]
-    assert views.sifted(view.log, "reinit detail") == [2]
-    assert views.sifted(view.log, "info detail 90") == [2]
-    assert views.sifted(view.log, "reinit error") == []
+    assert views.filter_log(view.log, "") == [0, 1, 2, 3]
+    assert views.filter_log(view.log, "Reinit") == [2, 3]
+    assert views.filter_log(view.log, "reinit detail") == [2]
+    assert views.filter_log(view.log, "info detail 90") == [2]
+    assert views.filter_log(view.log, "reinit error") == []
 
 
 def test_the_summary_says_when_nothing_was_trained() -> None:
@@ -371,14 +371,14 @@ def test_signals_of_all_trials_and_rounds_are_one_finding() -> None:
         signal("stabilised", 1, layer="dense1", trial=1),
         signal("early-bird", 1, trial=2),
     )
-    found = [(it.arm, it.kind, it.layer, it.first, it.last, it.trials, it.of) for it in views.findings(view)]
+    found = [(it.arm, it.kind, it.layer, it.first, it.last, it.trials, it.of) for it in views.signal_summaries(view)]
     assert found == [
         ("ticket", "stabilised", "dense1", 1, 1, 1, 3),
         ("ticket", "stabilised", "output", 1, 2, 2, 3),
         ("ticket", "early-bird", None, 0, 1, 1, 3),
         ("reinit", "collapsed", None, 2, 2, 1, 3),
     ]
-    assert {it.rule for it in views.findings(view) if it.kind == "stabilised"} == {"rule of stabilised"}
+    assert {it.rule for it in views.signal_summaries(view) if it.kind == "stabilised"} == {"rule of stabilised"}
     newest = [(it.kind, it.round, it.layer) for it in views.newest_signals(view)]
     assert newest == [("early-bird", 1, None), ("stabilised", 1, "dense1"), ("collapsed", 2, None)]
     assert views.stabilised_first(view, "ticket", 0) == [("output", 2)]
@@ -386,7 +386,7 @@ def test_signals_of_all_trials_and_rounds_are_one_finding() -> None:
         started(), *(signal("stabilised", number, layer=name) for name, number in (("dense1", 3), ("output", 1)))
     )
     assert views.stabilised_first(both, "ticket", 0) == [("output", 1), ("dense1", 3)]
-    assert views.findings(folded(started())) == views.newest_signals(folded()) == []
+    assert views.signal_summaries(folded(started())) == views.newest_signals(folded()) == []
 
 
 @pytest.fixture(scope="module")
@@ -411,14 +411,14 @@ def test_the_rules_of_a_real_run_are_those_of_the_analysis(watched: RunView) -> 
         "early-bird": BIRD_RULE,
         "collapsed": CHANCE_RULE,
     }
-    found = {item.kind: item.rule for item in views.findings(watched)}
+    found = {item.kind: item.rule for item in views.signal_summaries(watched)}
     assert {"early-bird", "collapsed"} <= found.keys()
     assert found.items() <= rules.items()
 
 
 def test_the_bird_grid_has_the_distances_and_where_one_was_found(watched: RunView) -> None:
     rounds = watched.arm("ticket").trials[1].rounds
-    grid = views.bird_grid(watched, "ticket", 1)
+    grid = views.early_bird_grid(watched, "ticket", 1)
     assert (grid.rows, grid.columns) == (("0", "1", "2"), ("2", "3", "4", "5"))
     assert cells(grid) == [
         list(rounds[0].result.early_bird.distances),
@@ -430,8 +430,8 @@ def test_the_bird_grid_has_the_distances_and_where_one_was_found(watched: RunVie
         for number, item in rounds.items()
         if item.result.early_bird and item.result.early_bird.found
     }
-    assert views.bird_epochs(watched, "ticket")[-1] == ((0, 1), (5, 5))
-    lines = views.bird_lines(watched, "ticket", 1)
+    assert views.early_bird_epochs(watched, "ticket")[-1] == ((0, 1), (5, 5))
+    lines = views.early_bird_lines(watched, "ticket", 1)
     assert [line.y for line in lines] == [grid.values[int(line.name[1:])] for line in lines]
     assert lines[0].x == (2, 3, 4, 5)
     assert all(line.marks.count(("early-bird",)) <= 1 for line in lines)
@@ -439,10 +439,10 @@ def test_the_bird_grid_has_the_distances_and_where_one_was_found(watched: RunVie
 
 def test_without_a_watch_the_bird_grid_has_no_columns(finished: RunFolder) -> None:
     view = fold(RunView(), finished.events())
-    grid = views.bird_grid(view, "ticket", 0)
+    grid = views.early_bird_grid(view, "ticket", 0)
     assert (grid.columns, grid.marks) == ((), {})
     assert grid.rows == ("0", "1", "2", "3")
-    assert views.bird_epochs(view, "ticket") == []
+    assert views.early_bird_epochs(view, "ticket") == []
 
 
 def test_rounds_at_chance_and_with_an_early_bird_are_marked_on_the_axes_and_the_line(watched: RunView) -> None:

@@ -135,6 +135,7 @@ def finished(number: int, accuracy: float | None = 0.9, arm: str = "ticket", tri
             early_stop_iteration=None if accuracy is None else 60,
             validation_loss=None if accuracy is None else 0.3,
             test_accuracy=accuracy,
+            validation_accuracy=accuracy,
             test_accuracy_end=accuracy,
             test_accuracy_pruned=None,
             layers={name: LayerCount(survivors=int(size * left), size=size) for name, size in LAYERS.items()},

@@ -85,7 +85,7 @@ async def test_it_opens_with_the_quickstart_and_its_forecast(tmp_path: Path):
         assert "0 of 165" in forecast
         assert "165,000 iterations" in forecast
         assert "not measured" in forecast
-        assert "75 MB of" in forecast
+        assert "17 MB of" in forecast
         assert not (tmp_path / "runs").exists()
 
 
@@ -230,7 +230,7 @@ async def test_the_form_is_walked_by_keys_alone(tmp_path: Path):
         assert "what survivors restart from" in picture_of(app)
         await pilot.press("right")
         await until(pilot, lambda: field(app, "restart.treatment").value == "rewind")
-        await until(pilot, lambda: "the dense network's at an iteration" in picture_of(app))
+        await until(pilot, lambda: "the dense network's weights at an iteration" in picture_of(app))
 
 
 async def test_another_preset_fills_the_form(tmp_path: Path):

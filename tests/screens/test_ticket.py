@@ -1,5 +1,6 @@
 """Ticket: what the engine left of each layer, found by keys."""
 
+import math
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from driving import Finished, lab_app, picture_of, started, until, words, write_
 from driving import finished as round_finished
 from textual.geometry import Size
 
+from engine.networks import Snapshot
 from engine.spec import parse_study
 from engine.store import RoundResult, RunStarted, Store, StoredRound
 from engine.views import RunView, fold
@@ -46,7 +48,7 @@ async def shown(pilot, app, title: str) -> Mosaic:
 
 async def test_pixels_have_the_weights_that_are_left_of_them(finished: Finished):
     stored = rounds_of(finished)
-    counts = [item.masks["dense1"].sum(1).reshape(8, 8) for item in stored]
+    counts = [item.masks["dense1/kernel"].sum(1).reshape(8, 8) for item in stored]
     app = lab_app(finished.home, first="ticket", run=finished.run)
     async with app.run_test(size=(80, 24)) as pilot:
         mosaic = await shown(pilot, app, "r3 dense1: weights left of each input pixel")
@@ -69,22 +71,22 @@ async def test_pixels_have_the_weights_that_are_left_of_them(finished: Finished)
         assert words(app, "#under-cursor").count("300 of 300") == 1
         await pilot.press("m")
         await shown(pilot, app, "r0 dense1: mean |w|")
-        mean = np.abs(stored[0].final["dense1"]["kernel"]).mean(1).reshape(8, 8)
+        mean = np.abs(stored[0].final.params["dense1/kernel"]).mean(1).reshape(8, 8)
         np.testing.assert_allclose(mosaic.tiles.values[0], mean, rtol=1e-5)
 
 
 async def test_units_tell_what_comes_in_and_goes_out(finished: Finished):
     last = rounds_of(finished, "reinit", 1)[-1]
-    incoming, outgoing = last.masks["dense1"].sum(0), last.masks["dense2"].sum(1)
+    incoming, outgoing = last.masks["dense1/kernel"].sum(0), last.masks["dense2/kernel"].sum(1)
     app = lab_app(finished.home, first="ticket", run=finished.run)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("a", "t", "g")
         mosaic = await shown(pilot, app, "r3 dense1: weights in of each unit")
         assert "reinit (2 of 2)  trial 2 of 2" in words(app, "#which-round")
         np.testing.assert_array_equal(np.nan_to_num(mosaic.tiles.values[:, 0, 0]), incoming)
-        counts = [sum(last.masks["dense1"].sum(1) == 0), sum(incoming == 0), sum(outgoing == 0)]
+        counts = [sum(last.masks["dense1/kernel"].sum(1) == 0), sum(incoming == 0), sum(outgoing == 0)]
         table = words(app, "#by-layer-left").splitlines()[2].split()
-        assert table == ["dense1", f"{100 * last.masks['dense1'].mean():.1f}", *map(str, counts)]
+        assert table == ["dense1", f"{100 * last.masks['dense1/kernel'].mean():.1f}", *map(str, counts)]
         await pilot.press("end")
         told = f"dense1 unit 299:  {incoming[299]} of 64 in, {outgoing[299]} out"
         await until(pilot, lambda: words(app, "#under-cursor").startswith(told))
@@ -99,7 +101,7 @@ async def test_units_tell_what_comes_in_and_goes_out(finished: Finished):
 
 async def test_a_unit_can_be_looked_into_and_left_again(finished: Finished):
     stored = rounds_of(finished)
-    kernel = np.where(stored[3].masks["dense1"], stored[3].final["dense1"]["kernel"], np.nan)
+    kernel = np.where(stored[3].masks["dense1/kernel"], stored[3].final.params["dense1/kernel"], np.nan)
     app = lab_app(finished.home, first="ticket", run=finished.run)
     async with app.run_test(size=(120, 36)) as pilot:
         await shown(pilot, app, "r3 dense1")
@@ -113,7 +115,7 @@ async def test_a_unit_can_be_looked_into_and_left_again(finished: Finished):
         await shown(pilot, app, "r2 dense1: weights left")
         await pilot.press("y", "right")
         await shown(pilot, app, "r2 dense2: weights left of each unit of dense1")
-        left = stored[2].masks["dense2"][1].sum()
+        left = stored[2].masks["dense2/kernel"][1].sum()
         await until(
             pilot, lambda: words(app, "#under-cursor").startswith(f"dense1 unit 1:  {left} of 100 weights left")
         )
@@ -125,7 +127,7 @@ async def test_a_unit_can_be_looked_into_and_left_again(finished: Finished):
 
 async def test_weights_are_spread_before_and_after(finished: Finished):
     app = lab_app(finished.home, first="ticket", run=finished.run)
-    left = int(rounds_of(finished)[3].masks["dense1"].sum())
+    left = int(rounds_of(finished)[3].masks["dense1/kernel"].sum())
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, app, "r3")
         await pilot.press("G")
@@ -182,24 +184,20 @@ async def test_reading_blocks_nothing(finished: Finished, monkeypatch):
         go_on.set()
 
 
-def convolutions(home: Path) -> tuple[str, dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
+def convolutions(home: Path) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """A run with one round of a small network of convolutions, of pictures of 8x8."""
     random = np.random.default_rng(0)
     shapes = {"conv1": (3, 3, 2, 4), "conv2": (3, 3, 4, 6), "dense1": (4 * 4 * 6, 5), "output": (5, 10)}
-    masks = {name: random.random(shape) < 0.5 for name, shape in shapes.items()}
-    masks["conv1"][..., 1] = False
-    weights = {
-        name: {
-            "kernel": (random.normal(size=mask.shape) * mask).astype(np.float32),
-            "bias": np.full(mask.shape[-1], 0.25, np.float32),
-        }
-        for name, mask in masks.items()
-    }
+    masks = {f"{name}/kernel": random.random(shape) < 0.5 for name, shape in shapes.items()}
+    masks["conv1/kernel"][..., 1] = False
+    weights = {name: (random.normal(size=mask.shape) * mask).astype(np.float32) for name, mask in masks.items()}
+    weights |= {f"{name}/bias": np.full(shape[-1], 0.25, np.float32) for name, shape in shapes.items()}
     begun = started("a", rounds=0)
-    begun = RunStarted.model_validate({**begun.model_dump(), "layers": {name: m.size for name, m in masks.items()}})
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    begun = RunStarted.model_validate({**begun.model_dump(), "layers": sizes})
     done = round_finished(0).model_copy(update={"key": "c" * 40})
     result = RoundResult.model_validate(done.result.model_dump())
-    Store(home).rounds.write(StoredRound(done.key, result, [], masks, weights, weights))
+    Store(home).rounds.write(StoredRound(done.key, result, [], masks, Snapshot(weights), Snapshot(weights)))
     return write_run(home, [begun, done], parse_study(CONV, source="conv")), masks, weights
 
 
@@ -211,11 +209,11 @@ async def test_kernels_are_small_pictures_with_what_is_pruned(tmp_path: Path, mo
     app = lab_app(tmp_path, first="ticket", run=run)
     async with app.run_test(size=(80, 24)) as pilot:
         mosaic = await shown(pilot, app, "r0 conv1: weights left of the kernels of each unit")
-        counts = masks["conv1"].sum(2).transpose(2, 0, 1)
+        counts = masks["conv1/kernel"].sum(2).transpose(2, 0, 1)
         np.testing.assert_array_equal(np.nan_to_num(mosaic.tiles.values), counts)
         await pilot.press("y", "right", "enter")
         await shown(pilot, app, "r0 conv2, unit 1: its weights by input channel")
-        kernel = np.where(masks["conv2"], weights["conv2"]["kernel"], np.nan)[..., 1].transpose(2, 0, 1)
+        kernel = np.where(masks["conv2/kernel"], weights["conv2/kernel"], np.nan)[..., 1].transpose(2, 0, 1)
         np.testing.assert_array_equal(mosaic.tiles.values, kernel)
         numbers = words(app, "#lens").split()[3:]
         assert numbers == [brief(float(value), 6, whole=False) for value in kernel[0].flat]
@@ -226,7 +224,7 @@ async def test_kernels_are_small_pictures_with_what_is_pruned(tmp_path: Path, mo
         assert "it always gives relu(bias) = 0.25" in words(app, "#under-cursor")
         await pilot.press("y", "y")
         await shown(pilot, app, "r0 dense1: weights left of each place of the last pool")
-        np.testing.assert_array_equal(mosaic.tiles.values[0], masks["dense1"].sum(1).reshape(4, 4, 6).sum(2))
+        np.testing.assert_array_equal(mosaic.tiles.values[0], masks["dense1/kernel"].sum(1).reshape(4, 4, 6).sum(2))
 
 
 async def test_a_round_that_is_not_kept_says_so(tmp_path: Path):

@@ -92,14 +92,14 @@ class Console:
     def text(self) -> str:
         return "\n".join(self.screen.display)
 
-    def until(self, *told: str, seconds: float = 30) -> None:
+    def until(self, *told: str, seconds: float = 60) -> None:
         """Wait until the screen shows all that."""
         deadline = time.monotonic() + seconds
         while not all(words in self.text for words in told):
             assert self.read(), f"ended early:\n{self.text}"
             assert time.monotonic() < deadline, f"{told} never shown:\n{self.text}"
 
-    def shows(self, condition: Callable[[], object], seconds: float = 30) -> None:
+    def shows(self, condition: Callable[[], object], seconds: float = 60) -> None:
         """Draw what arrives until that holds."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -84,7 +84,7 @@ def begin(terminal: Console) -> None:
     """Start the study that is ready, and wait until it trains."""
     terminal.until("s Start")
     terminal.keys(b"s")
-    terminal.until("▶ training", seconds=90)
+    terminal.until("▶ training", seconds=240)
 
 
 def the_run(home: Path) -> str:

@@ -22,7 +22,7 @@ from engine.registry import Entry
 from engine.store.events import Magnitudes, Similarity
 
 Values = dict[str, float | None]
-"""A measure of a round by layer, or under "" of the whole network; None where it is not finite."""
+"""Values of a measure by layer, or under "" for the whole network; None if not finite."""
 
 __all__ = [
     "FinishedRound",
@@ -36,10 +36,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RoundMeasures:
-    """What was measured of a round.
+    """The measures of a finished round.
 
     `magnitudes` by layer, empty where a weight is not finite; `measures` by name; `problems`, the measures that failed,
-    with a line of why.
+    with the reason.
     """
 
     magnitudes: dict[str, Magnitudes]

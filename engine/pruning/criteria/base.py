@@ -1,4 +1,4 @@
-"""What a criterion reads, and the scores of a whole network."""
+"""The input of criteria, and the scores of a whole network."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Kernel = NDArray[np.float32]
 
 EXAMPLES = 1000
-"""Training examples that a gradient is averaged over, unless a criterion asks for another number."""
+"""Default number of training examples that a gradient is averaged over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class TrainedWeights:
 class LayerWeights:
     """One layer at the end of a round: `w` of a criterion.
 
-    Attributes: `layer`, its shape and kind; `depth`, its place among the layers that have a mask, from 0; `mask`,
-    the living weights; `seed` of the trial; `round`, the number of the round whose masks are made. `start`, `end` and
+    Attributes: `layer`, its shape and kind; `depth`, its index among the layers that have a mask; `mask`,
+    the survivors; `seed` of the trial; `round`, the number of the round whose masks are made. `start`, `end` and
     `gradient` are computed when they are first read.
     """
 
@@ -53,7 +53,7 @@ class LayerWeights:
 
     @property
     def mask(self) -> "NDArray[np.bool_]":
-        """Which weights are alive, shaped as the kernel."""
+        """The survivors, in the kernel's shape."""
         return self._weights.masks[self.layer.parameter]
 
     @cached_property
@@ -84,9 +84,9 @@ class LayerWeights:
 
 
 def scores(criterion: str, weights: TrainedWeights, parameters: Mapping[str, Any] | None = None) -> "Weights":
-    """The scores of every parameter that has a mask, float32, shaped as it; the lowest are pruned first.
+    """Return the scores of every masked parameter, float32 in its shape; the lowest are pruned first.
 
-    Raises KeyError for a criterion that is not registered, LabError for scores of another shape or that are NaN.
+    Raises KeyError for an unregistered criterion, LabError for scores of a wrong shape or NaN scores.
     """
     import numpy as np
 

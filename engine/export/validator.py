@@ -1,4 +1,4 @@
-"""The events of a run from elsewhere, held against its study: what views and claims take for granted is so."""
+"""Validate imported events and rounds against the study."""
 
 import math
 import re
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_ROUNDS = 100
 _LONGEST_TEXT = 10_000
 _LARGEST_NUMBER = 2**53
-# Of rounding, in what is at most 1.
+# Tolerance for values up to 1.
 _ROUNDING = 1e-6
 
 
@@ -42,12 +42,12 @@ class EventLine(Model):
     event: Annotated[Event, Field(discriminator="event")]
 
 
-class Unlikely(Exception):
-    """No run of the study says so; the text tells what was found."""
+class Inconsistent(Exception):
+    """An event or round is inconsistent with the study; the message says what was found."""
 
 
-class Account:
-    """The events of one run so far. `keys`: the finished rounds, with the weights left in each layer."""
+class EventValidator:
+    """Validates the events of one run in order. `keys`: the results of finished rounds, by key."""
 
     def __init__(self, study: Study):
         self._study = study
@@ -55,7 +55,7 @@ class Account:
         self.keys: dict[str, RoundResult] = {}
 
     def check(self, event: Event) -> None:
-        """Take the next event. Raises Unlikely."""
+        """Check the next event. Raises Inconsistent."""
         _check_values(event.model_dump())
         match event:
             case RunStarted():
@@ -74,7 +74,7 @@ class Account:
         self._state.apply(event)
 
     def check_round(self, stored: StoredRound) -> None:
-        """A round's arrays fit each other and what the events say of it. Raises Unlikely."""
+        """Check a round's arrays against each other and the events. Raises Inconsistent."""
         layers = self.keys[stored.key].layers
         named = {layer_of(name): mask for name, mask in stored.masks.items()}
         _expect(named.keys() == layers.keys(), f"masks of the layers {', '.join(stored.masks)}")
@@ -83,13 +83,13 @@ class Account:
             counted = (int(mask.sum()), mask.size)
             _expect(counted == (layers[name].survivors, layers[name].size), f"{counted[0]} weights of {counted[1]}")
         shapes = {name: array.shape for name, array in stored.final.params.items()}
-        for snapshot in (stored.final, stored.best, *stored.marks.values()):
+        for snapshot in (stored.final, stored.best, *stored.snapshots.values()):
             _expect({name: it.shape for name, it in snapshot.params.items()} == shapes, "weights of several shapes")
             for name, array in (*snapshot.params.items(), *snapshot.state.items()):
                 _expect(array.dtype == "float32", f"{name} of {array.dtype}")
             for name, mask in stored.masks.items():
                 _expect(shapes.get(name) == mask.shape, f"{name} of {shapes.get(name)} under a mask of {mask.shape}")
-        _expect(all(type(mark) is int and mark > 0 for mark in stored.marks), "a mark that is no iteration")
+        _expect(all(type(mark) is int and mark > 0 for mark in stored.snapshots), "a mark that is no iteration")
         for point in stored.curve:
             _check_values(point.model_dump())
             _expect(point.iteration >= 0, "an iteration below 0")
@@ -115,7 +115,7 @@ class Account:
 
     def _check_place(self, event: RoundStarted | RoundFinished | Diverged | Signal) -> RunStarted:
         if self._state.started is None:
-            raise Unlikely("a round before the run started")
+            raise Inconsistent("a round before the run started")
         arm = next((arm for arm in self._state.arms if arm.name == event.arm), None)
         found = arm is not None and 0 <= event.trial < len(arm.seeds) and event.round in arm.rounds
         _expect(found, f"arm {event.arm[:64]!r}, trial {event.trial}, round {event.round}")
@@ -126,11 +126,11 @@ class Account:
 
 def _expect(so: bool, otherwise: str) -> None:
     if not so:
-        raise Unlikely(otherwise)
+        raise Inconsistent(otherwise)
 
 
 def _check_values(value: Any) -> None:
-    """No number is absurd and no text endless, however deep."""
+    """Check the size of all numbers and texts, recursively."""
     for item in _plain(value):
         if isinstance(item, str):
             _expect(len(item) <= _LONGEST_TEXT, f"a text of {len(item)} characters")
