@@ -209,7 +209,7 @@ def _listed(name: str) -> list[Claim]:
         {"tolerance": -1.0},
         {"claimed": math.nan},
         {"network": "lenet-300-100"},
-        {"networks": ["resnet-20"]},
+        {"networks": ["resnet-21"]},
     ],
 )
 def test_a_claim_that_makes_no_sense_is_refused(change: Facts) -> None:
