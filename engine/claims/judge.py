@@ -9,12 +9,9 @@ from engine import registry
 from engine.claims.measures import NotMeasured, measured
 from engine.claims.model import Claim, FractionAboveDense, RankCorrelation, all_claims, in_logarithms, unit
 from engine.claims.verdict import MANY, Outcome, decide
-from engine.spec import QUICK, Study, load_study, preset_names
+from engine.spec import EXPERIMENTS, QUICK, Study, load_study
 from engine.views import RunView
 from engine.views.statistics import mean_and_error
-
-_SMALL = "quickstart"
-"""A preset that does not follow the paper's settings."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +190,7 @@ def shortcomings(study: Study) -> tuple[bool, str]:
     called so, or has fewer iterations, rounds, trials or examples.
     """
     name = _full_name(study)
-    known = name in preset_names() and name != _SMALL and _preset(name).base.network == study.base.network
+    known = name.removesuffix(QUICK) in EXPERIMENTS and _preset(name).base.network == study.base.network
     preset = name if known else paper_preset(study.base.network.name)
     if preset is None:
         return False, ""

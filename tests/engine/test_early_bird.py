@@ -304,7 +304,7 @@ def test_a_round_that_stops_at_its_early_bird_has_that_epochs_weights(new_home: 
 
 @in_a_run
 def test_lanes_of_a_pack_stop_each_at_its_own_early_bird(new_home: NewHome, execute: Execute) -> None:
-    two = BIRDS.replace("3e-3", "3e-2") + '[[arm]]\nname = "calm"\nkind = "ticket"\ntrain = { learning_rate = 1e-5 }\n'
+    two = BIRDS.replace("3e-3", "1e-2") + '[[arm]]\nname = "calm"\nkind = "ticket"\ntrain = { learning_rate = 1e-5 }\n'
     _, folder = execute(parse_study(two, source="two.toml", settings=("base.prune.early_bird=stop",)), new_home())
     wild, calm = (results(folder, arm)[0] for arm in ("ticket", "calm"))
     alone = execute(parse_study(CALM, source="calm.toml", settings=("base.prune.early_bird=stop",)), new_home())[1]

@@ -16,7 +16,7 @@ class Fake:
 
     key: str
     number: int
-    needs: frozenset[str] = frozenset()
+    dependencies: frozenset[str] = frozenset()
     program: str = "a"
     parent: str | None = None
     stop_on_collapse: bool = False

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pyte
 import pytest
-from consoles import OPEN, ROOT
+from consoles import COMMAND, OPEN, ROOT
 
 NOISY = """
 import os, sys
@@ -99,6 +100,48 @@ def test_open_use_resize_and_quit(console, tmp_path: Path, variables: dict[str, 
         assert restored in after
     assert b"Traceback" not in terminal.raw
     assert termios.tcgetattr(terminal.master) == terminal.before
+
+
+def state(pid: int) -> str:
+    """The letter that the kernel has for the state of a process."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_ctrl_z_suspends_and_the_shell_takes_it_up_again(console, tmp_path: Path):
+    terminal = console(OPEN, tmp_path, TERM="xterm-256color")
+    terminal.until("s Start")
+    terminal.keys(b"2")
+    terminal.until("No runs yet")
+    terminal.keys(b"\x1a")
+    terminal.shows(lambda: state(terminal.process.pid) == "T")
+    assert b"\x1b[?1049l" in terminal.raw[-400:]
+    assert termios.tcgetattr(terminal.master) == terminal.before
+    drawn = terminal.raw.count(b"No runs yet")
+    os.kill(terminal.process.pid, signal.SIGCONT)
+    terminal.shows(lambda: terminal.raw.count(b"No runs yet") > drawn)
+    terminal.keys(b"q")
+    assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown", "emacs"])
+def test_a_terminal_without_a_cursor_is_refused_in_one_line(name: str, console, tmp_path: Path):
+    terminal = console(COMMAND, tmp_path, TERM=name)
+    assert terminal.end() == 2
+    assert b"\x1b" not in terminal.raw
+    assert f"TERM={name}: the interface cannot be drawn there; in lines: lth-tui run STUDY" in terminal.text.replace(
+        "\n", ""
+    )
+
+
+@pytest.mark.parametrize("variables", [{"COLUMNS": "90", "LINES": "24"}, {"COLUMNS": "40"}, {"LINES": "200"}])
+def test_exported_sizes_do_not_freeze_the_window(variables: dict[str, str], console, tmp_path: Path):
+    terminal = console(OPEN, tmp_path, TERM="xterm-256color", **variables)
+    terminal.until("s Start", "165,000 iterations")
+    terminal.resize(140, 40)
+    terminal.shows(lambda: len(terminal.text.split("\n")[39].strip()) > 20)  # the bar of keys is at the bottom
+    assert "q Quit" in terminal.text.split("\n")[39] or "palette" in terminal.text.split("\n")[39]
+    terminal.keys(b"q")
+    assert terminal.end() == 0
 
 
 def test_bytes_that_are_no_text_do_not_end_it(console, tmp_path: Path):
