@@ -132,11 +132,11 @@ class RoundChoice(Choice):
 
     def look_into(self, chosen: Chosen, layer: LayerTicket, tile: int) -> bool:
         """Choose the unit that a tile stands for, also where it is of the layer before; whether it stands for one."""
-        if self.page == "inputs" and (layer.reads == "units" or self.unit is not None):
-            if layer.reads == "pixels" or not chosen.before:
+        if self.page == "inputs" and (layer.input_kind == "units" or self.unit is not None):
+            if layer.input_kind == "pixels" or not chosen.before:
                 return False
             self.step("layer", -1)
-        elif self.page == "inputs" and layer.reads != "channels":
+        elif self.page == "inputs" and layer.input_kind != "channels":
             return False
         self.page, self.unit = "inputs", tile
         return True

@@ -255,6 +255,16 @@ class LinePlot(PlotextPlot, can_focus=True):
         if self.has_focus and layout is not None and about is not None:
             event.stop()
             self._zoom(by, about, layout)
+            self._keep_under(event, about)
+
+    def _keep_under(self, event: events.MouseEvent, place: tuple[float, float]) -> None:
+        """Bring a place back under the mouse, where other labels made the plot narrower or wider."""
+        layout, here = self._layout, self._place(event)
+        if layout is not None and here is not None:
+            x, y = (
+                Span(span.start + to - at, span.width) for to, at, span in zip(place, here, layout.shown, strict=True)
+            )
+            self.look(replace(self.sight, x=x, y=y))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._dragged, self._moved = (event.x, event.y), False

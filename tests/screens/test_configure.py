@@ -85,7 +85,7 @@ async def test_it_opens_with_the_quickstart_and_its_forecast(tmp_path: Path):
         assert "0 of 165" in forecast
         assert "165,000 iterations" in forecast
         assert "not measured" in forecast
-        assert "17 MB of" in forecast
+        assert "18 MB of" in forecast
         assert not (tmp_path / "runs").exists()
 
 

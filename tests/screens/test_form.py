@@ -99,7 +99,9 @@ def test_fields_that_make_no_sense_are_hidden_and_left_out():
         network__name="conv-2",
         prune__rates__conv="0.1",
     )
-    assert form.hidden() == {"base.data.folder", "base.prune.parameters", "base.restart.parameters"}
+    assert {path.removeprefix("base.") for path in form.hidden()} == {
+        "data.folder", "network.parameters", "prune.parameters", "restart.parameters",
+    }  # fmt: skip
     base = made(form).base
     assert base.train.milestones == (100, 200)
     assert (base.train.decay, base.train.momentum, base.data.subset) == (0.3, 0.5, "random")
@@ -115,7 +117,7 @@ def test_fields_that_make_no_sense_are_hidden_and_left_out():
     assert {path.removeprefix("base.") for path in form.hidden()} == {
         "data.folder", "data.subset", "train.momentum", "train.milestones", "train.decay", "restart.iteration",
         "prune.rates.conv", "prune.rates.dense", "prune.rates.output", "prune.parameters", "restart.parameters",
-        "train.nesterov",
+        "train.nesterov", "network.parameters",
     }  # fmt: skip
     base = made(form).base
     assert (base.train.momentum, base.train.milestones, base.restart.iteration) == (0.9, (), None)

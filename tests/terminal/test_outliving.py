@@ -136,9 +136,10 @@ def assert_same(home: Path, whole: tuple[Path, str]) -> None:
         for layer, mask in stored.masks.items():
             np.testing.assert_array_equal(mask, other.masks[layer])
         for one, two in ((stored.final, other.final), (stored.best, other.best)):
-            for layer, tensors in one.items():
-                for name, values in tensors.items():
-                    np.testing.assert_array_equal(values, two[layer][name])
+            for arrays, others in ((one.params, two.params), (one.state, two.state)):
+                assert arrays.keys() == others.keys()
+                for name, values in arrays.items():
+                    np.testing.assert_array_equal(values, others[name])
 
 
 def resumed(home: Path) -> int:

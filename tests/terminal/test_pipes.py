@@ -9,15 +9,20 @@ from pathlib import Path
 import pytest
 from consoles import ROOT
 
-from engine.spec import preset_text
 from engine.store import Store
 
-SMALL = (
-    "--set=trials=1",
-    "--set=base.train.iterations=40",
-    "--set=base.train.evaluate_every=20",
-    "--set=base.prune.rounds=2",
-)
+STUDY = """
+name = "pipes"
+trials = 1
+[base.train]
+iterations = 40
+evaluate_every = 20
+[base.prune]
+rounds = 1
+[[arm]]
+name = "ticket"
+"""
+"""As little as there is to train."""
 
 
 def shell(command: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +45,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a finished run `ref`."""
     home = tmp_path_factory.mktemp("pipes") / "home"
     home.mkdir()
-    ran = shell(f"lth-tui run quickstart --name ref {' '.join(SMALL)}", home)
+    (home.parent / "study.toml").write_text(STUDY)
+    ran = shell("lth-tui run study.toml --name ref", home)
     assert ran.returncode == 0, ran.stderr
     return home
 
@@ -87,8 +93,8 @@ def test_a_run_whose_events_nobody_takes_stops_at_a_checkpoint(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    settings = " ".join(SMALL).replace("iterations=40", "iterations=3000")
-    ran = shell(f"lth-tui run quickstart --json --name cut {settings} {output}", home)
+    (home.parent / "study.toml").write_text(STUDY.replace("= 40", "= 3000").replace("rounds = 1", "rounds = 2"))
+    ran = shell(f"lth-tui run study.toml --json --name cut {output}", home)
     assert ran.returncode == code
     assert f"cut is stopped: {why}; to go on where it was: lth-tui resume cut\n" in ran.stderr
     assert "Traceback" not in ran.stderr
@@ -98,10 +104,8 @@ def test_a_run_whose_events_nobody_takes_stops_at_a_checkpoint(
 
 
 def test_a_study_is_taken_from_standard_input(home: Path) -> None:
-    study = home.parent / "study.toml"
-    study.write_text(preset_text("quickstart"))
-    for number, source in enumerate((f"lth-tui run - <{study}", f"cat {study} | lth-tui run -")):
-        ran = shell(f"{source} --name in-{number} {' '.join(SMALL)}", home)
+    for number, source in enumerate(("lth-tui run - <study.toml", "cat study.toml | lth-tui run -")):
+        ran = shell(f"{source} --name in-{number}", home)
         assert ran.returncode == 0, ran.stderr
     with Store(home).open("ref") as ref, Store(home).open("in-0") as one, Store(home).open("in-1") as two:
         assert one.study().hash == two.study().hash == ref.study().hash
@@ -184,7 +188,7 @@ def test_packages_of_the_same_names_elsewhere_are_not_taken(shadow: str, way: st
     if way == "PYTHONPATH":
         environment["PYTHONPATH"] = f"{tmp_path / 'p'}{os.pathsep}{ROOT}"
     cwd = tmp_path / "p" if way == "working directory" else tmp_path
-    for words, said in ((["--version"], "lth-tui, version "), (["show", "ref"], "quickstart on digits")):
+    for words, said in ((["--version"], "lth-tui, version "), (["show", "ref"], "pipes on digits")):
         ran = subprocess.run(
             [sys.executable, "-m", "lth_tui", *words],
             cwd=cwd,
