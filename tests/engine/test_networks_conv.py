@@ -121,7 +121,7 @@ def window_max(images: jax.Array) -> jax.Array:
     return jax.lax.reduce_window(images, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
 
 
-@pytest.fixture(params=["conv-2", "conv-6"])
+@pytest.fixture(params=["conv-2", pytest.param("conv-6", marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest) -> tuple[Callable, dict, np.ndarray]:
     """A network, weights for it with biases that are not zero, and four images."""
     rng = np.random.default_rng(0)

@@ -104,7 +104,7 @@ def test_batch_statistics_are_stored_with_every_network_of_a_round(whole: Ran) -
     if whole.network == RESNET:
         assert dense.final.params["conv1/kernel"].shape == (3, 3, 1, 2), "a tenth of 16 channels"
     for item in (dense, pruned):
-        for snapshot in (item.final, item.best, *item.marks.values()):
+        for snapshot in (item.final, item.best, *item.snapshots.values()):
             assert snapshot.state.keys() == whole.starts[0].state.keys() > set()
             assert snapshot.finite
             for name, array in snapshot.state.items():
@@ -120,7 +120,7 @@ def test_a_rewound_round_starts_from_the_statistics_of_its_iteration(whole: Ran,
     )
     assert execute(short, fewer)[0] == "done"
     (ended,) = stored(short, fewer)
-    equal(dense.marks[REWOUND_TO].state, ended.final.state)
+    equal(dense.snapshots[REWOUND_TO].state, ended.final.state)
     equal(whole.starts[1].state, ended.final.state)
 
 
