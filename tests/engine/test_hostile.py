@@ -419,7 +419,7 @@ def test_a_hostile_run_is_refused_and_listed_as_unreadable(
         refused(*words)
     code, out, err = command("runs", capfd=capfd, monkeypatch=monkeypatch)
     assert (code, err) == (0, "")
-    state = "newer" if "to come" in case else "absent" if re.search("folder|pipe", case) else "damaged"
+    state = "newer" if "to come" in case else "absent" if re.search("folder|pipe|device", case) else "damaged"
     assert re.search(rf"mine .* {state}", out)
     assert re.search(r"sound .* done", out)
 
@@ -444,6 +444,7 @@ def test_a_hostile_study_of_a_run_is_not_read(
             path.write_text(about("\\u001b[2J"))
         case _:
             pass
+    monkeypatch.setenv("LTH_TUI_HOME", str(home))
     code, out, err = command("claims", "mine", capfd=capfd, monkeypatch=monkeypatch)
     assert (code, len(err.splitlines())) == (0, 1)
     assert "study.toml is not the study that was run, and is not read" in err
