@@ -33,7 +33,7 @@ CASES = {
 Ends = list[tuple[LaneResult, list[Evaluation]]]
 
 
-@pytest.fixture(params=list(CASES))
+@pytest.fixture(params=[pytest.param("lenet-300-100", marks=pytest.mark.slow), "conv-2"])
 def network(request: pytest.FixtureRequest) -> str:
     return request.param
 

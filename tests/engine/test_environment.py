@@ -88,6 +88,7 @@ def test_variables_of_jax_change_no_number(tmp_path: Path) -> None:
     assert any(tmp_path.iterdir()), "compiled programs are kept"
 
 
+@pytest.mark.slow
 def test_flags_of_xla_are_in_the_tag_in_one_order(tmp_path: Path) -> None:
     flags = ["--xla_dump_max_hlo_modules=3", "--xla_cpu_enable_fast_math=false"]
     one, other = (printed(tmp_path, XLA_FLAGS=" ".join(order)).rpartition("|")[2] for order in (flags, flags[::-1]))

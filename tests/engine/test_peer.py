@@ -34,6 +34,7 @@ def test_the_recipe_is_that_of_open_lth() -> None:
     assert base.train.iterations == pytest.approx(40 * 55_000 / 128, abs=50)  # 40 epochs
 
 
+@pytest.mark.slow
 def test_a_short_run_keeps_the_shares_of_open_lth(
     jax_ready: None, mnist_home: Path, tmp_path: Path, execute: Callable[..., tuple[str, RunFolder]]
 ) -> None:

@@ -203,6 +203,7 @@ def kill_until_done(home: Path, rng: random.Random, signals: list[signal.Signals
     assert killed(home, arguments, signal.SIGKILL, 600)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_ends_as_if_it_had_not(whole: tuple[Path, int], new_home: NewHome) -> None:
     home = new_home()
     kill_until_done(home, random.Random(5), [signal.SIGKILL, signal.SIGTERM], 0.7)
@@ -247,7 +248,9 @@ def test_of_many_that_would_own_a_run_one_does(new_home: NewHome) -> None:
         thread.join()
     assert sorted(outcomes)[0] == "owner"
     refused = sorted(outcomes)[1:]
-    assert all(line.startswith(("run 'r': in use by process ", "run 'r': in use by another process")) for line in refused)
+    assert all(
+        line.startswith(("run 'r': in use by process ", "run 'r': in use by another process")) for line in refused
+    )
     assert len(refused) == 7
 
 

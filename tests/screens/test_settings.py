@@ -139,7 +139,7 @@ async def test_a_theme_that_is_chosen_is_kept(tmp_path: Path, monkeypatch: pytes
 
 def test_ascii_tells_apart_what_differs_and_keeps_the_columns():
     for marks in (STATUS_MARKS.values(), SIGNAL_MARKS.values(), MARKERS, NONE + RAMP, NONE + SIGNED):
-        known = [as_ascii(mark) for mark in marks]
+        known = [as_ascii(mark) for mark in dict.fromkeys(marks)]
         assert len(set(known)) == len(known), known
     sources = [path.read_text() for room in ("screens", "lth_tui") for path in (ROOT / room).rglob("*.[pt]*[ys]")]
     drawn = {char for source in sources for char in source if not char.isascii()}
