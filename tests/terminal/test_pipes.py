@@ -86,7 +86,10 @@ def test_errors_that_nobody_can_hear_keep_the_exit_code(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("output", "code", "why"),
-    [("| head -1", 141, "nobody reads its events any longer"), (">/dev/full", 1, "No space left on device")],
+    [
+        ("| head -1", 141, "nobody reads its events any longer"),
+        pytest.param(">/dev/full", 1, "No space left on device", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_whose_events_nobody_takes_stops_at_a_checkpoint(
     output: str, code: int, why: str, tmp_path: Path
