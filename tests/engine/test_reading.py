@@ -203,6 +203,19 @@ def test_a_home_that_cannot_be_written_is_read(open_home: Path, command: Command
     assert shown(home) == before
 
 
+DIES_IN_A_WRITE = """
+import os, sys
+from pathlib import Path
+from engine.store import Store
+with Store(Path(sys.argv[1])).open("ref") as folder:
+    if sys.argv[2] == "DELETE":
+        folder._connection.execute("PRAGMA journal_mode = DELETE")
+    folder._connection.execute("PRAGMA wal_autocheckpoint = 0")
+    folder.describe(title="the last word")
+    os._exit(0)
+"""
+
+
 @PLAIN_USER
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])
 def test_what_a_killed_writer_left_beside_a_database_is_read_from_a_read_only_home(
@@ -210,15 +223,9 @@ def test_what_a_killed_writer_left_beside_a_database_is_read_from_a_read_only_ho
 ) -> None:
     home = open_home
     database = home / "runs" / "ref" / "run.db"
-    pid = os.fork()
-    if pid == 0:
-        with Store(home).open("ref") as folder:
-            if journal == "DELETE":
-                folder._connection.execute("PRAGMA journal_mode = DELETE")
-            folder._connection.execute("PRAGMA wal_autocheckpoint = 0")
-            folder.describe(title="the last word")
-            os._exit(0)
-    os.waitpid(pid, 0)
+    subprocess.run(
+        [sys.executable, "-c", DIES_IN_A_WRITE, str(home), journal], cwd=Path(__file__).parents[2], check=True
+    )
     Path(f"{database}-shm").unlink(missing_ok=True)
     given_to(home, folders=0o555, files=0o444)
     with plain_user(), Store(home).open("ref") as folder:
