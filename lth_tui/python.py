@@ -10,15 +10,15 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from engine import paths
 from engine.errors import BadInput, InvariantViolated, LabError
 from engine.plugins import check, load, load_inherited
 from engine.spec import Study, load_study, parse_study, to_toml
-from engine.store import Event, Progress, Request, RunFolder, Store, StoredRound
+from engine.store import Event, Progress, Request, RunFolder, Store
 from engine.views import RunView, read_run, show_json, summary_json
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ Frame: TypeAlias = Any
 Setting: TypeAlias = bool | int | float | str | Sequence[Any]
 """The value of a field of a study."""
 Which = Literal["final", "best", "initial"]
+Part = TypeVar("Part")
 
 _POLL_S = 0.2
 
@@ -201,11 +202,11 @@ class Run:
         key = self._key(arm, trial, round)
         with self._folder() as folder:
             points = folder.curve(key)
-        return _frame([point.model_dump() for point in points or self._stored(key).curve])
+        return _frame([point.model_dump() for point in points or self._readable(self._store.rounds.read_curve, key)])
 
     def masks(self, arm: str, trial: int, round: int) -> "dict[str, NDArray[np.bool_]]":
         """Return the masks of a round by parameter: True where a weight is left."""
-        return dict(self._stored(self._key(arm, trial, round)).masks)
+        return dict(self._readable(self._store.rounds.read_masks, self._key(arm, trial, round)))
 
     def weights(self, arm: str, trial: int, round: int, which: Which = "final") -> "dict[str, NDArray[np.float32]]":
         """Return the parameters of a round by path; pruned weights are zero.
@@ -215,11 +216,11 @@ class Run:
         """
         if which not in ("final", "best", "initial"):
             raise BadInput(f"which {which!r}; allowed: 'final', 'best', 'initial'")
-        stored = self._stored(self._key(arm, trial, round))
         if which != "initial":
+            stored = self._readable(self._store.rounds.read, self._key(arm, trial, round))
             return dict((stored.final if which == "final" else stored.best).params)
-        initial = self._initial(self._seed(arm, trial))
-        return {name: value * stored.masks[name] if name in stored.masks else value for name, value in initial.items()}
+        masks, initial = self.masks(arm, trial, round), self._initial(self._seed(arm, trial))
+        return {name: value * masks[name] if name in masks else value for name, value in initial.items()}
 
     # While it runs
 
@@ -289,8 +290,9 @@ class Run:
             raise BadInput(f"round {round} of arm {arm!r}, trial {trial}; allowed: {known}")
         return finished[round].key
 
-    def _stored(self, key: str) -> StoredRound:
-        found = self._store.rounds.read(key)
+    def _readable(self, read: Callable[[str], Part | None], key: str) -> Part:
+        """What `read` gives of a round. Raises LabError where its file is missing or damaged."""
+        found = read(key)
         if found is None:
             raise LabError(f"{self._store.rounds.path(key)} is missing or damaged; to train it again: run the study")
         return found

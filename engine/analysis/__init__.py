@@ -13,7 +13,6 @@ from engine.analysis.signals import (
     COLLAPSE_RULE,
     STABLE_RULE,
     at_chance,
-    majority_share,
     ranks_collapsed,
     stabilised,
 )
@@ -33,7 +32,6 @@ __all__ = [
     "distance_from_uniform",
     "histogram",
     "jaccard",
-    "majority_share",
     "mask_distance",
     "ranks_collapsed",
     "spearman",

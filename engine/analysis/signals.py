@@ -3,9 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 STABLE, STABLE_RUN = 0.8, 2
 COLLAPSED, ONCE = 0.1, 0.3
 CHANCE_LEVEL = 0.01
@@ -29,11 +26,6 @@ def ranks_collapsed(series: Sequence[float | None]) -> bool:
         fallen.append(value is not None and value <= COLLAPSED and highest >= ONCE)
         highest = max(highest, -1.0 if value is None else value)
     return fallen[-1] and not any(fallen[:-1])
-
-
-def majority_share(labels: NDArray[np.integer]) -> float:
-    """Return the share of the largest class among `[n]` labels, the accuracy of a constant prediction."""
-    return float(np.bincount(labels).max()) / len(labels)
 
 
 def at_chance(accuracy: float, majority: float, examples: int) -> bool:

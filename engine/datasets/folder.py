@@ -1,6 +1,6 @@
 """An image folder as a data set: `folder:PATH`, with `train/<class>/*.png` and so on below PATH.
 
-Whatever is left out, converted or guessed is counted and described: the source's `notes`, and `NOTES` of the
+Everything that is left out, converted or guessed is counted and described: the source's `notes`, and `NOTES` of the
 preparation.
 
 Pillow is imported when the first image is opened.
@@ -41,7 +41,7 @@ _TEST_SEED = 0
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _CHANNELS = {"L": 1, "RGB": 3}
 _REPORT_EVERY = 250
-# Pillow reads a chunk of a file at once, whatever length the chunk claims.
+# Pillow reads a chunk of a file at once, however long the chunk claims to be.
 _MOST_BYTES = 300_000_000
 # Values of an image; a network has hundreds of weights for each.
 _MOST_VALUES = 1_000_000
@@ -336,7 +336,7 @@ def _turn(image: "ImageFile") -> "Transpose | None":
         exif = Exif()
         exif.load(image.info["exif"])
         turn = _TURNS.get(exif.get(_ORIENTATION, 1))
-    except Exception:  # Pillow raises whatever its parser raises
+    except Exception:  # parsers of Pillow raise errors of any type
         image.info[_ODD_EXIF] = True
         return None
     return None if turn is None else Transpose(turn)
@@ -363,7 +363,7 @@ def _notes(image: "ImageFile", *, turned: bool) -> Iterator[str]:
 
 @contextmanager
 def _opened(path: str, *, whole: bool = False) -> Iterator["ImageFile"]:
-    """Open an image, with its checksums verified if `whole`. Whatever Pillow raises becomes BadInput."""
+    """Open an image, with its checksums verified if `whole`. Every error of Pillow becomes BadInput."""
     from PIL import Image
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
@@ -399,7 +399,7 @@ def _opened(path: str, *, whole: bool = False) -> Iterator["ImageFile"]:
         raise
     except OSError as error:
         raise BadInput(f"{shown(path)}: cannot be read ({_words(error.strerror or error)})") from error
-    except Exception as error:  # Pillow raises whatever its parsers raise
+    except Exception as error:  # parsers of Pillow raise errors of any type
         raise BadInput(f"{shown(path)}: damaged image ({type(error).__name__}: {_words(error)})") from error
 
 

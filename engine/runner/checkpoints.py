@@ -35,6 +35,10 @@ class CheckpointWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait until nothing is being written, and end the thread."""
         self._writer.shutdown()
 
     @property

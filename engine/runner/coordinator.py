@@ -74,7 +74,7 @@ class _Flight:
     def close(self) -> None:
         """Wait until no checkpoint is being written."""
         for writer in self.writers:
-            writer.__exit__(None, None, None)
+            writer.close()
 
 
 class _Control:

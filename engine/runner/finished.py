@@ -19,7 +19,7 @@ _BYTES_OF_A_RANK = 16
 class FinishedRounds:
     """The finished rounds of a run, by key. All methods may be called from several threads.
 
-    Rounds that are not written yet are kept whatever they take; of the others the most recently used ones, up to
+    Rounds that are not written yet are always kept; of the others the most recently used ones, up to
     `limit` bytes (default: an eighth of the available memory).
     """
 

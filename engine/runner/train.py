@@ -13,7 +13,7 @@ from dataclasses import replace
 from math import isfinite
 
 from engine import datasets
-from engine.analysis import at_chance, majority_share
+from engine.analysis import at_chance
 from engine.analysis.measures import measure_round
 from engine.errors import BadInput, InvariantViolated
 from engine.experiment import DatasetInfo, Round, make_plan
@@ -42,7 +42,6 @@ class Trainer:
         self.plan = make_plan(study, mark, machine().tag)
         self.split = datasets.split(self.dataset, study.base.data.seed)
         self.finished = FinishedRounds(store.rounds)
-        self._majority = majority_share(self.dataset.train_labels[self.split.validation])
         self.inputs = InputBuilder(self.plan, self.dataset, self.split, self.finished.get)
         self._checkpoints = store.checkpoints
 
@@ -129,7 +128,7 @@ class Trainer:
             early_bird=trained.early_bird,
             seconds=trained.seconds,
             diverged=not lane.finite,
-            collapsed=accuracy is None or at_chance(accuracy, self._majority, len(self.split.validation)),
+            collapsed=accuracy is None or at_chance(accuracy, self.split.majority, len(self.split.validation)),
         )
         return StoredRound(
             key=item.key,

@@ -18,7 +18,6 @@ from engine.analysis import (
     at_chance,
     distance_from_uniform,
     histogram,
-    majority_share,
     mask_distance,
     ranks_collapsed,
     stabilised,
@@ -143,7 +142,7 @@ def test_chance_is_the_largest_class_by_a_binomial_bound() -> None:
     assert not at_chance(0.15, 0.1, 500)
     assert at_chance(0.15, 0.1, 20), "on few examples that is luck"
     assert at_chance(1.0, 1.0, 5), "one class alone"
-    assert majority_share(np.array([3, 0, 3, 1])) == 0.5
+    assert datasets.majority(np.array([3, 0, 3, 1], np.int32), np.arange(4, dtype=np.int32), 4) == 0.5
 
 
 @given(st.integers(1, 5000), st.floats(0, 1), st.floats(0.01, 0.99))

@@ -74,7 +74,7 @@ def compare_rounds(now: FinishedRound, before: FinishedRound) -> dict[str, Simil
 
 
 def values_of(entry: Entry[Any], round: FinishedRound) -> Values:
-    """Return one measure of a round. Raises whatever the measure does."""
+    """Return one measure of a round. Exceptions of the measure pass through."""
     with np.errstate(all="ignore"):
         found = entry.value(round)
     values = found if isinstance(found, Mapping) else {"": found}
